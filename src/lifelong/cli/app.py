@@ -1,0 +1,37 @@
+"""`lifelong`: the commands, and what becomes of an error: one message on stderr, exit code 2."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from lifelong.cli import data, demo, report, run, show
+from lifelong.errors import LifelongError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Learn task after task without forgetting, and see what was forgotten.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("demo")(demo.demo)
+app.command("report")(report.report)
+app.command("streams")(show.streams)
+app.command("methods")(show.methods)
+app.command("version")(show.version)
+app.add_typer(data.app, name="data")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit codes: 0 done, 2 a mistake that can be mended, 130 stopped by Ctrl-C."""
+    try:
+        app(arguments)
+    except LifelongError as error:
+        Console(stderr=True, highlight=False).print("[bold red]error:[/]", Text(str(error)), soft_wrap=True)
+        sys.exit(2)

@@ -1,0 +1,75 @@
+"""Progress on stderr: a bar per run with task, epoch, loss and accuracy so far, and one for all with the time left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from lifelong.evaluation import Record
+from lifelong.experiments import Event, Experiment
+
+__all__ = ["following"]
+
+Callbacks = tuple[Callable[[Event], None], Callable[[Record], None]]
+
+
+@contextmanager
+def following(experiment: Experiment) -> Iterator[Callbacks]:
+    """Callbacks for events and finished runs; where stderr is no terminal, one line per finished run instead."""
+    console = Console(stderr=True)
+    runs = len(experiment.methods) * len(experiment.seeds)
+    finished = 0
+    progress = Progress(
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[news]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    with progress:
+        whole = progress.add_task(f"all {runs} runs", total=float(runs), news="")
+        bars: dict[tuple[str, int], TaskID] = {}
+        parts: dict[tuple[str, int], float] = {}
+
+        def advance() -> None:
+            progress.update(whole, completed=finished + sum(parts.values()), news=f"{finished} finished")
+
+        def on_event(event: Event) -> None:
+            key = (event.method, event.seed)
+            if key not in bars:
+                bars[key] = progress.add_task(f"{event.method} seed {event.seed}", total=1.0, news="")
+            parts[key] = (event.task - 1 + event.step / event.steps) / event.tasks
+            accuracy = "" if event.accuracy is None else f" acc {100 * event.accuracy:.1f} %"
+            news = f"task {event.task}/{event.tasks} epoch {event.epoch} loss {event.loss:.3f}{accuracy}"
+            progress.update(bars[key], completed=parts[key], news=news)
+            advance()
+
+        def on_record(record: Record) -> None:
+            nonlocal finished
+            key = (record.method, record.seed)
+            finished += 1
+            parts.pop(key, None)
+            if key in bars:
+                progress.remove_task(bars.pop(key))
+            advance()
+            if not console.is_terminal:
+                acc = 100 * record.scores["acc"]
+                console.print(
+                    f"{finished}/{runs} {record.method} seed {record.seed}: ACC {acc:.1f} %, "
+                    f"{record.cost.train_seconds:.1f} s of training",
+                    highlight=False,
+                )
+
+        try:
+            yield on_event, on_record
+        except KeyboardInterrupt:
+            console.print("stopped; with --out, what is finished is kept and the same command goes on from there")
+            raise typer.Exit(130) from None

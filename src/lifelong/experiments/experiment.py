@@ -1,0 +1,167 @@
+"""An experiment as plain values: what is written to `experiment.toml` and what a worker is given."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from lifelong.errors import SettingError, require, unknown_name
+from lifelong.methods import Method, build, settings_of
+from lifelong.streams import Stream, settings_for, stream
+from lifelong.training import Training
+from lifelong.types import HeadKind
+
+__all__ = ["Experiment", "MethodSpec", "defaults_for", "from_toml", "load", "to_toml"]
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A method as plain values."""
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def of(method: str | Method[Any], settings: Mapping[str, Any] | None = None) -> MethodSpec:
+        """The complete settings of a method given by name or as an object."""
+        made = method if isinstance(method, Method) else build(method, settings)
+        return MethodSpec(made.name, settings_of(made))
+
+    def build(self) -> Method[Any]:
+        """The method."""
+        return build(self.name, self.settings)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Methods × seeds on one stream with one model.
+
+    Arguments: `stream` its name and `stream_settings` (its seed follows the run's seed unless it is set); `data_dir`;
+    `methods`; `seeds`; `model`, `head` and `training` as for `Learner`; `evaluate` which tasks are examined when
+    (`evaluation.schedule`); `threads` of each run: the bits of a result depend on it, not on how many run at once.
+    """
+
+    stream: str
+    methods: tuple[MethodSpec, ...]
+    seeds: tuple[int, ...]
+    model: str
+    training: Training
+    head: HeadKind | None = None
+    stream_settings: dict[str, Any] = field(default_factory=dict)
+    data_dir: str | None = None
+    evaluate: str = "every"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        names = [method.name for method in self.methods]
+        require(len(names) > 0, "an experiment needs at least one method")
+        require(len(set(names)) == len(names), f"each method once, got {', '.join(names)}")
+        require(len(self.seeds) > 0, "an experiment needs at least one seed")
+        require(len(set(self.seeds)) == len(self.seeds), f"each seed once, got {list(self.seeds)}")
+        require(min(self.seeds) >= 0, f"seeds must be 0 or more, got {min(self.seeds)}")
+        require(self.threads >= 1, f"threads must be 1 or more, got {self.threads}")
+
+    def stream_for(self, seed: int) -> Stream:
+        """The stream of the run with `seed`."""
+        return stream(self.stream, data_dir=self.data_dir, **{"seed": seed, **self.stream_settings})
+
+    def facts(self) -> dict[str, str]:
+        """What a reader of a table must know, in words."""
+        settings = asdict(settings_for(self.stream, self.stream_settings))
+        if "seed" not in self.stream_settings:
+            settings["seed"] = "the run's"
+        training = self.training
+        budget = f"{training.iterations} steps" if training.iterations else f"{training.epochs} epochs"
+        kept = "kept between tasks" if training.keep_optimizer else "made anew for each task"
+        return {
+            "stream": self.stream,
+            "scenario": str(settings.pop("scenario")),
+            "tasks": str(settings.pop("tasks") or "all"),
+            "stream settings": ", ".join(f"{name} {value}" for name, value in settings.items()),
+            "model": self.model + (f", head {self.head}" if self.head else ""),
+            "training": f"{budget} per task, batches of {training.batch}",
+            "optimizer": f"{training.optimizer}, lr {training.lr:g}, momentum {training.momentum:g}, {kept}",
+            "evaluation": self.evaluate,
+            "seeds": ", ".join(str(seed) for seed in self.seeds),
+        }
+
+
+def defaults_for(name: str) -> dict[str, Any]:
+    """The model and the training that suit a named stream: `model`, and settings of `Training`."""
+    if name.endswith("digits"):
+        return {"model": "mlp:128,128", "epochs": 10, "batch": 32, "lr": 0.1}
+    return {"model": "mlp:256,256", "epochs": 1, "batch": 64, "lr": 0.1}
+
+
+def to_toml(experiment: Experiment) -> str:
+    """The experiment as TOML; `from_toml` reads it back to an equal one."""
+    plain = _without_none(msgspec.to_builtins(experiment))
+    return tomli_w.dumps(plain)
+
+
+def from_toml(text: str, place: str = "experiment.toml") -> Experiment:
+    """The experiment that a TOML text describes; what it leaves out takes the default.
+
+    Raises: `SettingError` for text that is no TOML, unknown names (with the nearest known one) and wrong types.
+
+    >>> two = from_toml('''
+    ... stream = "permuted-digits"
+    ... seeds = [0, 1]
+    ... [[methods]]
+    ... name = "ewc"
+    ... settings = {strength = 10}
+    ... ''')
+    >>> two.methods[0].settings["strength"], from_toml(to_toml(two)) == two
+    (10.0, True)
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{place} is no TOML: {error}") from error
+    _check_names(data, [f.name for f in fields(Experiment)], place)
+    _check_names(data.get("training", {}), [f.name for f in fields(Training)], f"[training] of {place}")
+    require("stream" in data, f'{place} does not say which stream: expected stream = "…"')
+    settings_for(str(data["stream"]), data.get("stream_settings", {}))
+    defaults = defaults_for(str(data["stream"]))
+    data.setdefault("model", defaults.pop("model"))
+    data["training"] = {**defaults, **data.get("training", {})}
+    if "iterations" in data["training"]:
+        data["training"].setdefault("epochs", 1)
+    data.setdefault("seeds", [0, 1, 2, 3, 4])
+    try:
+        raw = msgspec.convert(data, Experiment)
+    except msgspec.ValidationError as error:
+        raise SettingError(f"{place}: {error}") from error
+    methods = tuple(MethodSpec.of(method.name, method.settings) for method in raw.methods)
+    return replace(raw, methods=methods)
+
+
+def _check_names(data: Mapping[str, Any], known: list[str], place: str) -> None:
+    for name in data:
+        if name not in known:
+            raise unknown_name(f"setting in {place}:", name, known)
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null: what is None is left out."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return value
+
+
+def load(path: Path) -> Experiment:
+    """The experiment in a TOML file, or in a run folder's `experiment.toml`."""
+    file = path / "experiment.toml" if path.is_dir() else path
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"cannot read the experiment {file}: {error}") from error
+    return from_toml(text, str(file))

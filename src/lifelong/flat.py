@@ -1,0 +1,115 @@
+"""A model's parameters as one contiguous vector θ, and its gradient g.
+
+Module parameters become views into θ and their gradients views into g, so a method is the paper's algebra on two
+vectors and an optimiser steps one tensor. Suffix P: parameters, in the order of `module.named_parameters()`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+__all__ = ["Flat"]
+
+
+class Flat:
+    """θ and g of a module's trainable parameters, with the map name → slice.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> flat = Flat(layer)
+    >>> flat.theta_P.shape, flat.slices["bias"]
+    (torch.Size([8]), slice(6, 8, None))
+    >>> with torch.no_grad():
+    ...     _ = flat.theta_P.fill_(1.0)
+    >>> layer.bias.tolist()
+    [1.0, 1.0]
+
+    `zero_grad(set_to_none=True)` on the module would cut the gradient views; `zero_grad()` here keeps them.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+        self.names = [name for name, _ in named]
+        self._aliases = _aliases(module, {id(p): name for name, p in named})
+        self.parameters = [p for _, p in named]
+        self.shapes = [p.shape for p in self.parameters]
+        self.slices: dict[str, slice] = {}
+        start = 0
+        for name, p in named:
+            self.slices[name] = slice(start, start + p.numel())
+            start += p.numel()
+        values = [p.detach().reshape(-1) for p in self.parameters]
+        theta_P = torch.cat(values) if values else torch.zeros(0)
+        self.theta_P = nn.Parameter(theta_P.clone())
+        self.grad_P = torch.zeros_like(theta_P)
+        self.theta_P.grad = self.grad_P
+        views = zip(self.parameters, self.views(self.theta_P.detach()), self.views(self.grad_P), strict=True)
+        for p, value, grad in views:
+            p.data = value
+            p.grad = grad
+
+    def __len__(self) -> int:
+        return self.theta_P.numel()
+
+    def views(self, vector_P: Tensor) -> list[Tensor]:
+        """`vector_P` cut into views of the parameters' shapes, in their order."""
+        pieces = vector_P.split([shape.numel() for shape in self.shapes])
+        return [piece.view(shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
+
+    def named(self, vector_P: Tensor) -> dict[str, Tensor]:
+        """The same views by parameter name, as `torch.func.functional_call` wants them."""
+        return dict(zip(self.names, self.views(vector_P), strict=True))
+
+    def call(self, module: nn.Module, values: dict[str, Tensor], x: Tensor) -> Tensor:
+        """The answer of `module` to `x` with `values` (by parameter name, buffers may be added) in place of its own.
+
+        Weights that are used in several places are replaced in all of them.
+        """
+        everywhere = {path: values[name] for path, name in self._aliases.items()}
+        answer: Tensor = functional_call(module, {**values, **everywhere}, (x,), tie_weights=False)
+        return answer
+
+    def zero_grad(self) -> None:
+        """Set g to zero in place."""
+        self.grad_P.zero_()
+
+    def gradient(self, loss: Tensor) -> Tensor:
+        """∂loss/∂θ as a new vector (P,); g is left as it is, parameters without influence give zeros."""
+        grads = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
+        return torch.cat([grad.reshape(-1) for grad in grads])
+
+    @torch.no_grad()
+    def assign(self, theta_P: Tensor) -> None:
+        """θ ← `theta_P`, in place, so that every view sees it."""
+        self.theta_P.copy_(theta_P)
+
+    def carry(self, vector_P: Tensor, old: Flat) -> Tensor:
+        """`vector_P` (…, P of `old`) laid out for this model, which grew from `old`: new entries are zero.
+
+        A parameter that grew keeps its values in the leading corner (rows of a head are appended).
+        """
+        shape = (*vector_P.shape[:-1], len(self))
+        new_P = torch.zeros(shape, dtype=vector_P.dtype, device=vector_P.device)
+        for name, now in zip(self.names, self.shapes, strict=True):
+            if name not in old.slices:
+                continue
+            was = old.shapes[old.names.index(name)]
+            lead = vector_P.shape[:-1]
+            corner = tuple(slice(0, size) for size in was)
+            source = vector_P[..., old.slices[name]].view(*lead, *was)
+            new_P[..., self.slices[name]].view(*lead, *now)[(..., *corner)] = source
+        return new_P
+
+
+def _aliases(module: nn.Module, names: dict[int, str]) -> dict[str, str]:
+    """Path → parameter name for every place that holds a trainable parameter, each module visited once.
+
+    `functional_call(tie_weights=True)` would swap a module that is used twice two times over and leave it swapped.
+    """
+    return {
+        f"{prefix}.{key}" if prefix else key: names[id(p)]
+        for prefix, part in module.named_modules()
+        for key, p in part.named_parameters(recurse=False, remove_duplicate=False)
+        if id(p) in names
+    }

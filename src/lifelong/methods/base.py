@@ -1,0 +1,191 @@
+"""What a method is: frozen hyper-parameters, explicit state, and hooks that do nothing by default.
+
+A method sees batches, θ, g and task boundaries; never streams, optimisers, files or the loop. Within a task it
+writes its state in place; at a boundary it returns a state. The loop calls the hooks in this order:
+
+    init                                  once
+    begin_task, examples                  at the start of a task
+      loss, gradient, after_step          every step: zero → loss → backward → gradient → step → after_step
+    end_task                              at its end
+    predict                               whenever an answer is asked for
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from lifelong.flat import Flat
+from lifelong.models.outputs import Outputs
+from lifelong.types import Examples
+
+__all__ = ["Extent", "Inner", "Method", "NoState", "Step", "Student"]
+
+StateT = TypeVar("StateT")
+
+Need = Literal["task boundaries", "task number at test", "memory", "all past data"]
+Family = Literal["bounds", "springs", "gradient", "replay", "chain"]
+
+
+class Student(Protocol):
+    """What a method may see of its learner at a task boundary."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The network; its parameters are views into `flat.theta_P`."""
+        ...
+
+    @property
+    def flat(self) -> Flat:
+        """θ and g."""
+        ...
+
+    @property
+    def outputs(self) -> Outputs:
+        """Which outputs count for which task."""
+        ...
+
+    @property
+    def generator(self) -> torch.Generator:
+        """The method's own random numbers (CPU); part of the saved state."""
+        ...
+
+    def restart(self) -> None:
+        """Put the weights back to the random initialisation and forget the optimiser's moments."""
+        ...
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision in which forward passes run."""
+        ...
+
+
+@dataclass(slots=True)
+class Step:
+    """One step of training, as a method sees it.
+
+    `batch` the examples of the step; `task` the number of the task being learned; `number` the step within the task
+    (from 1); `epoch` the pass over its examples (from 1); `lr` the optimiser's step size.
+    """
+
+    student: Student
+    batch: Examples
+    task: int
+    number: int
+    epoch: int
+    lr: float
+    _logits_BC: Tensor | None = None
+
+    @property
+    def theta_P(self) -> Tensor:
+        """θ, to read."""
+        return self.student.flat.theta_P.detach()
+
+    @property
+    def generator(self) -> torch.Generator:
+        """The method's own random numbers."""
+        return self.student.generator
+
+    @property
+    def logits_BC(self) -> Tensor:
+        """The model's answers to the batch; computed once per step."""
+        if self._logits_BC is None:
+            with self.student.autocast():
+                self._logits_BC = self.student.model(self.batch.x)
+        return self._logits_BC
+
+    def cross_entropy(self) -> Tensor:
+        """Mean cross-entropy of the batch over the outputs that count: the loss without any defence."""
+        return self.student.outputs.loss(self.logits_BC.float(), self.batch.y, self.batch.task)
+
+    def on(self, batch: Examples) -> Step:
+        """The same step on other examples."""
+        return replace(self, batch=batch, _logits_BC=None)
+
+    def gradient_on(self, batch: Examples) -> Tensor:
+        """The gradient of the mean cross-entropy on `batch` at θ, as a new vector (P,)."""
+        return self.student.flat.gradient(self.on(batch).cross_entropy())
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The size of a life: its tasks, training examples per task, bytes of one input, parameters of the model."""
+
+    tasks: int
+    examples: int
+    input_bytes: int
+    parameters: int
+
+
+Inner = Callable[[Step], Tensor]
+
+
+@dataclass
+class NoState:
+    """The state of a method that remembers nothing."""
+
+
+@dataclass(frozen=True)
+class Method(Generic[StateT]):
+    """The hooks, each doing nothing; a method overrides those it needs.
+
+    State tensors whose name ends in `P` run over the parameters in their last dimension: the learner lays them out
+    anew when the model grows.
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[Family]
+    reference: ClassVar[str]
+    #: what it asks for beside the examples of the task
+    needs: ClassVar[tuple[Need, ...]] = ()
+    #: whether it ever calls `student.restart()`, so that the learner keeps the random initialisation
+    restarts: ClassVar[bool] = False
+
+    @property
+    def state_type(self) -> type[StateT]:
+        """The dataclass of the state, from which a saved one is read back."""
+        raise NotImplementedError
+
+    def init(self, student: Student) -> StateT:
+        """The state before the first task."""
+        return self.state_type()
+
+    def begin_task(self, state: StateT, student: Student, task: Examples) -> StateT:
+        """At the start of a task; `task` holds its training examples."""
+        return state
+
+    def examples(self, state: StateT, task: Examples) -> Examples:
+        """What to learn from: the task's examples unless a method (joint) knows better."""
+        return task
+
+    def loss(self, state: StateT, step: Step, inner: Inner) -> Tensor:
+        """The loss of a step; `inner(step)` is the loss of the methods inside, at the core the cross-entropy."""
+        return inner(step)
+
+    def gradient(self, state: StateT, step: Step, grad_P: Tensor) -> Tensor:
+        """The gradient to step along; `grad_P` may be changed in place."""
+        return grad_P
+
+    def after_step(self, state: StateT, step: Step) -> None:
+        """After the optimiser; `step.batch` holds what the stream gave, `step.theta_P` may be changed in place."""
+
+    def end_task(self, state: StateT, student: Student, task: Examples) -> StateT:
+        """At the end of a task; `task` holds its training examples."""
+        return state
+
+    def predict(self, state: StateT, student: Student, x: Tensor, task: int) -> Tensor:
+        """Logits (B, C) for `x`; `task` is the number of the task it belongs to."""
+        logits_BC: Tensor = student.model(x)
+        return logits_BC
+
+    def declared_bytes(self, extent: Extent) -> int:
+        """The most that the state takes after a life of this extent; it is checked against the memory there is."""
+        return 0
+
+    def parameters(self, state: StateT) -> int:
+        """Parameters kept for prediction beside the model's own."""
+        return 0

@@ -1,0 +1,106 @@
+"""Several methods as one."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from lifelong.errors import require
+from lifelong.methods.base import Extent, Inner, Method, Step, Student
+from lifelong.types import Examples
+
+__all__ = ["Chain"]
+
+State = tuple[Any, ...]
+
+
+@dataclass(frozen=True, init=False)
+class Chain(Method[State]):
+    """Use several methods together; on the command line `ewc+er`.
+
+    Formula: losses nest, the first method outermost; gradients are folded from first to last; states form a tuple.
+
+    Arguments:
+        methods: two or more different methods.
+
+    Stores: what its methods store.
+
+    Reference: none, this is composition.
+
+    Deviations: answers come from the first method that has its own way to predict.
+
+    Example:
+        >>> from lifelong import EWC, ER, Chain
+        >>> Chain(EWC(strength=10.0), ER(capacity=100)).name
+        'ewc+er'
+    """
+
+    methods: tuple[Method[Any], ...]
+
+    name = "chain"
+    family = "chain"
+    reference = "-"
+
+    def __init__(self, *methods: Method[Any]) -> None:
+        names = [method.name for method in methods]
+        require(len(methods) >= 2, f"a chain needs two methods or more, got {names}")
+        require(len(set(names)) == len(names), f"a chain takes each method once, got {'+'.join(names)}")
+        require("+" not in "".join(names), "a chain cannot hold a chain; give it the methods one by one")
+        object.__setattr__(self, "methods", methods)
+        object.__setattr__(self, "name", "+".join(names))
+        object.__setattr__(self, "needs", tuple(sorted({need for m in methods for need in m.needs})))
+        object.__setattr__(self, "restarts", any(method.restarts for method in methods))
+
+    @property
+    def state_type(self) -> type[State]:
+        parts = tuple(method.state_type for method in self.methods)
+        whole: Any = types.GenericAlias(tuple, parts)  # tuple[A, B, …], which is only known here
+        return whole
+
+    def init(self, student: Student) -> State:
+        return tuple(method.init(student) for method in self.methods)
+
+    def begin_task(self, state: State, student: Student, task: Examples) -> State:
+        return tuple(m.begin_task(s, student, task) for m, s in zip(self.methods, state, strict=True))
+
+    def examples(self, state: State, task: Examples) -> Examples:
+        for method, own in zip(self.methods, state, strict=True):
+            task = method.examples(own, task)
+        return task
+
+    def loss(self, state: State, step: Step, inner: Inner) -> Tensor:
+        nested = inner
+        for method, own in reversed(list(zip(self.methods, state, strict=True))):
+            nested = _wrapped(method, own, nested)
+        return nested(step)
+
+    def gradient(self, state: State, step: Step, grad_P: Tensor) -> Tensor:
+        for method, own in zip(self.methods, state, strict=True):
+            grad_P = method.gradient(own, step, grad_P)
+        return grad_P
+
+    def after_step(self, state: State, step: Step) -> None:
+        for method, own in zip(self.methods, state, strict=True):
+            method.after_step(own, step)
+
+    def end_task(self, state: State, student: Student, task: Examples) -> State:
+        return tuple(m.end_task(s, student, task) for m, s in zip(self.methods, state, strict=True))
+
+    def predict(self, state: State, student: Student, x: Tensor, task: int) -> Tensor:
+        for method, own in zip(self.methods, state, strict=True):
+            if type(method).predict is not Method.predict:
+                return method.predict(own, student, x, task)
+        return super().predict(state, student, x, task)
+
+    def declared_bytes(self, extent: Extent) -> int:
+        return sum(method.declared_bytes(extent) for method in self.methods)
+
+    def parameters(self, state: State) -> int:
+        return sum(method.parameters(own) for method, own in zip(self.methods, state, strict=True))
+
+
+def _wrapped(method: Method[Any], state: Any, inner: Inner) -> Inner:
+    return lambda step: method.loss(state, step, inner)

@@ -1,0 +1,83 @@
+"""One model per task: nothing is forgotten, nothing is shared, and everything is stored T times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from lifelong.methods.base import Extent, Method, Student
+from lifelong.types import Examples
+
+__all__ = ["Independent", "IndependentState"]
+
+
+@dataclass
+class IndependentState:
+    """The finished models, per task: its number, the weights θ, the buffers, and how many outputs it knew."""
+
+    tasks: list[int] = field(default_factory=list)
+    theta_P: list[Tensor] = field(default_factory=list)
+    buffers: list[dict[str, Tensor]] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Independent(Method[IndependentState]):
+    """Train one model per task from the random initialisation, and keep them all.
+
+    Formula: θ_t = argmin L_t(θ) from θ⁰; task t is answered by θ_t, a task not yet learned by θ⁰.
+
+    Stores: T · 4 · P bytes for P float32 parameters. Needs the number of the task at test in *every* scenario, which
+    the scenarios `domain` and `class` deny to all other methods: in these it is an oracle.
+
+    Reference: Lopez-Paz & Ranzato 2017, Gradient Episodic Memory, section 5.1 ("independent").
+
+    Deviations: the paper gives each predictor 1/T of the hidden units; here each has the full network.
+
+    Example:
+        >>> from lifelong import Independent, Learner, stream
+        >>> digits = stream("permuted-digits", tasks=2)
+        >>> learner = Learner("mlp:32", Independent(), digits.space, epochs=5, lr=0.1)
+        >>> for task in digits:
+        ...     learner.learn(task)
+        >>> min(learner.evaluate(digits)) > 0.5
+        True
+    """
+
+    name = "independent"
+    family = "bounds"
+    reference = "Lopez-Paz & Ranzato 2017"
+    needs = ("task number at test",)
+    restarts = True
+
+    @property
+    def state_type(self) -> type[IndependentState]:
+        return IndependentState
+
+    def declared_bytes(self, extent: Extent) -> int:
+        return extent.tasks * 4 * extent.parameters
+
+    def begin_task(self, state: IndependentState, student: Student, task: Examples) -> IndependentState:
+        student.restart()
+        return state
+
+    def end_task(self, state: IndependentState, student: Student, task: Examples) -> IndependentState:
+        state.tasks.append(task.task if isinstance(task.task, int) else int(task.task[0]))
+        state.theta_P.append(student.flat.theta_P.detach().clone())
+        state.buffers.append({name: value.clone() for name, value in student.model.named_buffers()})
+        state.outputs.append(student.outputs.count)
+        student.restart()
+        return state
+
+    def predict(self, state: IndependentState, student: Student, x: Tensor, task: int) -> Tensor:
+        if task not in state.tasks:
+            return super().predict(state, student, x, task)
+        place = state.tasks.index(task)
+        weights = student.flat.named(state.theta_P[place])
+        logits_BC = student.flat.call(student.model, {**weights, **state.buffers[place]}, x)
+        logits_BC[:, state.outputs[place] :] = float("-inf")
+        return logits_BC
+
+    def parameters(self, state: IndependentState) -> int:
+        return sum(len(theta_P) for theta_P in state.theta_P)

@@ -1,0 +1,63 @@
+"""Multi-task learning on everything so far: the upper bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lifelong.memory import Archive
+from lifelong.methods.base import Extent, Method, Student
+from lifelong.types import Examples
+
+__all__ = ["Joint"]
+
+
+@dataclass(frozen=True)
+class Joint(Method[Archive]):
+    """Keep all data of all tasks and learn them together: the upper bound.
+
+    Formula: at task t, θ = argmin Σ_{k ≤ t} Σ_{(x, y) in task k} −log p(y | x, θ).
+
+    Arguments:
+        restart: True: every task begins at the random initialisation, so that row t of R is multi-task learning on
+            tasks 1 … t and owes nothing to their order. False: it goes on from the weights of task t − 1.
+
+    Stores: every training example ever seen: N · (4 · D + 16) bytes for N examples of D float32 numbers.
+
+    Reference: Caruana 1997, Multitask Learning.
+
+    Deviations: none. The number of epochs holds for the union; a number of iterations is multiplied by
+    (examples of the union) / (examples of the task), which is the same budget.
+
+    Example:
+        >>> from lifelong import Joint, Learner, stream
+        >>> digits = stream("permuted-digits", tasks=2)
+        >>> learner = Learner("mlp:32", Joint(), digits.space, epochs=5, lr=0.1)
+        >>> for task in digits:
+        ...     learner.learn(task)
+        >>> min(learner.evaluate(digits)) > 0.5
+        True
+    """
+
+    restart: bool = True
+
+    name = "joint"
+    family = "bounds"
+    reference = "Caruana 1997"
+    needs = ("all past data",)
+    restarts = True
+
+    @property
+    def state_type(self) -> type[Archive]:
+        return Archive
+
+    def declared_bytes(self, extent: Extent) -> int:
+        return extent.tasks * extent.examples * (extent.input_bytes + 16)
+
+    def begin_task(self, state: Archive, student: Student, task: Examples) -> Archive:
+        state.add(task)
+        if self.restart:
+            student.restart()
+        return state
+
+    def examples(self, state: Archive, task: Examples) -> Examples:
+        return state.examples()

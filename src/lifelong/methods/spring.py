@@ -1,0 +1,85 @@
+"""The quadratic penalty `½ Σ_i s_i (θ_i − c_i)²`: one spring per weight, whatever measured its stiffness s.
+
+A sum of such penalties is again one spring (stiffness Σ s_k, centre the mean of the c_k weighted by s_k) up to a
+constant, so the memory is O(P) however many tasks there were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Spring", "merge", "pull", "settle"]
+
+
+@dataclass
+class Spring:
+    """Importance per weight, the place it is pulled to, and the largest importance (so a stiff step is known)."""
+
+    importance_P: Tensor
+    centre_P: Tensor
+    largest: float = 0.0
+
+
+def merge(spring: Spring, importance_P: Tensor, theta_P: Tensor, *, decay: float = 1.0, online: bool = False) -> Spring:
+    """Add the spring (`importance_P`, `theta_P`) to `spring`.
+
+    Exact sum: importance `F' = F + G`, centre `c' = (F c + G θ) / F'` (θ where F' = 0). With `online`, the old
+    importance decays and everything is pulled to the newest weights: `F' = decay · F + G`, `c' = θ`.
+
+    >>> one = Spring(torch.tensor([1.0]), torch.tensor([0.0]))
+    >>> both = merge(one, torch.tensor([3.0]), torch.tensor([4.0]))
+    >>> both.importance_P.item(), both.centre_P.item()
+    (4.0, 3.0)
+    """
+    total_P = decay * spring.importance_P + importance_P if online else spring.importance_P + importance_P
+    if online:
+        centre_P = theta_P.clone()
+    else:
+        share_P = torch.where(total_P > 0, importance_P / total_P, torch.ones_like(total_P))
+        centre_P = torch.lerp(spring.centre_P, theta_P, share_P)
+    return Spring(total_P, centre_P, float(total_P.max()) if len(total_P) else 0.0)
+
+
+def pull(spring: Spring, strength: float, theta_P: Tensor, grad_P: Tensor, lr: float) -> Tensor:
+    """Add the spring's gradient `s (θ − c)`, s = strength · importance, to `grad_P` in place.
+
+    An explicit step of size `lr` cannot carry more stiffness than 1 / lr; what is above it is left to `settle`.
+
+    >>> spring = Spring(torch.tensor([2.0]), torch.tensor([1.0]), largest=2.0)
+    >>> pull(spring, 0.5, torch.tensor([3.0]), torch.tensor([10.0]), lr=0.1).item()
+    12.0
+    """
+    if spring.largest == 0 or strength == 0:
+        return grad_P
+    away_P = theta_P - spring.centre_P
+    if not _stiff(spring, strength, lr):
+        return grad_P.addcmul_(spring.importance_P, away_P, value=strength)
+    return grad_P.addcmul_(_stiffness(spring, strength).clamp_max_(1 / lr), away_P)
+
+
+def settle(spring: Spring, strength: float, theta_P: Tensor, lr: float) -> None:
+    """Move θ in place by the implicit step of the stiffness s' above 1 / lr: `θ ← c + (θ − c) / (1 + lr · s')`.
+
+    As s → ∞ the weight does not move from c, and nothing overflows on the way.
+
+    >>> spring = Spring(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0]), largest=1.0)
+    >>> theta = torch.tensor([3.0, 3.0])
+    >>> settle(spring, float("inf"), theta, lr=0.1)
+    >>> theta.tolist()
+    [1.0, 3.0]
+    """
+    if _stiff(spring, strength, lr):
+        rest_P = _stiffness(spring, strength).sub_(1 / lr).clamp_min_(0.0)
+        settled_P = spring.centre_P + (theta_P - spring.centre_P) / (1 + lr * rest_P)
+        theta_P.copy_(torch.where(rest_P > 0, settled_P, theta_P))
+
+
+def _stiff(spring: Spring, strength: float, lr: float) -> bool:
+    return spring.largest > 0 and strength * spring.largest * lr > 1
+
+
+def _stiffness(spring: Spring, strength: float) -> Tensor:
+    return torch.where(spring.importance_P > 0, strength * spring.importance_P, 0.0)

@@ -1,0 +1,64 @@
+"""The output layer of a model: all classes from the start, growing, or one per task.
+
+The first weights of a class depend on the seed and the class alone, not on when its row is added. So `all`,
+`growing` and `per-task` heads give the same numbers wherever the loss sees the same outputs, and an exam on a task
+that is still to come can be answered with the rows that the task will start from.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["Head"]
+
+
+class Head(nn.Module):
+    """A linear layer whose rows are classes: `logits_BC = h_BD · weightᵀ + bias`.
+
+    Arguments: `features` D, inputs of the layer; `classes` C, rows to begin with; `seed` of the initial rows, uniform
+    in ±1/√D like `torch.nn.Linear`; `grows`, whether a learner adds rows as tasks announce their classes.
+
+    >>> head = Head(4, classes=2, seed=0)
+    >>> late = Head(4, classes=0, seed=0, grows=True)
+    >>> late.grow(2)
+    >>> torch.equal(head.weight, late.weight), late(torch.zeros(3, 4)).shape
+    (True, torch.Size([3, 2]))
+    """
+
+    def __init__(self, features: int, classes: int, seed: int = 0, grows: bool = False) -> None:
+        super().__init__()
+        self.features = features
+        self.seed = seed
+        self.grows = grows
+        self.weight = nn.Parameter(torch.empty(0, features))
+        self.bias = nn.Parameter(torch.empty(0))
+        self.grow(classes)
+
+    @property
+    def classes(self) -> int:
+        """Rows so far."""
+        return len(self.bias)
+
+    def forward(self, h_BD: Tensor) -> Tensor:
+        return F.linear(h_BD, self.weight, self.bias)
+
+    def initial_rows(self, first: int, stop: int) -> tuple[Tensor, Tensor]:
+        """The weight and bias with which classes `first` … `stop` − 1 start."""
+        bound = 1 / math.sqrt(self.features)
+        rows = torch.empty(stop - first, self.features + 1)
+        for row, label in zip(rows, range(first, stop), strict=True):
+            row.uniform_(-bound, bound, generator=torch.Generator().manual_seed(self.seed * 1_000_003 + label))
+        rows = rows.to(self.weight)
+        return rows[:, :-1].contiguous(), rows[:, -1].contiguous()
+
+    def grow(self, classes: int) -> None:
+        """Append rows until there are `classes`; the parameters are new objects, so a `Flat` must be made again."""
+        if classes <= self.classes:
+            return
+        weight, bias = self.initial_rows(self.classes, classes)
+        self.weight = nn.Parameter(torch.cat([self.weight.detach(), weight]))
+        self.bias = nn.Parameter(torch.cat([self.bias.detach(), bias]))

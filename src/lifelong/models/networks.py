@@ -1,0 +1,116 @@
+"""The networks that can be named on the command line, and how a name becomes one.
+
+| name | network |
+|---|---|
+| `linear` | one linear layer |
+| `mlp:400,400` | hidden layers of these sizes with ReLU |
+| `cnn`, `cnn:32,64` | per number a 3×3 convolution, ReLU and 2×2 max-pooling; then a hidden layer of 128 |
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import nn
+
+from lifelong.errors import SettingError, require, unknown_name
+from lifelong.models.head import Head
+from lifelong.types import DEFAULT_HEAD, HeadKind, Space
+
+__all__ = ["Network", "build", "cnn", "linear", "mlp", "with_head"]
+
+
+class Network(nn.Module):
+    """A backbone that gives features, and a head that gives one logit per class: `head(backbone(x))`."""
+
+    def __init__(self, backbone: nn.Module, head: Head) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.backbone(x))
+        return logits
+
+
+def mlp(features: int, hidden: tuple[int, ...]) -> tuple[nn.Module, int]:
+    """A stack of linear layers with ReLU, and the number of features it gives.
+
+    >>> backbone, width = mlp(64, (32, 16))
+    >>> backbone(torch.zeros(2, 1, 8, 8)).shape, width
+    (torch.Size([2, 16]), 16)
+    """
+    layers: list[nn.Module] = [nn.Flatten()]
+    for wide, narrow in itertools.pairwise((features, *hidden)):
+        layers += [nn.Linear(wide, narrow), nn.ReLU()]
+    return nn.Sequential(*layers), (features, *hidden)[-1]
+
+
+def linear(features: int) -> tuple[nn.Module, int]:
+    """No hidden layer at all: the head alone."""
+    return mlp(features, ())
+
+
+def cnn(shape: tuple[int, ...], channels: tuple[int, ...] = (32, 64)) -> tuple[nn.Module, int]:
+    """Convolutions with pooling and one hidden layer of 128, for images (channels, height, width).
+
+    >>> backbone, width = cnn((1, 8, 8))
+    >>> backbone(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 128])
+    """
+    require(len(shape) == 3, f"cnn needs images (channels, height, width), got inputs of shape {shape}; use mlp")
+    smallest = 2 ** len(channels)
+    require(min(shape[1:]) >= smallest, f"cnn with {len(channels)} poolings needs {smallest} pixels, got {shape}")
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise((shape[0], *channels)):
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    flat = channels[-1] * (shape[1] // smallest) * (shape[2] // smallest)
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, 128), nn.ReLU()), 128
+
+
+def with_head(backbone: nn.Module, features: int, space: Space, head: HeadKind | None = None, seed: int = 0) -> Network:
+    """`backbone` with the output layer that `space` needs (or the `head` asked for).
+
+    Default per scenario: domain → `all`, class → `growing`, task → `per-task`.
+
+    >>> with_head(nn.Flatten(), 64, Space((1, 8, 8), 10, "class")).head.classes
+    0
+    """
+    kind = head or DEFAULT_HEAD[space.scenario]
+    require(kind in ("all", "growing", "per-task"), f"head must be one of all, growing, per-task, got {kind!r}")
+    require(
+        kind != "per-task" or space.scenario == "task",
+        f"a per-task head needs the scenario 'task', got {space.scenario!r}; use growing",
+    )
+    require(kind != "all" or space.classes is not None, "head 'all' needs Space(classes=…); or use growing")
+    rows = (space.classes or 0) if kind == "all" else 0
+    return Network(backbone, Head(features, rows, seed, grows=kind != "all"))
+
+
+def build(name: str, space: Space, head: HeadKind | None = None, seed: int = 0) -> Network:
+    """The network called `name` for `space`, its weights drawn from `seed`; the global generator is left alone.
+
+    >>> build("mlp:8", Space((4,), 3)).head.classes
+    3
+    """
+    kind, _, text = name.partition(":")
+    try:
+        sizes = tuple(int(size) for size in text.split(",")) if text else ()
+    except ValueError:
+        raise SettingError(f"model {name!r}: expected whole numbers after the colon, as in mlp:400,400") from None
+    require(all(size > 0 for size in sizes), f"model {name!r}: sizes must be 1 or more")
+    require(space.input_shape is not None, f"model {name!r} needs to know its input: give Space(input_shape=…)")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if kind == "mlp":
+            require(bool(sizes), "mlp needs its hidden sizes, as in mlp:400,400")
+            backbone, features = mlp(space.features, sizes)
+        elif kind == "linear":
+            require(not sizes, f"linear has no sizes, got {name!r}")
+            backbone, features = linear(space.features)
+        elif kind == "cnn":
+            backbone, features = cnn(space.input_shape or (), sizes or (32, 64))
+        else:
+            raise unknown_name("model", kind, ["mlp", "linear", "cnn"])
+    return with_head(backbone, features, space, head, seed)

@@ -1,0 +1,60 @@
+"""R as a heat map: what the model could do on each task (columns) after each task it learned (rows)."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from lifelong.evaluation import Array
+from lifelong.reports.canvas import blank, checked_groups, plain
+
+__all__ = ["heat_map"]
+
+MOST_NUMBERED = 10
+NOT_MEASURED = "#c8c8c8"
+
+
+def heat_map(matrix_mean: Array, title: str) -> Figure:
+    """R (T + 1, T), fractions, from 0 to 100 % on the same scale for every method; what is NaN is grey.
+
+    Row 0 is the random initialisation. An outline marks the diagonal: each task just after it was learned. Up to 10
+    tasks the percents stand in the cells.
+
+    >>> heat_map(np.array([[0.1, 0.1], [0.9, 0.2], [0.7, 0.8]]), "ewc").axes[0].get_title("left")
+    'ewc'
+    """
+    checked_groups({title: matrix_mean[None]})
+    tasks = matrix_mean.shape[1]
+    side = float(np.clip(1.6 + 0.55 * tasks, 3.2, 6.5))
+    figure = blank(side + 1.0, side)
+    axes = figure.subplots()
+    axes.set_facecolor(NOT_MEASURED)  # NaN cells are transparent
+    image = axes.imshow(100 * matrix_mean, cmap="cividis", vmin=0, vmax=100, aspect="auto")
+    for task in range(1, tasks + 1):
+        axes.add_patch(Rectangle((task - 1.5, task - 0.5), 1, 1, fill=False, edgecolor="white", linewidth=1.2))
+    if tasks <= MOST_NUMBERED:
+        for row, column in np.argwhere(~np.isnan(matrix_mean)):
+            value = float(matrix_mean[row, column])
+            ink = "black" if value > 0.5 else "white"
+            axes.text(column, row, f"{100 * value:.0f}", color=ink, ha="center", va="center")
+    shown = _ticks(tasks)
+    axes.set_xticks([task - 1 for task in shown], [str(task) for task in shown])
+    axes.set_yticks([0, *shown], ["0 (start)", *(str(task) for task in shown)])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("accuracy on task")
+    axes.set_ylabel("after learning task")
+    axes.set_title(plain(title), loc="left", fontweight="bold")
+    bar = figure.colorbar(image, ax=axes, label="accuracy (%)")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _ticks(tasks: int) -> list[int]:
+    """Task numbers to write at the edge: all of a short life, round ones of a long life."""
+    if tasks <= 15:
+        return list(range(1, tasks + 1))
+    rounds = MaxNLocator(10, integer=True).tick_values(1, tasks)
+    return [int(task) for task in rounds if 1 < task <= tasks]

@@ -1,0 +1,117 @@
+"""Results in the terminal: a table of scores, a table of paired differences, and R as a small heat map.
+
+Made to fit 80 columns; where there is no colour the numbers still say everything.
+"""
+
+from __future__ import annotations
+
+import math
+from textwrap import wrap
+
+import numpy as np
+from rich import box
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from lifelong.evaluation import Array, Interval, Record
+from lifelong.evaluation.summary import compare, reference_method, summarise
+from lifelong.reports.wording import DASH, count, points, seconds, size, with_interval
+
+__all__ = ["heat_text", "paired_table", "summary_table"]
+
+# five anchors of the colour map cividis, dark = 0 % to light = 100 %, readable with every kind of colour vision
+CIVIDIS = np.array([[0, 34, 78], [67, 78, 108], [125, 124, 120], [188, 174, 108], [254, 232, 56]])
+MOST_TASKS = 12
+LONGEST_NAME = 12
+
+
+def summary_table(records: list[Record]) -> Table:
+    """One row per method: scores in percent as mean ± 95 % interval over seeds, then the mean costs.
+
+    Takes finished runs of one stream; methods may have different seeds. "–" means not measured.
+    """
+    table = _table(
+        "percent, mean ±95 % interval over seeds; forg: forgetting; learn: accuracy on each task just after "
+        "learning it; intr: intransigence, how far that lies below joint training"
+    )
+    for heading in ("ACC", "BWT", "FWT", "forg", "learn", "intr"):
+        table.add_column(heading, justify="right")
+    for heading in ("train", "stored", "params"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in summarise(records):
+        scores = (row.acc, row.bwt, row.fwt, row.forgetting, row.learning_acc, row.intransigence)
+        costs = (seconds(row.train_seconds.mean), size(row.stored_bytes.mean), count(row.parameters))
+        table.add_row(_name(row.method), *(with_interval(score, sign=" ±") for score in scores), *costs)
+    return table
+
+
+def paired_table(records: list[Record], against: str | None = None) -> Table:
+    """ACC of every method minus ACC of `against` in percentage points, over the seeds that both finished.
+
+    `against` is `finetune` unless given, or the first method where there is no finetune. Raises `SettingError` where
+    `against` has no runs.
+    """
+    against = reference_method(records) if against is None else against
+    table = _table("percentage points, paired by seed; intervals are not corrected for the number of methods")
+    table.add_column(Text(f"ACC minus {against}"), justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("seeds", justify="right")
+    for row in compare(records, against):
+        table.add_row(_name(row.method), with_interval(row.acc, points), _range(row.acc), str(len(row.seeds)))
+    return table
+
+
+def heat_text(matrix_mean: Array, title: str) -> Text:
+    """R (T + 1, T), fractions or NaN, as coloured cells of whole percents; the diagonal is bold and underlined.
+
+    Row i is "after task i", row 0 the random initialisation. Above 12 tasks, 12 evenly chosen ones are shown.
+
+    >>> print(heat_text(np.array([[0.1, 0.12], [1.0, 0.2], [0.7, np.nan]]), "ewc").plain)
+    ewc
+    after    1   2
+        0   10  12
+        1  100  20
+        2   70   –
+    """
+    tasks = matrix_mean.shape[-1]
+    shown = sorted({round(task) for task in np.linspace(1, tasks, min(tasks, MOST_TASKS))})
+    text = Text(no_wrap=True)
+    text.append(f"{title}\n", "bold")
+    text.append("after " + "".join(f"{task:>4}" for task in shown))
+    for row in (0, *shown):
+        text.append(f"\n{row:>5} ")
+        for task in shown:
+            value = float(matrix_mean[row, task - 1])
+            text.append(f"{_whole(value):>4}", _cell(value) + Style(bold=row == task, underline=row == task))
+    return text
+
+
+def _table(caption: str) -> Table:
+    look = box.SIMPLE_HEAD
+    table = Table(box=look, show_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
+    table.add_column("method", no_wrap=True)  # where space is short, the scores break before ±, the names do not
+    return table
+
+
+def _name(method: str) -> Text:
+    return Text("\n".join(wrap(method, LONGEST_NAME)))
+
+
+def _range(value: Interval) -> str:
+    if math.isnan(value.ci95):
+        return DASH
+    return f"{points(value.mean - value.ci95)} … {points(value.mean + value.ci95)}"
+
+
+def _whole(fraction: float) -> str:
+    return DASH if math.isnan(fraction) else f"{100 * fraction:.0f}"
+
+
+def _cell(fraction: float) -> Style:
+    if math.isnan(fraction):
+        return Style(dim=True)
+    places = np.linspace(0, 1, len(CIVIDIS))
+    red, green, blue = (round(float(np.interp(fraction, places, channel))) for channel in CIVIDIS.T)
+    ink = "black" if fraction > 0.5 else "white"
+    return Style(color=ink, bgcolor=f"rgb({red},{green},{blue})")

@@ -1,0 +1,58 @@
+"""The streams by name: a kind over a data set, as in `permuted-digits` or `split-fashion-mnist`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lifelong.errors import SettingError, unknown_name
+from lifelong.streams.kinds import KINDS, Kind
+from lifelong.streams.sources import SOURCES, load
+from lifelong.streams.stream import Stream
+
+__all__ = ["NAMES", "settings_for", "stream"]
+
+NAMES = tuple(f"{kind}-{source}" for source in SOURCES for kind in KINDS)
+
+
+def settings_for(name: str, settings: Mapping[str, Any] | None = None) -> Kind:
+    """The settings of the stream called `name`; values may be text, lists of numbers `0,20,40`.
+
+    >>> settings_for("rotated-digits", {"tasks": "3", "angles": "0,45,90"}).angles
+    (0.0, 45.0, 90.0)
+    """
+    if name not in NAMES:
+        raise unknown_name("stream", name, NAMES)
+    kind = KINDS[name.partition("-")[0]]
+    known = [field.name for field in fields(kind)]
+    given = dict(settings or {})
+    for setting, value in given.items():
+        if setting not in known:
+            raise unknown_name(f"setting of {name}", setting, known)
+        if setting == "angles" and isinstance(value, str):
+            given[setting] = value.split(",")
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        text = ", ".join(f"{setting}={value!r}" for setting, value in given.items())
+        raise SettingError(f"{name}: {error} (given: {text})") from error
+
+
+def stream(name: str, *, data_dir: str | Path | None = None, **settings: Any) -> Stream:
+    """The stream called `name`, with the settings of its kind (`Permuted`, `Rotated`, `Split`, `Noisy`).
+
+    Arguments: `data_dir` holds the files of a data set that is not embedded (default `$LIFELONG_DATA/<data set>`).
+
+    Raises: `SettingError` for an unknown name or setting, `DataError` for files that are missing or damaged.
+
+    >>> digits = stream("permuted-digits", tasks=3)
+    >>> len(digits), digits.space.classes, len(digits.task(1).train)
+    (3, 10, 1293)
+    """
+    kind = settings_for(name, settings)
+    source = name.partition("-")[2]
+    return kind.build(name, load(source, Path(data_dir) if data_dir is not None else None))

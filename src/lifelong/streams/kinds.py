@@ -1,0 +1,170 @@
+"""The kinds of streams, each a frozen set of settings over one data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from lifelong.errors import require
+from lifelong.streams import transforms
+from lifelong.streams.sources import Source
+from lifelong.streams.split import split
+from lifelong.streams.stream import Stream
+from lifelong.streams.transformed import transformed
+from lifelong.types import Scenario
+
+__all__ = ["KINDS", "Kind", "Noisy", "Permuted", "Rotated", "Split"]
+
+
+@dataclass(frozen=True)
+class Permuted:
+    """Every task shuffles the pixels in its own fixed order.
+
+    Arguments: `tasks`; `scenario`; `first_plain` leaves task 1 unpermuted; `validation` fraction held out of the
+    training part; `seed` of the permutations and of what is held out.
+    """
+
+    tasks: int = 5
+    scenario: Scenario = "domain"
+    first_plain: bool = False
+    validation: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least_one(self.tasks)
+
+    def build(self, name: str, source: Source) -> Stream:
+        """The stream over `source`."""
+        numbers = range(1, self.tasks + 1)
+        plain = {1} if self.first_plain else set()
+        pixels = source.train_x[0].numel()
+        through = [
+            transforms.noise(0.0, 0) if number in plain else transforms.permutation(pixels, self.seed, number)
+            for number in numbers
+        ]
+        titles = ["original order" if number in plain else f"permutation {number}" for number in numbers]
+        return transformed(name, source, through, titles, self.scenario, self.validation, self.seed)
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """Every task turns the images by its own angle.
+
+    Arguments: `tasks`; `scenario`; `angles` in degrees, counter-clockwise, one per task, or None for even steps from
+    0 to below `up_to`, or with `drawn` uniform draws from 0 … `up_to`; `interpolation` bilinear or nearest;
+    `validation` fraction held out of the training part; `seed` of the draws and of what is held out.
+    """
+
+    tasks: int = 5
+    scenario: Scenario = "domain"
+    angles: tuple[float, ...] | None = None
+    drawn: bool = False
+    up_to: float = 180.0
+    interpolation: transforms.Interpolation = "bilinear"
+    validation: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least_one(self.tasks)
+        require(
+            self.angles is None or len(self.angles) == self.tasks,
+            f"expected {self.tasks} angles, one per task, got {self.angles}; set tasks={len(self.angles or ())}",
+        )
+        require(self.interpolation in ("bilinear", "nearest"), "interpolation must be bilinear or nearest")
+
+    def build(self, name: str, source: Source) -> Stream:
+        """The stream over `source`."""
+        angles = self._angles()
+        through = [transforms.rotation(angle, self.interpolation) for angle in angles]
+        titles = [f"{angle:.4g}°" for angle in angles]
+        return transformed(name, source, through, titles, self.scenario, self.validation, self.seed)
+
+    def _angles(self) -> list[float]:
+        if self.angles is not None:
+            return list(self.angles)
+        if self.drawn:
+            draws = torch.rand(self.tasks, generator=torch.Generator().manual_seed(self.seed), dtype=torch.float64)
+            return [float(draw) * self.up_to for draw in draws]
+        return [self.up_to * place / self.tasks for place in range(self.tasks)]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Every task brings new classes.
+
+    Arguments: `tasks`, or None for as many as the classes give; `scenario`; `classes_per_task`; `drawn` orders the
+    classes by `seed` instead of 0, 1, 2, …; `validation` fraction held out of each training part; `seed` of the order
+    and of what is held out.
+    """
+
+    tasks: int | None = None
+    scenario: Scenario = "class"
+    classes_per_task: int = 2
+    drawn: bool = False
+    validation: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least_one(self.tasks if self.tasks is not None else 1)
+        require(self.classes_per_task >= 1, f"classes_per_task must be 1 or more, got {self.classes_per_task}")
+
+    def build(self, name: str, source: Source) -> Stream:
+        """The stream over `source`."""
+        possible = source.classes // self.classes_per_task
+        tasks = possible if self.tasks is None else self.tasks
+        require(
+            1 <= tasks <= possible,
+            f"{name} has {source.classes} classes, which give at most {possible} tasks of {self.classes_per_task}, "
+            f"got tasks={tasks}",
+        )
+        order = list(range(source.classes))
+        if self.drawn:
+            order = torch.randperm(source.classes, generator=torch.Generator().manual_seed(self.seed)).tolist()
+        size = self.classes_per_task
+        groups = [order[start : start + size] for start in range(0, tasks * size, size)]
+        return split(
+            name,
+            source.train_x,
+            source.train_y,
+            source.test_x,
+            source.test_y,
+            groups,
+            self.scenario,
+            self.validation,
+            self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """Task 1 is noisy, task 2 is clean: the chapter's first example of forgetting.
+
+    Arguments: `noise`, the standard deviation of the Gaussian noise on inputs in [0, 1] (clipped to it); `scenario`;
+    `validation` fraction held out of the training part; `seed` of the noise and of what is held out.
+    """
+
+    noise: float = 0.5
+    scenario: Scenario = "domain"
+    validation: float = 0.1
+    seed: int = 0
+    tasks: int = 2
+
+    def __post_init__(self) -> None:
+        require(self.noise >= 0, f"noise must be 0 or more, got {self.noise}")
+        require(self.tasks == 2, f"noisy streams have two tasks, noisy and clean, got tasks={self.tasks}")
+
+    def build(self, name: str, source: Source) -> Stream:
+        """The stream over `source`."""
+        through = [transforms.noise(self.noise, self.seed), transforms.noise(0.0, self.seed)]
+        titles = [f"noise {self.noise:g}", "clean"]
+        return transformed(name, source, through, titles, self.scenario, self.validation, self.seed)
+
+
+Kind = Permuted | Rotated | Split | Noisy
+
+KINDS: dict[str, type[Kind]] = {"permuted": Permuted, "rotated": Rotated, "split": Split, "noisy": Noisy}
+
+
+def _at_least_one(tasks: int) -> None:
+    require(tasks >= 1, f"tasks must be 1 or more, got {tasks}")

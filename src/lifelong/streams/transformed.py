@@ -1,0 +1,53 @@
+"""One data set seen through T transformations of its inputs: the same labels, shifting inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from lifelong.streams.sources import Source
+from lifelong.streams.stream import Stream, held_out
+from lifelong.types import Examples, Part, Scenario, Space, Task
+
+__all__ = ["Transform", "transformed"]
+
+Transform = Callable[[Tensor, Part], Tensor]
+
+
+def transformed(
+    name: str,
+    source: Source,
+    transforms: Sequence[Transform],
+    titles: Sequence[str],
+    scenario: Scenario,
+    validation: float,
+    seed: int,
+) -> Stream:
+    """The stream whose task i is `source` with its inputs through `transforms[i − 1](x, part)`.
+
+    In the scenario `domain` all tasks share the source's classes; in `task` and `class` the outputs of task i are its
+    own, `classes · (i − 1)` … `classes · i − 1`. The validation part is the same examples in every task.
+    """
+    kept, held = held_out(len(source.train_y), validation, seed)
+    shared = scenario == "domain"
+
+    def loader(transform: Transform, offset: int) -> Callable[[Part], Examples | None]:
+        def load(part: Part) -> Examples | None:
+            if part == "test":
+                x, y = source.test_x, source.test_y
+            elif validation == 0 and part == "train":
+                x, y = source.train_x, source.train_y
+            else:
+                index = kept if part == "train" else held
+                x, y = source.train_x[index], source.train_y[index]
+            return Examples(transform(x, part), y + offset, 0)
+
+        return load
+
+    tasks = []
+    for number, (transform, title) in enumerate(zip(transforms, titles, strict=True), start=1):
+        offset = 0 if shared else source.classes * (number - 1)
+        tasks.append(Task(number, title, tuple(range(offset, offset + source.classes)), loader(transform, offset)))
+    outputs = source.classes if shared else source.classes * len(tasks)
+    return Stream(name, Space(source.shape, outputs, scenario), tuple(tasks))

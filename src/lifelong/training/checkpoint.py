@@ -1,0 +1,146 @@
+"""A learner as one safetensors file: tensors in its body, everything else as JSON in its header."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lifelong.errors import SettingError, StorageError
+from lifelong.methods import Method, build, settings_of
+from lifelong.store import replacing
+from lifelong.training import loop, serialise
+from lifelong.types import Space
+
+if TYPE_CHECKING:
+    from lifelong.training.learner import Learner, ModelLike
+    from lifelong.training.optimizers import OptimizerFactory
+
+__all__ = ["extra_of", "load", "save"]
+
+FORMAT = 1
+
+
+def save(learner: Learner, path: Path, extra: dict[str, Any]) -> None:
+    """Write `learner` to `path` at once; see `Learner.save`."""
+    position = learner._position
+    groups: dict[str, Any] = {
+        "state": serialise.split(learner.state, "state"),
+        "optimizer": serialise.split(learner.optimizer.state_dict(), "optimizer"),
+        "random": serialise.split(learner.randomness.state(), "random"),
+        "start": serialise.split(learner._start, "start"),
+        "model": serialise.split(_apart_from_theta(learner), "model"),
+        "position": serialise.split(position, "position"),
+        "scaler": serialise.split(learner.scaler.state_dict() if learner.scaler else None, "scaler"),
+    }
+    header = {
+        "format": FORMAT,
+        "model_name": learner.model_name,
+        "space": asdict(learner.space),
+        "head": learner.head,
+        "seed": learner.seed,
+        "training": asdict(learner.training),
+        "method": {"name": learner.method.name, "settings": settings_of(learner.method)},
+        "classes": sorted(learner.outputs.classes.items()),
+        "tasks": learner.tasks,
+        "extra": extra,
+        **{name: data for name, (data, _) in groups.items()},
+    }
+    tensors = {"theta": learner.flat.theta_P.detach()}
+    for _, (_, some) in groups.items():
+        tensors |= some
+    owned = {name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(owned, temporary, metadata={"lifelong": json.dumps(header)})
+
+
+def load(
+    path: Path,
+    *,
+    model: ModelLike | None = None,
+    method: Method[Any] | None = None,
+    optimizer: OptimizerFactory | None = None,
+    device: str | None = None,
+) -> Learner:
+    """Read what `save` wrote; see `Learner.load`."""
+    from lifelong.training.learner import Learner
+
+    header, tensors = _read(path)
+    training = dict(header["training"])
+    if device is not None:
+        training["device"] = device
+    if training["optimizer"].startswith("own:"):
+        if optimizer is None:
+            raise SettingError(f"{path} was saved with an optimizer of your own: give load(…, optimizer=…)")
+        training["optimizer"] = optimizer
+    if header["model_name"].startswith("own:") and model is None:
+        raise SettingError(
+            f"{path} was saved with a model of your own ({header['model_name'][4:]}): give load(…, model=…)"
+        )
+    try:
+        learner = Learner(
+            model if model is not None else header["model_name"],
+            method or build(header["method"]["name"], header["method"]["settings"]),
+            msgspec.convert(header["space"], Space),
+            head=header["head"],
+            seed=header["seed"],
+            **training,
+        )
+        for number, classes in header["classes"]:
+            learner.outputs.announce(number, tuple(classes))
+        learner._grow()
+        _fill(learner, header, {name: tensor.to(learner.training.device) for name, tensor in tensors.items()})
+    except (KeyError, RuntimeError, msgspec.ValidationError) as error:
+        raise StorageError(f"{path} does not fit the learner that it describes: {error}; it is damaged") from error
+    return learner
+
+
+def extra_of(path: Path) -> dict[str, Any]:
+    """The plain data that was saved beside a learner."""
+    extra: dict[str, Any] = _read(path)[0]["extra"]
+    return extra
+
+
+def _fill(learner: Learner, header: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    learner.tasks = list(header["tasks"])
+    learner.flat.assign(tensors["theta"])
+    for name, value in _apart_from_theta(learner).items():
+        value.copy_(tensors[header["model"][name]])
+    learner.state = serialise.join(header["state"], tensors, learner.method.state_type)
+    learner._start = serialise.plain(header["start"], tensors)
+    on_cpu = {name: tensor.cpu() for name, tensor in tensors.items() if name.startswith(("random", "position"))}
+    learner.randomness.load(serialise.plain(header["random"], on_cpu))
+    if header["position"] is not None:
+        learner._position = serialise.join(header["position"], on_cpu, loop.Position)
+    saved = serialise.plain(header["optimizer"], tensors)
+    saved["state"] = {int(key): value for key, value in saved["state"].items()}
+    learner.optimizer.load_state_dict(saved)
+    if learner.scaler is not None:
+        learner.scaler.load_state_dict(serialise.plain(header["scaler"], tensors))
+
+
+def _apart_from_theta(learner: Learner) -> dict[str, Tensor]:
+    """Buffers and frozen parameters by name."""
+    frozen = {name: p.detach() for name, p in learner.model.named_parameters() if not p.requires_grad}
+    return {**frozen, **dict(learner.model.named_buffers())}
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["lifelong"])
+            names: list[str] = list(file.keys())
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise StorageError(f"{path} is no saved learner, or it is damaged: {error!r}") from error
+    if header.get("format") != FORMAT:
+        raise StorageError(
+            f"{path} has the format {header.get('format')}, this version reads {FORMAT}; update lifelong"
+        )
+    return header, tensors

@@ -1,0 +1,346 @@
+"""The learner: model + optimiser + method + state + random numbers, learned with, examined, saved and loaded whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lifelong.errors import DataError, DivergedError, SettingError, require
+from lifelong.flat import Flat
+from lifelong.methods import Finetune, Method, Student
+from lifelong.models import Network, Outputs, build
+from lifelong.training import loop, optimizers, serialise
+from lifelong.training.grow import carried
+from lifelong.training.preview import preview
+from lifelong.training.randomness import Randomness
+from lifelong.training.settings import Autocast, Training
+from lifelong.types import Examples, HeadKind, Part, Space, Task
+
+__all__ = ["Learner"]
+
+CHUNK = 2048
+
+ModelLike = str | nn.Module | Callable[[], nn.Module]
+
+
+class Learner:
+    """A model that learns task after task with a method against forgetting.
+
+    Arguments:
+        model: a name (`mlp:400,400`, `cnn`, `linear`), a module that maps x (B, …) to logits (B, C), or a function
+            that makes one. A module is taken as it is, not copied.
+        method: how forgetting is fought; None is fine-tuning.
+        space: input shape, number of outputs and scenario; `stream.space`. A module of your own needs the scenario
+            only.
+        optimizer: a name (sgd, adam, adamw), or a function from the list of parameters to an optimiser.
+        seed: of the initial weights and of every later random number.
+        head: all, growing or per-task, for named models; the default follows the scenario.
+        epochs, iterations, batch, lr, momentum, weight_decay, keep_optimizer, clip, device, autocast: see `Training`.
+
+    Raises: `SettingError` for settings that do not exist or do not fit each other.
+
+    >>> from lifelong import EWC, stream
+    >>> digits = stream("split-digits", scenario="task")
+    >>> learner = Learner("mlp:32", EWC(), digits.space, epochs=2, seed=0)
+    >>> for task in digits:
+    ...     learner.learn(task)
+    >>> len(learner.evaluate(digits)), learner.tasks
+    (5, [1, 2, 3, 4, 5])
+    """
+
+    def __init__(
+        self,
+        model: ModelLike,
+        method: Method[Any] | None = None,
+        space: Space | None = None,
+        *,
+        optimizer: str | optimizers.OptimizerFactory = "sgd",
+        lr: float = 0.1,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        keep_optimizer: bool = False,
+        epochs: int = 1,
+        iterations: int | None = None,
+        batch: int = 32,
+        clip: float | None = None,
+        device: str = "cpu",
+        autocast: Autocast | None = None,
+        head: HeadKind | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._factory = None if isinstance(optimizer, str) else optimizer
+        self.training = Training(
+            epochs=epochs,
+            iterations=iterations,
+            batch=batch,
+            optimizer=optimizer if isinstance(optimizer, str) else f"own:{getattr(optimizer, '__name__', 'factory')}",
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            keep_optimizer=keep_optimizer,
+            clip=clip,
+            device=device,
+            autocast=autocast,
+        )
+        method, space = method or Finetune(), space or Space()
+        self.method, self.space, self.seed, self.head = method, space, seed, head
+        self.randomness = Randomness(seed, device)
+        self.model_name = model if isinstance(model, str) else f"own:{_name_of(model)}"
+        with self.randomness.inside():
+            self.model = self._made(model).to(device)
+        self.outputs = Outputs(space.scenario)
+        self.tasks: list[int] = []
+        self._position: loop.Position | None = None
+        self._spoiled = ""
+        self.flat = Flat(self.model)
+        grows = isinstance(self.model, Network) and self.model.head.grows
+        require(len(self.flat) > 0 or grows, "the model has no parameters to train")
+        require(
+            not (self._factory and keep_optimizer and grows),
+            "a growing head with keep_optimizer needs an optimizer by name: its moments must be laid out anew",
+        )
+        self._start = self._values() if method.restarts else {}
+        self.optimizer = optimizers.build(self.flat, self.training, self._factory)
+        self.scaler = torch.amp.GradScaler(torch.device(device).type) if autocast == "float16" else None
+        self.state = method.init(self)
+
+    # --- what a method may see of it (methods.Student) ---
+
+    @property
+    def generator(self) -> torch.Generator:
+        """The method's own random numbers."""
+        return self.randomness.method
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision of forward passes."""
+        return loop.autocast(self.training)
+
+    def restart(self) -> None:
+        """Back to the random initialisation, the optimiser's moments forgotten."""
+        self._assign(self._start)
+        self.optimizer = optimizers.build(self.flat, self.training, self._factory)
+
+    # --- learning ---
+
+    def learn(
+        self,
+        task: Task,
+        *,
+        on_report: Callable[[loop.Report], None] | None = None,
+        on_step: Callable[[int], None] | None = None,
+    ) -> None:
+        """Learn `task`; a learner that was saved in the middle of it goes on from there.
+
+        Only the training part is read. Bad data is found before anything changes. `on_report` hears of the progress
+        now and then; `on_step(step)` is called after each step and may `save`.
+
+        Raises: `DataError` for bad data; `DivergedError` for a loss that is not finite, after which this learner
+        can only be replaced by its last saved file.
+        """
+        self._check_usable()
+        own = self._training_part(task)
+        if self._position is None:
+            self._begin(task, own)
+        elif self._position.task != task.number:
+            raise SettingError(f"this learner is in the middle of task {self._position.task}, not {task.number}")
+        position = self._position
+        assert position is not None
+        examples = self.method.examples(self.state, own)
+        steps = self.training.steps(len(examples), len(own))
+        self.model.train()
+        try:
+            with self.randomness.inside():
+                loop.run(
+                    self,
+                    self.method,
+                    self.state,
+                    self.optimizer,
+                    self.scaler,
+                    self.training,
+                    examples,
+                    self.randomness.order,
+                    position,
+                    steps,
+                    on_report,
+                    on_step,
+                )
+                self.state = self.method.end_task(self.state, self, own)
+        except BaseException as error:
+            self._spoiled = f"{type(error).__name__} in the middle of task {task.number}: {error}"
+            raise
+        self._position = None
+        self.tasks.append(task.number)
+
+    def _begin(self, task: Task, own: Examples) -> None:
+        self.outputs.announce(task.number, task.classes)
+        self._grow()
+        if not self.training.keep_optimizer:
+            self.optimizer = optimizers.build(self.flat, self.training, self._factory)
+        with self.randomness.inside():
+            self.state = self.method.begin_task(self.state, self, own)
+        self._position = loop.Position(task.number, 0, self.randomness.order.get_state())
+
+    def _training_part(self, task: Task) -> Examples:
+        own = task.train
+        place = f"the training part of task {task.number} ({task.name})"
+        own.check(place)
+        strange = set(own.y.unique().tolist()) - set(task.classes)
+        if strange:
+            raise DataError(f"{place} has labels {sorted(strange)} outside the task's classes {task.classes}")
+        shape = self.space.input_shape
+        if shape is not None and tuple(own.x.shape[1:]) != shape:
+            raise DataError(f"{place} has inputs of shape {tuple(own.x.shape[1:])}, expected {shape}")
+        own.check(place, self._output_count(own.x))
+        return own.to(self.training.device)
+
+    # --- answers ---
+
+    @torch.no_grad()
+    def logits(self, x: Tensor, task: int | None = None) -> Tensor:
+        """Answers (N, C) to inputs `x` (N, …), −∞ for outputs that do not count for `task`.
+
+        `task` is needed in the scenario `task`, and by a method that keeps one model per task.
+        """
+        needed = self.outputs.scenario == "task" or "task number at test" in self.method.needs
+        if task is None and needed:
+            raise SettingError(
+                f"{self.method.name} in the scenario {self.outputs.scenario!r} needs the number of the task: "
+                "predict(x, task=…)"
+            )
+        return self._logits(self, x, task or 0)
+
+    def predict(self, x: Tensor, task: int | None = None) -> Tensor:
+        """The output (N,) with the highest logit for each of the inputs `x` (N, …)."""
+        return self.logits(x, task).argmax(1)
+
+    @torch.no_grad()
+    def accuracy(self, task: Task, part: Part = "test") -> float:
+        """The fraction of right answers on one part of `task`, which need not have been learned yet."""
+        exam = task.part(part)
+        exam.check(f"the {part} part of task {task.number} ({task.name})", self._output_count(exam.x))
+        student = preview(self, task)
+        right = (self._logits(student, exam.x, task.number).argmax(1).cpu() == exam.y.cpu()).sum()
+        return int(right) / len(exam)
+
+    def evaluate(self, tasks: Iterable[Task], part: Part = "test") -> list[float]:
+        """The accuracy on each of `tasks` (a stream, or some of its tasks): one row of R."""
+        return [self.accuracy(task, part) for task in tasks]
+
+    def _logits(self, student: Student, x: Tensor, task: int) -> Tensor:
+        self._check_usable()
+        training = self.model.training
+        self.model.eval()
+        try:
+            with self.autocast():
+                pieces = [
+                    self.method.predict(self.state, student, piece.to(self.training.device), task)
+                    for piece in x.split(CHUNK)
+                ]
+            return student.outputs.masked(torch.cat(pieces).float(), task)
+        finally:
+            self.model.train(training)
+
+    # --- costs ---
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the method's state: what it keeps beside the model."""
+        return serialise.stored_bytes(self.state)
+
+    @property
+    def parameters(self) -> int:
+        """Parameters needed for prediction: the model's and those that the method keeps."""
+        return sum(p.numel() for p in self.model.parameters()) + self.method.parameters(self.state)
+
+    # --- files ---
+
+    def save(self, path: str | Path, extra: dict[str, Any] | None = None) -> None:
+        """Write everything to one safetensors file, whole or not at all; `extra` is plain data kept beside it."""
+        from lifelong.training import checkpoint
+
+        self._check_usable()
+        checkpoint.save(self, Path(path), extra or {})
+
+    @staticmethod
+    def load(
+        path: str | Path,
+        *,
+        model: ModelLike | None = None,
+        method: Method[Any] | None = None,
+        optimizer: optimizers.OptimizerFactory | None = None,
+        device: str | None = None,
+    ) -> Learner:
+        """The learner that `save` wrote; it goes on bit for bit as if it had never been away.
+
+        Arguments: `model`, `method`, `optimizer` are needed only where they were your own, as nothing in the file is
+            ever run as code. `device` moves it to another device.
+
+        Raises: `StorageError` for a file that cannot be read or trusted.
+        """
+        from lifelong.training import checkpoint
+
+        return checkpoint.load(Path(path), model=model, method=method, optimizer=optimizer, device=device)
+
+    # --- inside ---
+
+    def _made(self, model: ModelLike) -> nn.Module:
+        if isinstance(model, str):
+            return build(model, self.space, self.head, self.seed)
+        made = model if isinstance(model, nn.Module) else model()
+        require(
+            isinstance(made, nn.Module), f"model must be a name, a module or a function that makes one, got {made!r}"
+        )
+        return made
+
+    @torch.no_grad()
+    def _output_count(self, x: Tensor) -> int | None:
+        """How many outputs the model has; None where they grow."""
+        if isinstance(self.model, Network):
+            return None if self.model.head.grows else self.model.head.classes
+        training = self.model.training
+        self.model.eval()
+        logits_BC = self.model(x[:1].to(self.training.device))
+        self.model.train(training)
+        require(
+            isinstance(logits_BC, Tensor) and logits_BC.ndim == 2,
+            f"the model must map (B, …) to logits (B, C), got {getattr(logits_BC, 'shape', type(logits_BC))}",
+        )
+        return int(logits_BC.shape[1])
+
+    def _grow(self) -> None:
+        """Give the head the rows that the announced tasks need, and lay out anew all that runs over the parameters."""
+        if not (isinstance(self.model, Network) and self.model.head.grows):
+            return
+        if self.model.head.classes >= self.outputs.count:
+            return
+        old, before = self.flat, self.model.head.classes
+        self.model.head.grow(self.outputs.count)
+        self.flat = Flat(self.model)
+        self.state = carried(self.state, self.flat, old)
+        if self._factory is None:
+            self.optimizer = optimizers.grown(self.optimizer, old, self.flat, self.training)
+        if self._start:
+            weight, bias = self.model.head.initial_rows(before, self.outputs.count)
+            self._start["head.weight"] = torch.cat([self._start["head.weight"], weight])
+            self._start["head.bias"] = torch.cat([self._start["head.bias"], bias])
+
+    def _values(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+
+    @torch.no_grad()
+    def _assign(self, values: dict[str, Tensor]) -> None:
+        for name, value in self.model.state_dict().items():
+            value.copy_(values[name])
+
+    def _check_usable(self) -> None:
+        if self._spoiled:
+            raise DivergedError(f"this learner is spoiled ({self._spoiled}); load its last saved file")
+
+
+def _name_of(model: nn.Module | Callable[[], nn.Module]) -> str:
+    return type(model).__name__ if isinstance(model, nn.Module) else getattr(model, "__name__", type(model).__name__)

@@ -1,0 +1,49 @@
+"""Optimisers by name, on θ as one tensor; or any factory, on the module's own parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from lifelong.errors import unknown_name
+from lifelong.flat import Flat
+from lifelong.training.settings import Training
+
+__all__ = ["OptimizerFactory", "build", "grown"]
+
+OptimizerFactory = Callable[[list[nn.Parameter]], Optimizer]
+
+
+def build(flat: Flat, training: Training, factory: OptimizerFactory | None = None) -> Optimizer:
+    """The optimiser for `flat`.
+
+    SGD, Adam and AdamW work number by number, so one step of the whole vector θ is the step of every parameter. A
+    factory may be for one that looks at shapes (Muon, Adafactor): it is given the module's parameters, which are
+    views into the same θ.
+    """
+    if factory is not None:
+        return factory(list(flat.parameters))
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(
+            [flat.theta_P], lr=training.lr, momentum=training.momentum, weight_decay=training.weight_decay
+        )
+    if training.optimizer == "adam":
+        return torch.optim.Adam([flat.theta_P], lr=training.lr, weight_decay=training.weight_decay)
+    if training.optimizer == "adamw":
+        return torch.optim.AdamW([flat.theta_P], lr=training.lr, weight_decay=training.weight_decay)
+    raise unknown_name("optimizer", training.optimizer, ["sgd", "adam", "adamw"])
+
+
+def grown(optimizer: Optimizer, old: Flat, new: Flat, training: Training) -> Optimizer:
+    """A named optimiser for a model that grew from `old` to `new`: moments are carried, those of new weights are 0."""
+    larger = build(new, training)
+    saved = optimizer.state_dict()
+    for moments in saved["state"].values():
+        for name, value in moments.items():
+            if isinstance(value, torch.Tensor) and value.shape == old.theta_P.shape:
+                moments[name] = new.carry(value, old)
+    larger.load_state_dict(saved)
+    return larger

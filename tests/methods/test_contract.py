@@ -1,0 +1,158 @@
+"""What every registered method must do, by registration alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import doctest
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lifelong.methods import METHODS, Chain, Extent, Method, build, settings_of
+from lifelong.methods.card import SECTIONS, card, sentence
+from lifelong.streams import Stream
+from lifelong.training import Learner
+from lifelong.types import Scenario
+
+SCENARIOS: tuple[Scenario, ...] = ("task", "domain", "class")
+EVERY = [*METHODS, "ewc+er", "ewc+gem+er"]
+
+
+def make(name: str, stream: Stream, **settings: Any) -> Learner:
+    chosen = {"head": None, "seed": 1, "epochs": 3, "lr": 0.1, "batch": 10, **settings}
+    return Learner("mlp:12", build(name), stream.space, **chosen)
+
+
+def matrix(learner: Learner, stream: Stream) -> list[list[float]]:
+    rows = [learner.evaluate(stream)]
+    for task in stream:
+        learner.learn(task)
+        rows.append(learner.evaluate(stream))
+    return rows
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("name", EVERY)
+def test_learns_each_task_and_repeats_itself(name: str, scenario: Scenario, clouds: Callable[..., Stream]) -> None:
+    stream = clouds(scenario)
+    learner = make(name, stream)
+    R = matrix(learner, stream)
+    learned = [R[j][j - 1] for j in range(1, 4)]
+    assert sum(learned) / 3 > 0.8, f"each task is easy, got {learned} right after learning it"
+    assert matrix(make(name, stream), stream) == R
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("name", EVERY)
+def test_saved_and_loaded_it_goes_on_bit_for_bit(
+    name: str, scenario: Scenario, clouds: Callable[..., Stream], tmp_path: Path
+) -> None:
+    stream = clouds(scenario)
+    kept = make(name, stream, optimizer="adam", lr=0.01, keep_optimizer=True)
+    kept.learn(stream.task(1))
+    kept.learn(stream.task(2))
+    kept.save(tmp_path / "learner.safetensors")
+    loaded = Learner.load(tmp_path / "learner.safetensors")
+    assert loaded.evaluate(stream) == kept.evaluate(stream)
+    kept.learn(stream.task(3))
+    loaded.learn(stream.task(3))
+    assert torch.equal(kept.flat.theta_P, loaded.flat.theta_P)
+    assert loaded.evaluate(stream) == kept.evaluate(stream)
+    assert loaded.stored_bytes == kept.stored_bytes
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_saved_in_the_middle_of_a_task_it_goes_on_bit_for_bit(
+    name: str, clouds: Callable[..., Stream], tmp_path: Path
+) -> None:
+    stream = clouds("class")
+    kept = make(name, stream, momentum=0.9, lr=0.02)
+    kept.learn(stream.task(1))
+    per_pass = 6  # 54 examples in batches of 10
+    for stop in (2, per_pass, 2 * per_pass + 1):
+        file = tmp_path / f"{stop}.safetensors"
+        twin = make(name, stream, momentum=0.9, lr=0.02)
+        twin.learn(stream.task(1))
+        twin.learn(
+            stream.task(2), on_step=lambda step, file=file, stop=stop, twin=twin: save_at(twin, step, stop, file)
+        )
+        loaded = Learner.load(file)
+        loaded.learn(stream.task(2))
+        assert torch.equal(loaded.flat.theta_P, twin.flat.theta_P), f"resumed at step {stop}"
+        loaded.learn(stream.task(3))
+        twin.learn(stream.task(3))
+        assert torch.equal(loaded.flat.theta_P, twin.flat.theta_P)
+
+
+def save_at(learner: Learner, step: int, stop: int, file: Path) -> None:
+    if step == stop:
+        learner.save(file)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("name", EVERY)
+def test_stores_no_more_than_it_declares(name: str, scenario: Scenario, clouds: Callable[..., Stream]) -> None:
+    stream = clouds(scenario)
+    learner = make(name, stream)
+    matrix(learner, stream)
+    extent = Extent(len(stream), 54, 4 * 6, len(learner.flat))
+    assert learner.stored_bytes <= learner.method.declared_bytes(extent)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_runs_in_half_precision(name: str, clouds: Callable[..., Stream]) -> None:
+    stream = clouds("domain", tasks=2)
+    learner = make(name, stream, autocast="bfloat16")
+    assert min(matrix(learner, stream)[-1]) >= 0.3
+    assert learner.flat.theta_P.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_evaluation_changes_nothing(name: str, clouds: Callable[..., Stream]) -> None:
+    stream = clouds("class")
+    asked, silent = make(name, stream), make(name, stream)
+    for task in stream:
+        asked.evaluate(stream)
+        asked.learn(task)
+        asked.predict(torch.randn(5, 6), task=1)
+        silent.learn(task)
+    assert torch.equal(asked.flat.theta_P, silent.flat.theta_P)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_works_around_another_method(name: str, clouds: Callable[..., Stream]) -> None:
+    method = build(name)
+    inside = [part for part in (method.methods if isinstance(method, Chain) else (method,)) if part.name != "finetune"]
+    if not inside:
+        pytest.skip("finetune does nothing that could be chained")
+    stream = clouds("domain")
+    chain = Chain(build("finetune"), *inside)
+    alone = make(name, stream)
+    chained = Learner("mlp:12", chain, stream.space, seed=1, epochs=3, lr=0.1, batch=10)
+    assert matrix(chained, stream) == matrix(alone, stream)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_settings_are_plain_values_and_come_back(name: str) -> None:
+    method = build(name)
+    assert build(name, json.loads(json.dumps(settings_of(method)))) == method
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_has_a_complete_card(name: str) -> None:
+    kind: type[Method[Any]] = METHODS[name]
+    text = card(kind)
+    places = [text.find(section) for section in SECTIONS if section != "Arguments:" or dataclasses.fields(kind)]
+    assert -1 not in places, f"the card of {name} lacks one of {SECTIONS}"
+    assert places == sorted(places)
+    assert sentence(kind).endswith(".")
+    assert kind.reference.split(" ")[0] in text
+    for field in dataclasses.fields(kind):
+        assert f"{field.name}:" in text, f"the card of {name} does not explain {field.name}"
+    assert doctest.DocTestFinder().find(kind, name)[0].examples, "the card has an example that runs"
+    assert "super().__init__" not in inspect.getsource(kind)

@@ -1,0 +1,80 @@
+"""The shape of the code base: public names, file sizes, what an import costs, and that docs tell of every command."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+import lifelong
+from lifelong.cli.app import app
+from lifelong.methods import METHODS
+from lifelong.streams import NAMES
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+
+
+def test_public_names_are_pinned_and_load() -> None:
+    assert lifelong.__all__ == [
+        "ER", "EWC", "GEM", "Chain", "DataError", "DivergedError", "Examples", "Finetune", "Independent", "Joint",
+        "Learner", "LifelongError", "Method", "ResourceError", "Results", "SettingError", "Space", "StorageError",
+        "Stream", "Task", "from_csv", "from_folder", "run", "split_by_class", "stream",
+    ]  # fmt: skip
+    for name in lifelong.__all__:
+        assert getattr(lifelong, name) is not None
+    with pytest.raises(AttributeError):
+        _ = lifelong.nothing  # pyrefly: ignore
+
+
+def test_files_are_short() -> None:
+    lengths = [len(path.read_text().splitlines()) for path in SOURCES]
+    assert max(lengths) < 400
+    assert statistics.median(lengths) <= 150
+
+
+def test_every_module_says_what_it_is() -> None:
+    for path in SOURCES:
+        assert path.read_text().startswith('"""'), f"{path} has no docstring"
+
+
+def test_importing_the_core_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, lifelong; assert 'torch' not in sys.modules; from lifelong import Learner, EWC, GEM; "
+        "heavy = {'sklearn', 'scipy', 'matplotlib', 'jinja2', 'typer', 'rich', 'pandas', 'PIL'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_nothing_is_loaded_in_a_way_that_could_run_code() -> None:
+    for path in SOURCES:
+        text = path.read_text()
+        assert not re.search(r"\bimport pickle\b|torch\.load\(|\beval\(|\bexec\(", text.replace("model.eval(", "")), (
+            path
+        )
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_every_command_method_and_stream_is_documented(readme: str) -> None:
+    text = (ROOT / readme).read_text()
+    for command in typer.main.get_command(app).commands:  # pyrefly: ignore
+        assert f"lifelong {command}" in text, f"{readme} does not tell of `lifelong {command}`"
+    for method in METHODS:
+        assert f"`{method}`" in text
+    for kind in {name.partition("-")[0] for name in NAMES}:
+        assert f"`{kind}-" in text
+
+
+def test_every_dependency_has_its_reason() -> None:
+    reasons = (ROOT / "docs" / "dependencies.md").read_text()
+    project = (ROOT / "pyproject.toml").read_text()
+    for name in re.findall(
+        r'^    "([a-z-]+)[>"]', project.split("dependencies = [")[1].split("[project.scripts]")[0], re.M
+    ):
+        assert f"`{name}`" in reasons, f"docs/dependencies.md gives no reason for {name}"
