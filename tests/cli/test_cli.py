@@ -12,10 +12,6 @@ import pytest
 from lifelong.cli import main
 
 
-def lifelong(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "lifelong", *arguments], capture_output=True, text=True, check=False)
-
-
 def code_of(*arguments: str) -> int:
     with pytest.raises(SystemExit) as stop:
         main(list(arguments))
@@ -25,17 +21,18 @@ def code_of(*arguments: str) -> int:
 QUICK = ("run", "permuted-digits", "--tasks", "2", "--epochs", "1", "--model", "mlp:8", "--jobs", "1")
 
 
-def test_json_is_one_object_on_stdout_and_nothing_else(tmp_path: Path) -> None:
-    done = lifelong(
+def test_json_is_one_object_on_stdout_and_nothing_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    code = code_of(
         *QUICK, "-m", "finetune", "-m", "ewc+er", "--seeds", "1", "--set", "ewc.strength=7", "--set", "er.capacity=9",
         "--set", "stream.first_plain=true", "--json", "--out", str(tmp_path / "out"),
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    assert code == 0
+    captured = capfd.readouterr()
+    found = json.loads(captured.out)
     assert [run["method"] for run in found["runs"]] == ["finetune", "ewc+er"]
     assert found["runs"][1]["settings"]["ewc"]["strength"] == 7.0
     assert found["stream"]["tasks"] == ["original order", "permutation 2"]
-    assert "finetune seed 0: ACC" in done.stderr
+    assert "finetune seed 0: ACC" in captured.err
 
 
 def test_a_run_folder_runs_again_and_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import doctest
 import inspect
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def test_saved_in_the_middle_of_a_task_it_goes_on_bit_for_bit(
         assert torch.equal(loaded.flat.theta_P, twin.flat.theta_P)
 
 
-def save_at(learner: Learner, step: int, stop: int, file: Path) -> None:
+def save_at(learner: Learner, file: Path, stop: int, step: int) -> None:
     if step == stop:
         learner.save(file)
 

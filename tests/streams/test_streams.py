@@ -150,7 +150,7 @@ def test_idx_files_are_read_packed_or_not_and_damage_is_named(tmp_path: Path) ->
     rng = np.random.default_rng(0)
     folder = tmp_path / "mnist"
     folder.mkdir()
-    with pytest.raises(DataError, match="not found.*lifelong data fetch mnist"):
+    with pytest.raises(DataError, match=r"not found.*lifelong data fetch mnist"):
         load.__wrapped__("mnist", tmp_path)
     for part, stem in FILES.items():
         shape, high = ((20, 6, 6), 255) if part.endswith("x") else ((20,), 10)

@@ -18,7 +18,7 @@ def needed_bytes(experiment: Experiment, stream: Stream, parameters: int, proces
     task_bytes = train.x.nbytes
     extent = Extent(len(stream), len(train), train.x[0].nbytes, parameters)
     stored = max(method.build().declared_bytes(extent) for method in experiment.methods)
-    copies = 2 * stored + 3 * task_bytes + 8 * 4 * parameters  # a checkpoint holds the state a second time
+    copies = 3 * stored + 3 * task_bytes + 8 * 4 * parameters  # saving holds the state twice more
     return processes * copies
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from lifelong.errors import SettingError, StorageError
@@ -57,7 +57,8 @@ def save(learner: Learner, path: Path, extra: dict[str, Any]) -> None:
         tensors |= some
     owned = {name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        save_file(owned, temporary, metadata={"lifelong": json.dumps(header)})
+        # not save_file: its errors hide what the system said (no space, no permission)
+        temporary.write_bytes(to_bytes(owned, metadata={"lifelong": json.dumps(header)}))
 
 
 def load(
