@@ -79,9 +79,7 @@ def test_saved_in_the_middle_of_a_task_it_goes_on_bit_for_bit(
         file = tmp_path / f"{stop}.safetensors"
         twin = make(name, stream, momentum=0.9, lr=0.02)
         twin.learn(stream.task(1))
-        twin.learn(
-            stream.task(2), on_step=lambda step, file=file, stop=stop, twin=twin: save_at(twin, step, stop, file)
-        )
+        twin.learn(stream.task(2), on_step=partial(save_at, twin, file, stop))
         loaded = Learner.load(file)
         loaded.learn(stream.task(2))
         assert torch.equal(loaded.flat.theta_P, twin.flat.theta_P), f"resumed at step {stop}"

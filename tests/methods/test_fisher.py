@@ -53,7 +53,7 @@ def twice() -> nn.Module:
 @pytest.mark.parametrize("kind", ["true", "empirical"])
 @pytest.mark.parametrize("network", [in_place, Convolution, twice])
 def test_fisher_is_the_mean_of_squares_per_sample(
-    network: type[nn.Module], kind: FisherKind, scenario: Scenario
+    network: Callable[[], nn.Module], kind: FisherKind, scenario: Scenario
 ) -> None:
     torch.manual_seed(1)
     learner = Learner(network(), space=Space((9,), 4, scenario))

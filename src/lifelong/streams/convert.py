@@ -74,10 +74,12 @@ def _read(data: Dataset[object], place: str) -> tuple[Tensor, Tensor]:
         raise DataError(f"{place}: expected {ACCEPTED}, got {type(data).__name__} without a length; read it to tensors")
     if len(data) == 0:
         raise DataError(f"{place} is empty: expected at least one example")
+    source: Dataset[object] = data
     rows: list[Tensor] = []
     labels: list[Tensor] = []
-    for number in range(len(data)):
-        item = data[number]
+    count = len(data)
+    for number in range(count):
+        item = source[number]
         if not isinstance(item, (tuple, list)) or len(item) != 2:
             raise DataError(f"{place}, item {number}: expected (x, y), got {type(item).__name__}")
         rows.append(_one_input(item[0], f"{place}, item {number}"))

@@ -130,6 +130,7 @@ def download(
         if target.is_file() and _digest(target, unpack, limit) == sha256:
             return target
         for url in urls:
+            reason = "was not tried"
             for attempt in range(attempts):
                 time.sleep(pause * 2 ** (attempt - 1) if attempt else 0)
                 try:

@@ -184,7 +184,8 @@ def _groups(order: Sequence[int], size: int | None) -> list[list[int]]:
 def _test_part(y_N: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Positions to learn from and positions of the test: `fraction` of every class, at least one where it has two."""
     require(0 < fraction < 1, f"test must be a fraction between 0 and 1, got {fraction}")
-    learn, exam = [], []
+    learn: list[Tensor] = []
+    exam: list[Tensor] = []
     for label in torch.unique(y_N):
         positions = (y_N == label).nonzero()[:, 0]
         count = len(positions)

@@ -104,7 +104,8 @@ def read_table(path: Path, label: str, task: str | None) -> Table:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = _records(file, path)
-            _, header = next(lines, (1, []))
+            nothing: tuple[int, list[str]] = (1, [])
+            _, header = next(lines, nothing)
             columns = [name.strip() for name in header]
             places = {name: _place(path, columns, name) for name in (label, task) if name is not None}
             features = [place for place in range(len(columns)) if place not in places.values()]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,9 +53,9 @@ def digits(folder: Path | None = None) -> Source:
     """
     from sklearn.datasets import load_digits  # a second to import, for this source only
 
-    images, labels = load_digits(return_X_y=True)
-    x = torch.tensor(images / 16, dtype=torch.float32).view(-1, 1, 8, 8)
-    y = torch.tensor(labels, dtype=torch.int64)
+    data: Any = load_digits()
+    x = torch.tensor(data.data / 16, dtype=torch.float32).view(-1, 1, 8, 8)
+    y = torch.tensor(data.target, dtype=torch.int64)
     order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))
     order = order[torch.argsort(y[order], stable=True)]
     test = torch.zeros(len(y), dtype=torch.bool)

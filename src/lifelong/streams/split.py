@@ -52,7 +52,8 @@ def split(
         sizes = sorted({len(group) for group in groups})
         require(len(sizes) == 1, f"in the scenario domain all groups need one size, got sizes {sizes}")
     space = Space(tuple(train_x.shape[1:]), len(groups[0]) if domain else len(labels), scenario)
-    tasks, start = [], 0
+    tasks: list[Task] = []
+    start = 0
     for number, group in enumerate(groups, start=1):
         outputs = range(start, start + len(group))
         names = [class_names[label] if class_names else str(label) for label in group]

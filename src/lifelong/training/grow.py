@@ -28,8 +28,10 @@ def _carried(value: Any, new: Flat, old: Flat, over_parameters: bool) -> Any:
             inside = _carried(getattr(value, field.name), new, old, field.name.endswith("P"))
             setattr(value, field.name, inside)
         return value
-    if isinstance(value, list | tuple):
-        return type(value)(_carried(item, new, old, over_parameters) for item in value)
+    if isinstance(value, list):
+        return [_carried(item, new, old, over_parameters) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_carried(item, new, old, over_parameters) for item in value)
     if isinstance(value, dict):
         return {key: _carried(item, new, old, over_parameters) for key, item in value.items()}
     return value

@@ -107,7 +107,7 @@ class Learner:
         self._start = self._values() if method.restarts else {}
         self.optimizer = optimizers.build(self.flat, self.training, self._factory)
         self.scaler = torch.amp.GradScaler(torch.device(device).type) if autocast == "float16" else None
-        self.state = method.init(self)
+        self.state: Any = method.init(self)
 
     # --- what a method may see of it (methods.Student) ---
 
