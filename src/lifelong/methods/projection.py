@@ -34,7 +34,7 @@ def dual(gram_TT: NDArray[np.float64], dots_T: NDArray[np.float64], margin: floa
     the eigenvalues, those that are zero up to rounding left out, so a singular A (past gradients that repeat or
     vanish) is no special case.
 
-    >>> dual(np.array([[1.0, 1.0], [1.0, 1.0]]), np.array([-2.0, -2.0])).sum()
+    >>> round(float(dual(np.array([[1.0, 1.0], [1.0, 1.0]]), np.array([-2.0, -2.0])).sum()), 9)
     2.0
     """
     from scipy.optimize import nnls  # here, so that importing a method does not load scipy
