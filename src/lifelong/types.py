@@ -95,7 +95,8 @@ class Space:
     """What a stream asks of a model: the shape of one input, the number of outputs, and the scenario.
 
     `classes` counts the outputs over the whole stream; it may be None where only the tasks know (growing heads).
-    `boundaries` is False where the tasks flow into each other, so that nobody could say when one ends.
+    `boundaries` is False where the tasks flow into each other, so that nobody could say when one ends. Where inputs are
+    texts (sentences, words), `words` is how many numbers a word may be, 0 for none among them; elsewhere it is None.
 
     >>> Space((1, 8, 8), classes=10, scenario="domain").features
     64
@@ -105,6 +106,7 @@ class Space:
     classes: int | None = None
     scenario: Scenario = "domain"
     boundaries: bool = True
+    words: int | None = None
 
     def __post_init__(self) -> None:
         known = get_args(Scenario)

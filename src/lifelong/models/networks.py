@@ -5,9 +5,12 @@
 | `linear` | one linear layer |
 | `mlp:400,400` | hidden layers of these sizes with ReLU |
 | `cnn`, `cnn:32,64` | per number a 3×3 convolution, ReLU and 2×2 max-pooling; then a hidden layer of 128 |
+| `memn2n`, `memn2n:50,3` | for questions about stories: a memory network; size of its embeddings, hops |
+| `gru`, `gru:50,100` | for questions about stories: a recurrent network; size of its embeddings, of its state |
 
 Weights begin as PyTorch's layers do; `@xavier` at the end (`mlp:100,100@xavier`) draws them from N(0, 2 / (in + out)),
-biases 0 (Glorot & Bengio 2010, equation 12), the head's too where it does not grow.
+biases 0 (Glorot & Bengio 2010, equation 12), the head's too where it does not grow. `memn2n` and `gru` have ways of
+their own to begin.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from lifelong.errors import SettingError, require, unknown_name
+from lifelong.models.gru import GRU
 from lifelong.models.head import Head
+from lifelong.models.memn2n import MemN2N
 from lifelong.models.per_task import PerTask
 from lifelong.types import DEFAULT_HEAD, HeadKind, Space
 
-__all__ = ["Network", "build", "cnn", "linear", "mlp", "with_head"]
+__all__ = ["Network", "build", "cnn", "linear", "mlp", "reader", "with_head"]
 
 
 class Network(nn.Module):
@@ -116,6 +121,26 @@ def cnn(shape: tuple[int, ...], channels: tuple[int, ...] = (32, 64)) -> tuple[n
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, 128), nn.ReLU()), 128
 
 
+def reader(kind: str, space: Space, sizes: tuple[int, ...]) -> tuple[nn.Module, int]:
+    """`memn2n` (size of embeddings, hops) or `gru` (size of embeddings, of the state): a network for stories of words.
+
+    >>> backbone, width = reader("memn2n", Space((51, 12), 10, words=100), (20,))
+    >>> backbone(torch.ones(2, 51, 12, dtype=torch.uint8)).shape, width
+    (torch.Size([2, 20]), 20)
+    """
+    shape = space.input_shape or ()
+    require(
+        space.words is not None and len(shape) == 2 and shape[0] >= 2,
+        f"{kind} reads stories of words, Space((sentences, words), words=…), as babi has; got inputs of shape {shape}",
+    )
+    require(len(sizes) <= 2, f"{kind} has at most two sizes, as in {kind}:50,3, got {sizes}")
+    size, second = (*sizes, *(50, 3 if kind == "memn2n" else 100)[len(sizes) :])
+    words = space.words or 0
+    if kind == "memn2n":
+        return MemN2N(words, shape[0] - 1, size, second), size
+    return GRU(words, size, second), second
+
+
 def with_head(backbone: nn.Module, features: int, space: Space, head: HeadKind | None = None, seed: int = 0) -> Network:
     """`backbone` with the output layer that `space` needs (or the `head` asked for).
 
@@ -150,6 +175,12 @@ def build(name: str, space: Space, head: HeadKind | None = None, seed: int = 0) 
         raise SettingError(f"model {name!r}: expected whole numbers after the colon, as in mlp:400,400") from None
     require(all(size > 0 for size in sizes), f"model {name!r}: sizes must be 1 or more")
     require(space.input_shape is not None, f"model {name!r} needs to know its input: give Space(input_shape=…)")
+    reads = kind in ("memn2n", "gru")
+    require(not (reads and init), f"model {name!r}: {kind} begins in its own way; leave @{init} out")
+    require(
+        reads or space.words is None or kind not in ("mlp", "linear", "cnn"),
+        f"model {name!r} reads numbers, and these inputs are words; use memn2n or gru",
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if kind == "mlp":
@@ -160,8 +191,10 @@ def build(name: str, space: Space, head: HeadKind | None = None, seed: int = 0) 
             backbone, features = linear(space.features)
         elif kind == "cnn":
             backbone, features = cnn(space.input_shape or (), sizes or (32, 64))
+        elif reads:
+            backbone, features = reader(kind, space, sizes)
         else:
-            raise unknown_name("model", kind, ["mlp", "linear", "cnn"])
+            raise unknown_name("model", kind, ["mlp", "linear", "cnn", "memn2n", "gru"])
         network = with_head(backbone, features, space, head, seed)
         if init == "xavier":
             network.apply(_glorot)

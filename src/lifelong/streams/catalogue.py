@@ -1,4 +1,4 @@
-"""The streams by name: a kind over a data set, as in `permuted-digits` or `split-fashion-mnist`."""
+"""The streams by name: a kind over a data set, as in `permuted-digits` or `split-fashion-mnist`, and `babi`."""
 
 from __future__ import annotations
 
@@ -10,30 +10,38 @@ from typing import Any
 import msgspec
 
 from lifelong.errors import SettingError, unknown_name
+from lifelong.streams.babi.stream import Babi
 from lifelong.streams.kinds import KINDS, Kind
 from lifelong.streams.sources import SOURCES, load
 from lifelong.streams.stream import Stream
 
-__all__ = ["NAMES", "settings_for", "stream"]
+__all__ = ["NAMES", "kind_of", "settings_for", "stream"]
 
-NAMES = tuple(f"{kind}-{source}" for source in SOURCES for kind in KINDS)
+OWN: dict[str, type[Babi]] = {"babi": Babi}
+
+NAMES = (*(f"{kind}-{source}" for source in SOURCES for kind in KINDS), *OWN)
 
 
-def settings_for(name: str, settings: Mapping[str, Any] | None = None) -> Kind:
+def kind_of(name: str) -> type[Kind | Babi]:
+    """The class of the settings of the stream called `name`."""
+    if name not in NAMES:
+        raise unknown_name("stream", name, NAMES)
+    return OWN[name] if name in OWN else KINDS[name.partition("-")[0]]
+
+
+def settings_for(name: str, settings: Mapping[str, Any] | None = None) -> Kind | Babi:
     """The settings of the stream called `name`; values may be text, lists of numbers `0,20,40`.
 
     >>> settings_for("rotated-digits", {"tasks": "3", "angles": "0,45,90"}).angles
     (0.0, 45.0, 90.0)
     """
-    if name not in NAMES:
-        raise unknown_name("stream", name, NAMES)
-    kind = KINDS[name.partition("-")[0]]
+    kind = kind_of(name)
     known = [field.name for field in fields(kind)]
     given = dict(settings or {})
     for setting, value in given.items():
         if setting not in known:
             raise unknown_name(f"setting of {name}", setting, known)
-        if setting == "angles" and isinstance(value, str):
+        if setting in ("angles", "order") and isinstance(value, str):
             given[setting] = value.split(",")
     try:
         return msgspec.convert(given, kind, strict=False)
@@ -43,7 +51,7 @@ def settings_for(name: str, settings: Mapping[str, Any] | None = None) -> Kind:
 
 
 def stream(name: str, *, data_dir: str | Path | None = None, **settings: Any) -> Stream:
-    """The stream called `name`, with the settings of its kind (`Permuted`, `Rotated`, `Split`, `Noisy`).
+    """The stream called `name`, with the settings of its kind (`Permuted`, `Rotated`, `Split`, `Noisy`) or `Babi`.
 
     Arguments: `data_dir` holds the files of a data set that is not embedded (default `$LIFELONG_DATA/<data set>`).
 
@@ -53,6 +61,7 @@ def stream(name: str, *, data_dir: str | Path | None = None, **settings: Any) ->
     >>> len(digits), digits.space.classes, len(digits.task(1).train)
     (3, 10, 1293)
     """
-    kind = settings_for(name, settings)
-    source = name.partition("-")[2]
-    return kind.build(name, load(source, Path(data_dir) if data_dir is not None else None))
+    kind, folder = settings_for(name, settings), Path(data_dir) if data_dir is not None else None
+    if isinstance(kind, Babi):
+        return kind.build(name, folder)
+    return kind.build(name, load(name.partition("-")[2], folder))
