@@ -13,15 +13,15 @@ from typing import Any
 
 from lifelong.errors import StorageError
 
-__all__ = ["read_json", "replacing", "write_atomically", "write_json"]
+__all__ = ["read_json", "replacing", "sync_folder", "write_atomically", "write_json"]
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, option: str = "--out") -> Iterator[Path]:
     """A temporary path to write to; on leaving the block it takes the place of `path`, durably and at once.
 
     An exception inside the block leaves `path` as it was and no temporary file behind. `OSError` becomes
-    `StorageError`, which names the place and the mend.
+    `StorageError`, which names the place and the mend: among others, `option` that chooses another place.
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with replacing(Path(folder) / "a.txt") as temporary:
@@ -40,9 +40,9 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
-        raise StorageError(_explain(path, error)) from error
+        raise StorageError(_explain(path, error, option)) from error
     finally:
         if temporary is not None:
             with suppress(OSError):
@@ -68,7 +68,8 @@ def read_json(path: Path) -> Any:
         raise StorageError(f"{path} cannot be read as JSON: {error}; remove it to have it made again") from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Flush the folder itself, so that a new name in it outlives a power cut."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -78,12 +79,12 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _explain(path: Path, error: OSError) -> str:
+def _explain(path: Path, error: OSError, option: str) -> str:
     mend = {
-        errno.ENOSPC: "free some space there, or choose another place with --out",
-        errno.EDQUOT: "your quota there is used up; free some space, or choose another place with --out",
-        errno.EFBIG: "files there may not be that large; choose another place with --out",
-        errno.EACCES: "you may not write there; choose another place with --out",
-        errno.EROFS: "it is read-only; choose another place with --out",
-    }.get(error.errno or 0, "choose another place with --out")
+        errno.ENOSPC: f"free some space there, or choose another place with {option}",
+        errno.EDQUOT: f"your quota there is used up; free some space, or choose another place with {option}",
+        errno.EFBIG: f"files there may not be that large; choose another place with {option}",
+        errno.EACCES: f"you may not write there; choose another place with {option}",
+        errno.EROFS: f"it is read-only; choose another place with {option}",
+    }.get(error.errno or 0, f"choose another place with {option}")
     return f"cannot write {path}: {error.strerror or error}; {mend}"

@@ -1,0 +1,50 @@
+"""Changes of the schema: named functions, each recorded in the transaction that runs it.
+
+The first one makes the tables of today. When the tables change: let it make them as they were (from
+`tests/store/schema`), and add a function that changes those into the new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from sqlalchemy import Connection, insert, inspect, select
+
+from lifelong.errors import StorageError
+from lifelong.store import tables
+from lifelong.store.backend import serialise
+
+__all__ = ["MIGRATIONS", "Migration", "migrate"]
+
+Migration: TypeAlias = tuple[str, Callable[[Connection], None]]
+
+
+def initial(connection: Connection) -> None:
+    """Every table but `migration`, which is there already."""
+    tables.metadata.create_all(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (("0001_initial", initial),)
+
+
+def migrate(connection: Connection, now: float, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:
+    """Run what this database has not seen, in order, and return the names; all or none of it is kept.
+
+    Raises: `StorageError` for a database that a newer lifelong has written, which is left as it is.
+    """
+    serialise(connection, "migration")
+    if not inspect(connection).has_table("migration"):
+        tables.migration.create(connection)
+    done = set(connection.scalars(select(tables.migration.c.name)))
+    names = [name for name, _ in migrations]
+    if newer := sorted(done.difference(names)):
+        raise StorageError(
+            f"the database was written by a newer lifelong: it has {', '.join(newer)}, and this one knows no later "
+            f"change than {names[-1]}; upgrade lifelong, or choose another --home or --database"
+        )
+    todo = [migration for migration in migrations if migration[0] not in done]
+    for name, change in todo:
+        change(connection)
+        connection.execute(insert(tables.migration), {"name": name, "at": now})
+    return [name for name, _ in todo]

@@ -1,0 +1,59 @@
+"""Predictions: what was asked, what was answered, by which version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
+from sqlalchemy import Connection, bindparam, select
+
+from lifelong.store.errors import NotFoundError
+from lifelong.store.tables import insert_new, prediction
+
+__all__ = ["Prediction", "add_many", "get", "listed"]
+
+INSERT = insert_new(prediction, "id")
+ONE = select(prediction).where(prediction.c.id == bindparam("id"))
+LATEST = (
+    select(prediction)
+    .where(prediction.c.project == bindparam("project"))
+    .order_by(prediction.c.at.desc(), prediction.c.id)
+    .limit(bindparam("limit"))
+)
+
+
+class Prediction(Struct, frozen=True):
+    """One row of `prediction`; `variant` is champion, shadow or canary."""
+
+    id: str
+    project: str
+    version: str
+    variant: str
+    x: Any
+    output: int
+    confidence: float
+    at: float
+
+
+def add_many(connection: Connection, rows: Sequence[Prediction]) -> None:
+    """Store rows; an id that is there already is passed over. `review.log` also joins the feedback that waits for them.
+
+    Raises: `StorageError` (from the store) where a project is unknown.
+    """
+    if rows:
+        connection.execute(INSERT[connection.dialect.name], [asdict(row) for row in rows])
+
+
+def get(connection: Connection, row_id: str) -> Prediction:
+    """The prediction `row_id`. Raises: `NotFoundError`."""
+    row = connection.execute(ONE, {"id": row_id}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no prediction {row_id!r} is stored; take the id from the answer to infer")
+    return Prediction(*row)
+
+
+def listed(connection: Connection, project: str, *, limit: int = 100) -> list[Prediction]:
+    """The latest predictions, newest first."""
+    return [Prediction(*row) for row in connection.execute(LATEST, {"project": project, "limit": limit})]

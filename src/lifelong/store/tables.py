@@ -1,0 +1,233 @@
+"""The tables. Ids are text, times are seconds since the epoch given by the caller, JSON is text.
+
+A change here needs a migration beside it (`store/migrations.py`); `tests/store/test_migrations.py` watches over that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Insert,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from lifelong.store.values import decode, encode
+
+__all__ = [
+    "Json",
+    "PerDialect",
+    "alias",
+    "api_key",
+    "audit",
+    "feedback",
+    "history",
+    "insert_new",
+    "metadata",
+    "migration",
+    "prediction",
+    "project",
+    "task",
+    "trigger_firing",
+    "update",
+    "version",
+]
+
+PerDialect: TypeAlias = Mapping[str, Insert]
+
+
+class Json(TypeDecorator[Any]):
+    """A plain value, kept as canonical JSON text; None is NULL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else encode(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else decode(value)
+
+
+def insert_new(table: Table, *key: str) -> PerDialect:
+    """By dialect, the INSERT that passes over rows whose `key` is taken; other violations still raise."""
+    statements = {
+        "sqlite": sqlite.insert(table).on_conflict_do_nothing(index_elements=list(key)),
+        "postgresql": postgresql.insert(table).on_conflict_do_nothing(index_elements=list(key)),
+    }
+    # inline: fetch no key that the caller knows; the rowcount says whether rows were new
+    return {name: each.inline().execution_options(preserve_rowcount=True) for name, each in statements.items()}
+
+
+metadata = MetaData()
+
+migration = Table("migration", metadata, Column("name", Text, primary_key=True), Column("at", Double, nullable=False))
+
+project = Table(
+    "project",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("config", Json, nullable=False),
+    Column("created", Double, nullable=False),
+)
+
+prediction = Table(
+    "prediction",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project", ForeignKey("project.name"), nullable=False),
+    Column("version", Text, nullable=False),
+    Column("variant", Text, nullable=False),
+    Column("x", Json, nullable=False),
+    Column("output", BigInteger, nullable=False),
+    Column("confidence", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    Index("prediction_at", "project", "at"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),  # a hash of project and key, so both are unique together
+    Column("project", ForeignKey("project.name"), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("thread", Text, nullable=False),
+    Column("prediction", Text),
+    Column("x", Json),
+    Column("label", Json, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("received", Double, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("supersedes", Text),
+    Column("task", Integer),
+    Index("feedback_state", "project", "state", "seq"),
+    Index("feedback_thread", "thread"),
+    sqlite_autoincrement=True,  # a sequence number is never given twice
+)
+
+task = Table(
+    "task",
+    metadata,
+    Column("project", ForeignKey("project.name"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("classes", Json, nullable=False),
+    Column("manifest", Json, nullable=False),
+    Column("train_blob", Text, nullable=False),
+    Column("exam_blob", Text, nullable=False),
+    Column("created", Double, nullable=False),
+)
+
+version = Table(
+    "version",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project", ForeignKey("project.name"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("parent", ForeignKey("version.id")),
+    Column("blob", Text, nullable=False),
+    Column("settings", Json, nullable=False),
+    Column("task", Integer, nullable=False),
+    Column("exam_row", Json, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("update_id", Text),
+    UniqueConstraint("project", "number"),
+)
+
+alias = Table(
+    "alias",
+    metadata,
+    Column("project", ForeignKey("project.name"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("version", ForeignKey("version.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("project", ForeignKey("project.name"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("version", ForeignKey("version.id"), nullable=False),
+    Column("previous", ForeignKey("version.id")),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+update = Table(
+    "update",
+    metadata,
+    Column("id", Text, primary_key=True),  # a hash of project and trigger_id
+    Column("project", ForeignKey("project.name"), nullable=False),
+    Column("trigger_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("trigger", Json, nullable=False),
+    Column("method", Json),
+    Column("base_version", ForeignKey("version.id")),
+    Column("task", Integer),
+    Column("lease_owner", Text),
+    Column("lease_until", Double),
+    Column("attempt", Integer, nullable=False),
+    Column("candidate", ForeignKey("version.id")),
+    Column("progress", Json),
+    Column("evidence", Json),
+    Column("decision", Json),
+    Column("created", Double, nullable=False),
+    Column("updated", Double, nullable=False),
+    Index("update_state", "state", "created"),
+    Index("update_project", "project", "created"),
+)
+
+trigger_firing = Table(
+    "trigger_firing",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project", ForeignKey("project.name"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("evidence", Json, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("update_id", ForeignKey("update.id")),
+    Index("trigger_firing_at", "project", "at"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("project", Text),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("detail", Json, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("expires", Double),
+    Column("revoked", Double),
+)
