@@ -16,6 +16,7 @@ from lifelong.errors import SettingError
 from lifelong.methods import AGEM, GPM, OGD, Extent, Finetune, Method, Step, build
 from lifelong.methods.agem import _drawn, without_conflict
 from lifelong.methods.layers import layer_inputs, weight_layers
+from lifelong.methods.ogd import OGDState
 from lifelong.methods.per_sample import gradients
 from lifelong.methods.projection import project
 from lifelong.methods.subspace import extended, outside, principal
@@ -160,6 +161,26 @@ def test_ogd_walks_orthogonally_with_any_optimiser(
         assert float((basis @ walked).abs().max() / walked.norm()) < 1e-5
     basis = learner.state.basis_KP
     assert torch.allclose(basis @ basis.T, torch.eye(len(basis)), atol=1e-5)
+
+
+class Twice(OGD):
+    """The paper's way: every gradient is projected too, whatever the optimiser."""
+
+    def gradient(self, state: OGDState, step: Step, grad_P: Tensor) -> Tensor:
+        return outside(grad_P, state.basis_KP)
+
+
+@pytest.mark.parametrize("settings", [{"momentum": 0.9, "weight_decay": 0.01}, {"optimizer": "adam", "lr": 0.02}])
+def test_ogd_projects_every_gradient_where_that_makes_a_difference(
+    settings: dict[str, object], clouds: Callable[..., Stream]
+) -> None:
+    stream, ways = clouds("domain"), []
+    for method in (OGD(capacity=12), Twice(capacity=12)):
+        learner = Learner("mlp:12", method, stream.space, epochs=2, **settings)
+        for task in stream:
+            learner.learn(task)
+        ways.append(learner.flat.theta_P.detach() - learner.state.start_P)
+    assert float((ways[0] - ways[1]).norm() / ways[1].norm()) < 1e-3
 
 
 def test_ogd_stores_the_gradients_of_the_right_logits(clouds: Callable[..., Stream]) -> None:

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from lifelong.errors import SettingError
 from lifelong.memory import Balanced, Scored
 from lifelong.methods import DER, DERPP, ERACE, GSS, METHODS, MIR, Extent, Finetune, GDumb, Method, build
-from lifelong.methods.gss import sample_gradients
+from lifelong.methods.gss import cosines
 from lifelong.methods.mir import interference
+from lifelong.models import with_head
 from lifelong.streams import Stream
 from lifelong.training import Learner
 from lifelong.types import Examples, Space
@@ -152,18 +153,24 @@ def test_mir_replays_the_most_hurt_of_all_candidates(clouds: Clouds) -> None:
     assert torch.allclose(after, stepped(model, slow_loss(model(x), y, [0, 1])), atol=1e-6)
 
 
-def test_gss_gradients_are_those_of_single_samples_of_several_tasks(clouds: Clouds) -> None:
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.PReLU])  # linear layers alone, and a network that has others too
+def test_gss_compares_the_gradients_of_single_samples_of_several_tasks(
+    activation: type[nn.Module], bias: bool, clouds: Clouds
+) -> None:
     stream = clouds("task", tasks=2)
-    learner = Learner("mlp:7", GSS(), stream.space)
+    layers = nn.Sequential(nn.Linear(6, 7, bias=bias), activation())
+    learner = Learner(with_head(layers, 7, stream.space), GSS(), stream.space)
     for task in stream:
         learner.learn(task)
     both = Examples.cat([stream.task(1).train.at(slice(0, 4)), stream.task(2).train.at(slice(0, 3))])
-    ours = sample_gradients(learner, both)
-    model = copy.deepcopy(learner.model).double()
-    for row, x, y in zip(ours, both.x.double(), both.y, strict=True):
+    model, unit = copy.deepcopy(learner.model).double(), []
+    for x, y in zip(both.x.double(), both.y, strict=True):
         loss = slow_loss(model(x[None]), y[None], [0, 1] if int(y) < 2 else [2, 3])
         slow = torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, list(model.parameters()))])
-        assert torch.allclose(row.double(), slow, atol=1e-6)
+        unit.append(slow / slow.norm())
+    expected = torch.stack(unit) @ torch.stack(unit).T
+    assert torch.allclose(cosines(learner, both).double(), expected, atol=1e-5)
 
 
 def test_gss_scores_a_newcomer_by_its_most_similar_stored_example(clouds: Clouds) -> None:

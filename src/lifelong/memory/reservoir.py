@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lifelong.types import Examples
 
-__all__ = ["Reservoir"]
+__all__ = ["Reservoir", "write"]
 
 
 def _empty() -> Tensor:
@@ -18,6 +19,11 @@ def _empty() -> Tensor:
 
 def _nowhere() -> Tensor:
     return torch.empty(0, dtype=torch.int64)
+
+
+def write(held: Tensor, place: Tensor, values: Tensor, kept: Tensor) -> None:
+    """Row `kept[k]` of `values` into row `place[k]` of `held`; no place twice (a third of the time of indexing)."""
+    held.index_copy_(0, place, values.index_select(0, kept))
 
 
 @dataclass
@@ -55,19 +61,23 @@ class Reservoir:
             return _nowhere(), _nowhere()
         if self.num_seen == 0:
             self._allocate(batch)
-        seen_B = torch.arange(self.num_seen, self.num_seen + size)
-        draw_B = (torch.rand(size, dtype=torch.float64, generator=generator) * (seen_B + 1)).long()
-        place_B = torch.where(seen_B < self.capacity, seen_B, draw_B)
+        # NumPy, because a dozen operations on a few numbers take PyTorch several times as long
+        seen_B = np.arange(self.num_seen, self.num_seen + size)
+        draw_B = torch.rand(size, dtype=torch.float64, generator=generator).numpy() * (seen_B + 1)
+        place_B = np.where(seen_B < self.capacity, seen_B, draw_B).astype(np.int64)
         self.num_seen += size
-        same_BB = place_B[:, None] == place_B[None, :]
-        overwritten_B = same_BB.triu(1).any(1)
-        kept = (~overwritten_B & (place_B < self.capacity)).nonzero()[:, 0]
-        if len(kept) == 0:
+        inside = np.flatnonzero(place_B < self.capacity)[::-1]
+        if len(inside) == 0:
             return _nowhere(), _nowhere()
-        place, kept = place_B[kept].to(self.x.device), kept.to(self.x.device)
-        self.x[place] = batch.x[kept]
-        self.y[place] = batch.y[kept]
-        self.task[place] = batch.task if isinstance(batch.task, int) else batch.task[kept]
+        places, latest = np.unique(place_B[inside], return_index=True)
+        place = torch.from_numpy(places).to(self.x.device)
+        kept = torch.from_numpy(inside[latest]).to(self.x.device)
+        write(self.x, place, batch.x, kept)
+        write(self.y, place, batch.y, kept)
+        if isinstance(batch.task, int):
+            self.task.index_fill_(0, place, batch.task)
+        else:
+            write(self.task, place, batch.task, kept)
         return place, kept
 
     def draw(self, size: int, generator: torch.Generator) -> Tensor:
@@ -76,7 +86,11 @@ class Reservoir:
 
     def sample(self, size: int, generator: torch.Generator) -> Examples:
         """`size` different examples drawn uniformly, or all of them where fewer are held."""
-        return self.examples().at(self.draw(size, generator))
+        return self.at(self.draw(size, generator))
+
+    def at(self, place: Tensor) -> Examples:
+        """What is held at these places."""
+        return Examples(*(values.index_select(0, place) for values in (self.x, self.y, self.task)))
 
     def examples(self) -> Examples:
         """All that is held."""

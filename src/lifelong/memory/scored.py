@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from lifelong.memory.reservoir import write
 from lifelong.types import Examples
 
 __all__ = ["Scored"]
@@ -67,7 +68,7 @@ class Scored:
     def sample(self, size: int, generator: torch.Generator) -> Examples:
         """`size` different examples drawn uniformly, or all of them where fewer are held."""
         index = torch.randperm(self.held, generator=generator)[:size].to(self.x.device)
-        return self.examples().at(index)
+        return Examples(*(values.index_select(0, index) for values in (self.x, self.y, self.task)))
 
     def examples(self) -> Examples:
         """All that is held."""
@@ -75,10 +76,12 @@ class Scored:
 
     def _write(self, place: Tensor, kept: Tensor, batch: Examples, score_B: Tensor) -> None:
         place, kept = place.to(self.x.device), kept.to(self.x.device)
-        self.x[place] = batch.x[kept]
-        self.y[place] = batch.y[kept]
-        self.task[place] = batch.task if isinstance(batch.task, int) else batch.task[kept]
-        self.score[place] = score_B[kept].to(self.score)
+        if len(place) == 0:
+            return
+        write(self.x, place, batch.x, kept)
+        write(self.y, place, batch.y, kept)
+        write(self.task, place, batch.task_numbers(), kept)
+        write(self.score, place, score_B.to(self.score), kept)
 
     def _allocate(self, like: Examples) -> None:
         self.x = like.x.new_zeros(self.capacity, *like.x.shape[1:])

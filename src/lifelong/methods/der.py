@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from lifelong.errors import require
 from lifelong.memory import Reservoir
+from lifelong.memory.reservoir import write
 from lifelong.methods.base import Extent, Inner, Method, Step, Student
 from lifelong.methods.per_sample import evaluating
 from lifelong.models import Network
@@ -103,8 +104,8 @@ class DER(Method[DERState]):
         if len(state.memory) == 0:
             return loss
         place_B = state.memory.draw(self.replay_batch, step.generator)
-        now_BC = step.on(state.memory.examples().at(place_B)).logits_BC.float()
-        return loss + self.alpha * F.mse_loss(now_BC, state.logits_MC[place_B])
+        now_BC = step.on(state.memory.at(place_B)).logits_BC.float()
+        return loss + self.alpha * F.mse_loss(now_BC, state.logits_MC.index_select(0, place_B))
 
     def after_step(self, state: DERState, step: Step) -> None:
         place, kept = state.memory.add(step.batch, step.generator)
@@ -114,4 +115,4 @@ class DER(Method[DERState]):
             logits_BC = step.logits_BC.detach().float()
         if len(state.logits_MC) == 0:
             state.logits_MC = logits_BC.new_zeros(self.capacity, logits_BC.shape[1])
-        state.logits_MC[place] = logits_BC[kept]
+        write(state.logits_MC, place, logits_BC, kept)

@@ -20,10 +20,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.optim.adam import adam
 
 __all__ = ["Generator", "Likelihood", "drawn", "finished", "improve", "made", "renewed", "size", "vae_loss"]
 
 Likelihood = Literal["linear", "sigmoid"]
+#: matrix (H, D) and bias (H,)
+Layer = tuple[Tensor, Tensor]
 
 
 @dataclass
@@ -70,7 +73,7 @@ def size(features: int, hidden: int, latent: int) -> int:
 def drawn(generator: Generator, count: int, likelihood: Likelihood, random: torch.Generator) -> Tensor:
     """`count` inputs (count, D): the decoder's answers to z ~ N(0, 1), drawn on the CPU."""
     z_BZ = torch.randn(count, generator.decoder[0], generator=random).to(generator.weights.device)
-    x_BD = _through(generator.weights[_size(generator.encoder) :], generator.decoder, z_BZ)
+    x_BD = _through(_layers(generator, generator.weights)[1], z_BZ)
     return x_BD.sigmoid() if likelihood == "sigmoid" else x_BD
 
 
@@ -78,14 +81,7 @@ def vae_loss(
     generator: Generator, weights: Tensor, x_BD: Tensor, likelihood: Likelihood, random: torch.Generator
 ) -> Tensor:
     """The loss of `weights` on a batch, the mean over its examples."""
-    split = _size(generator.encoder)
-    mean_BZ, log_variance_BZ = _through(weights[:split], generator.encoder, x_BD).chunk(2, dim=1)
-    noise_BZ = torch.randn(mean_BZ.shape, generator=random).to(mean_BZ)
-    answer_BD = _through(weights[split:], generator.decoder, mean_BZ + (0.5 * log_variance_BZ).exp() * noise_BZ)
-    kl = 0.5 * (mean_BZ.square() + log_variance_BZ.exp() - log_variance_BZ - 1).sum(1).mean()
-    if likelihood == "sigmoid":
-        return kl + F.binary_cross_entropy_with_logits(answer_BD, x_BD, reduction="sum") / len(x_BD)
-    return kl + 0.5 * x_BD.shape[1] * F.mse_loss(answer_BD, x_BD).clamp_min(1e-6).log()
+    return _weighted_loss(_layers(generator, weights), [(1.0, x_BD)], likelihood, random)
 
 
 def improve(
@@ -96,26 +92,78 @@ def improve(
     random: torch.Generator,
 ) -> None:
     """One step of Adam, in place, on the weighted sum of the losses of batches: `parts` are (weight, x (B, D))."""
+    # matrices and biases are leaves of their own: the gradient of a slice of one long vector is as long as the vector
+    encoder, decoder = _layers(generator, generator.weights)
+    leaves = [(weight.requires_grad_(), bias.requires_grad_()) for weight, bias in (*encoder, *decoder)]
+    flat = [value for layer in leaves for value in layer]
     with torch.enable_grad():
-        weights = generator.weights.detach().requires_grad_()
-        losses = [share * vae_loss(generator, weights, x_BD, likelihood, random) for share, x_BD in parts]
-        (grad,) = torch.autograd.grad(torch.stack(losses).sum(), weights)
+        halves = leaves[: len(encoder)], leaves[len(encoder) :]
+        grads = torch.autograd.grad(_weighted_loss(halves, parts, likelihood, random), flat)
+    done = torch.full((len(flat),), float(generator.steps), device=generator.weights.device)
     generator.steps += 1
-    generator.first.lerp_(grad, 0.1)
-    generator.second.lerp_(grad.square(), 0.001)
-    scale = (generator.second / (1 - 0.999**generator.steps)).sqrt_().add_(1e-8)
-    generator.weights.addcdiv_(generator.first, scale, value=-lr / (1 - 0.9**generator.steps))
+    moments = [
+        [value for half in _layers(generator, moment) for layer in half for value in layer]
+        for moment in (generator.first, generator.second)
+    ]
+    with torch.no_grad():
+        adam(
+            flat,
+            list(grads),
+            *moments,
+            max_exp_avg_sqs=[],
+            state_steps=list(done.unbind()),
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=lr,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
 
 
 def _size(widths: list[int]) -> int:
     return sum(wide * narrow + narrow for wide, narrow in pairwise(widths))
 
 
-def _through(weights: Tensor, widths: list[int], x: Tensor) -> Tensor:
-    """`x` through linear layers of these widths, with ReLU between them."""
-    start = 0
-    for place, (wide, narrow) in enumerate(pairwise(widths)):
-        matrix, bias = weights[start : start + (wide + 1) * narrow].split([wide * narrow, narrow])
-        x = F.linear(x if place == 0 else x.relu(), matrix.view(narrow, wide), bias)
-        start += (wide + 1) * narrow
+def _layers(generator: Generator, vector: Tensor) -> tuple[list[Layer], list[Layer]]:
+    """`vector`, as long as all weights, as views: matrix and bias of each layer of the encoder and of the decoder."""
+    pairs = [*pairwise(generator.encoder), *pairwise(generator.decoder)]
+    pieces = iter(vector.split([part for wide, narrow in pairs for part in (wide * narrow, narrow)]))
+    layers = [(next(pieces).view(narrow, wide), next(pieces)) for wide, narrow in pairs]
+    depth = len(generator.encoder) - 1
+    return layers[:depth], layers[depth:]
+
+
+def _through(layers: list[Layer], x: Tensor) -> Tensor:
+    """`x` through linear layers with ReLU between them."""
+    for place, (matrix, bias) in enumerate(layers):
+        x = F.linear(x if place == 0 else x.relu(), matrix, bias)
     return x
+
+
+def _weighted_loss(
+    halves: tuple[list[Layer], list[Layer]],
+    parts: list[tuple[float, Tensor]],
+    likelihood: Likelihood,
+    random: torch.Generator,
+) -> Tensor:
+    """Σ share · loss over the batches of `parts`, which go through the layers together."""
+    encoder, decoder = halves
+    sizes = [len(x_BD) for _, x_BD in parts]
+    all_BD = torch.cat([x_BD for _, x_BD in parts]) if len(parts) > 1 else parts[0][1]
+    mean_BZ, log_variance_BZ = _through(encoder, all_BD).chunk(2, dim=1)
+    noise_BZ = torch.cat([torch.randn(size, mean_BZ.shape[1], generator=random) for size in sizes]).to(mean_BZ)
+    answer_BD = _through(decoder, mean_BZ + (0.5 * log_variance_BZ).exp() * noise_BZ)
+    kl_B = 0.5 * (mean_BZ.square() + log_variance_BZ.exp() - log_variance_BZ - 1).sum(1)
+    pieces = zip(parts, kl_B.split(sizes), answer_BD.split(sizes), strict=True)
+    losses = [share * (kl.mean() + _misfit(answer, x_BD, likelihood)) for (share, x_BD), kl, answer in pieces]
+    return torch.stack(losses).sum()
+
+
+def _misfit(answer_BD: Tensor, x_BD: Tensor, likelihood: Likelihood) -> Tensor:
+    """−log p(x | z) up to a constant, the mean over the batch."""
+    if likelihood == "sigmoid":
+        return F.binary_cross_entropy_with_logits(answer_BD, x_BD, reduction="sum") / len(x_BD)
+    return 0.5 * x_BD.shape[1] * F.mse_loss(answer_BD, x_BD).clamp_min(1e-6).log()

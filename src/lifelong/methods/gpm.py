@@ -12,7 +12,7 @@ from lifelong.errors import require
 from lifelong.methods.base import Extent, Method, Step, Student
 from lifelong.methods.layers import layer_inputs, weight_layers
 from lifelong.methods.per_sample import subset
-from lifelong.methods.subspace import NOISE, extended, outside, principal
+from lifelong.methods.subspace import NOISE, adaptive, extended, outside, principal
 from lifelong.models import Head
 from lifelong.types import Examples, Space
 
@@ -51,9 +51,10 @@ class GPM(Method[GPMState]):
 
     Deviations: biases are learned and protected, as the weights of one more input that is always 1 (the paper has
     none). ε is the same for all layers and tasks (the paper may raise it with each task), and energy below 1e-8 of the
-    whole is taken for rounding. The way walked since the start of the task is projected too, after every step, so that
-    it is orthogonal with any optimiser. In the scenario `task`, rows of the head that no past task answers with are
-    free, as the paper's separate heads are.
+    whole is taken for rounding. The way walked since the start of the task is projected, after every step, so that it
+    is orthogonal with any optimiser. For gradient descent, with momentum and weight decay too, which is linear in ∇,
+    that is the formula; a clipped norm is that of the whole ∇. With Adam ∇ is projected as well. In the scenario
+    `task`, rows of the head that no past task answers with are free, as the paper's separate heads are.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -115,14 +116,13 @@ class GPM(Method[GPMState]):
         return state
 
     def gradient(self, state: GPMState, step: Step, grad_P: Tensor) -> Tensor:
-        _take_outside(state, step.student, grad_P)
+        if state.bases and adaptive(step):
+            _take_inside(state, step.student, grad_P, grad_P)
         return grad_P
 
     def after_step(self, state: GPMState, step: Step) -> None:
         if state.bases:
-            walked_P = step.theta_P - state.start_P
-            _take_outside(state, step.student, walked_P)
-            step.theta_P.copy_(state.start_P + walked_P)
+            _take_inside(state, step.student, step.theta_P, step.theta_P - state.start_P)
 
     def end_task(self, state: GPMState, student: Student, task: Examples) -> GPMState:
         inputs = layer_inputs(student, subset(student, task, self.samples)) if self.threshold > 0 else {}
@@ -138,16 +138,18 @@ class GPM(Method[GPMState]):
         return state
 
 
-def _take_outside(state: GPMState, student: Student, vector_P: Tensor) -> None:
-    """Leave of `vector_P`, in place, only what is outside the bases of its layers."""
-    views = student.flat.named(vector_P)
+def _take_inside(state: GPMState, student: Student, vector_P: Tensor, way_P: Tensor) -> None:
+    """Take from `vector_P`, in place, what `way_P` has inside the bases of its layers."""
+    walked, now = student.flat.named(way_P), student.flat.named(vector_P)
     for name, basis_KD in state.bases.items():
-        weight, bias = (views.get(f"{name}.{part}" if name else part) for part in ("weight", "bias"))
-        assert weight is not None
-        rows_HD = weight.flatten(1) if bias is None else torch.cat([weight.flatten(1), bias[:, None]], dim=1)
-        inside_HD = (rows_HD @ basis_KD.T) @ basis_KD
+        weight, bias = (f"{name}.{part}" if name else part for part in ("weight", "bias"))
+        way_HD, rows_HD = walked[weight].flatten(1), now[weight].flatten(1)
+        inputs_KD = basis_KD[:, : way_HD.shape[1]]
+        inside_HK = way_HD @ inputs_KD.T
+        if bias in walked:
+            inside_HK.addr_(walked[bias], basis_KD[:, -1])
         if isinstance(student.model.get_submodule(name), Head):
-            inside_HD *= state.held[:, None]
-        weight -= inside_HD[:, : weight[0].numel()].view_as(weight)
-        if bias is not None:
-            bias -= inside_HD[:, -1]
+            inside_HK *= state.held[:, None]
+        rows_HD.addmm_(inside_HK, inputs_KD, alpha=-1)
+        if bias in walked:
+            now[bias].addmv_(inside_HK, basis_KD[:, -1], alpha=-1)

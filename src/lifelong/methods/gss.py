@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from lifelong.errors import require
 from lifelong.memory import Scored
 from lifelong.methods.base import Extent, Inner, Method, Step, Student
-from lifelong.methods.per_sample import gradients
+from lifelong.methods.per_sample import products
 from lifelong.types import Examples
 
-__all__ = ["GSS", "sample_gradients"]
+__all__ = ["GSS", "cosines"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class GSS(Method[Scored]):
         replay_batch: stored examples drawn for each step (all of them where fewer are stored).
         subset: |S|, stored examples that a batch is compared with.
 
-    Stores: capacity · (4 · D + 20) bytes for inputs of D float32 numbers; a step needs (|B| + |S|) · P numbers for a
-    while.
+    Stores: capacity · (4 · D + 20) bytes for inputs of D float32 numbers. The cosines come from each layer's inputs and
+    the gradients of its outputs; networks that are not made of linear layers alone need (|B| + |S|) · P numbers for a
+    while in every step.
 
     Reference: Aljundi et al. 2019, Gradient based sample selection for online continual learning, algorithm 2
     (GSS-Greedy).
@@ -89,13 +90,12 @@ class GSS(Method[Scored]):
         batch, score_B = step.batch, torch.ones_like(step.batch.y, dtype=torch.float32)
         if len(state) > 0:
             both = Examples.cat([batch, state.sample(self.subset, step.generator)])
-            unit_NP = F.normalize(sample_gradients(step.student, both), dim=1)
-            score_B += (unit_NP[: len(batch)] @ unit_NP[len(batch) :].T).amax(1).clamp(-1.0, 1.0)
+            score_B += cosines(step.student, both)[: len(batch), len(batch) :].amax(1).clamp_(-1.0, 1.0)
         state.offer(batch, score_B, step.generator)
 
 
-def sample_gradients(student: Student, examples: Examples) -> Tensor:
-    """The gradient of the cross-entropy of every example (N, P), whatever their tasks, in evaluation mode."""
+def cosines(student: Student, examples: Examples) -> Tensor:
+    """cos(∇l(x_n), ∇l(x_m)) (N, N), l the cross-entropy of one example, whatever its task, in evaluation mode."""
     # one example stands for all positions: its label and its mask are looked up by its place
     place_N = torch.arange(len(examples), device=examples.y.device)
 
@@ -104,4 +104,6 @@ def sample_gradients(student: Student, examples: Examples) -> Tensor:
         mask_NC = student.outputs.masked(zeros_NC, examples.task)
         return F.cross_entropy(logits_BC + mask_NC[place_B], examples.y[place_B], reduction="none")
 
-    return gradients(student, Examples(examples.x, place_N, 0), cross_entropy)
+    gram_NN = products(student, Examples(examples.x, place_N, 0), cross_entropy)
+    length_N = gram_NN.diagonal().sqrt().clamp_min(1e-12)
+    return gram_NN / torch.outer(length_N, length_N)

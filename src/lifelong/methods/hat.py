@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.attention import WIDEST, annealed, compensation
-from lifelong.methods.base import Inner, Step, Student
+from lifelong.methods.base import Extent, Inner, Step, Student
 from lifelong.methods.freeze import freeze, marked, nothing, rows_of
 from lifelong.methods.isolation import Isolation, IsolationState, network_of, shared
 from lifelong.models.gated import Gated, gated
@@ -21,9 +21,10 @@ __all__ = ["HAT", "HATState"]
 
 @dataclass
 class HATState(IsolationState):
-    """Beside what is frozen: the s of this step."""
+    """Beside what is frozen: the s of this step, and whether a unit is one that no past task uses."""
 
     scale: float
+    new_H: Tensor
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,10 @@ class HAT(Isolation[HATState]):
         sparsity: c ≥ 0, the price of a unit that no task used before.
         threshold: a gate counts as open where σ(s_max e) is above it.
 
-    Stores: a mark and a value per weight, 5 · P bytes for P float32 parameters; the embeddings e, one number per unit
-    and task, are parameters of the network. Capacity: `method.capacity_used(state)` is the fraction of the layers that
-    is frozen; near 1, a new task can only choose among the units of others.
+    Stores: a mark and a value per weight and a mark per unit, less than 6 · P bytes for P float32 parameters; the
+    embeddings e, one number per unit and task, are parameters of the network. Capacity:
+    `method.capacity_used(state)` is the fraction of the layers that is frozen; near 1, a new task can only choose among
+    the units of others.
 
     Reference: Serrà et al. 2018, Overcoming catastrophic forgetting with hard attention to the task.
 
@@ -80,6 +82,9 @@ class HAT(Isolation[HATState]):
     def state_type(self) -> type[HATState]:
         return HATState
 
+    def declared_bytes(self, extent: Extent) -> int:
+        return 6 * extent.parameters
+
     def adapt(self, model: nn.Module, space: Space) -> nn.Module:
         def make(place: int, units: int) -> AttentionGate:
             seed = 101 * network_of(model, self.name).head.seed + place
@@ -89,20 +94,21 @@ class HAT(Isolation[HATState]):
 
     def init(self, student: Student) -> HATState:
         layers = shared(student, "backbone.layers.")
-        return HATState([], nothing(student.flat.theta_P.detach()), layers, self.s_max)
+        return HATState(
+            [], nothing(student.flat.theta_P.detach()), layers, self.s_max, torch.empty(0, dtype=torch.bool)
+        )
 
     def begin_task(self, state: HATState, student: Student, task: Examples) -> HATState:
         state = super().begin_task(state, student, task)
         state.scale = 1 / self.s_max
+        state.new_H = torch.cat([~gate.hard(state.tasks[:-1]).any(0) for gate in _gates(student)])
         return state
 
     def loss(self, state: HATState, step: Step, inner: Inner) -> Tensor:
         state.scale = annealed(step.number, step.steps, step.per_epoch, self.s_max)
         loss = inner(step)
-        past = [task for task in state.tasks if task != step.task]
-        new_H = torch.cat([~gate.hard(past).any(0) for gate in _gates(step.student)])
         open_H = torch.cat([gate.soft(step.task, state.scale) for gate in _gates(step.student)])
-        return loss + self.sparsity * (open_H * new_H).sum() / new_H.sum().clamp_min(1)
+        return loss + self.sparsity * (open_H * state.new_H).sum() / state.new_H.sum().clamp_min(1)
 
     def forward(self, state: HATState, student: Student, x: Tensor, task: int | Tensor) -> Tensor:
         for gate in _gates(student):
@@ -115,13 +121,12 @@ class HAT(Isolation[HATState]):
 
     def gradient(self, state: HATState, step: Step, grad_P: Tensor) -> Tensor:
         grad_P = super().gradient(state, step, grad_P)
-        for place in _embeddings(step.student):
-            grad_P[place].mul_(compensation(step.theta_P[place], state.scale, self.s_max))
+        place = _embeddings(step.student)
+        grad_P[place].mul_(compensation(step.theta_P[place], state.scale, self.s_max))
         return grad_P
 
     def after_step(self, state: HATState, step: Step) -> None:
-        for place in _embeddings(step.student):
-            step.theta_P[place].clamp_(-WIDEST, WIDEST)
+        step.theta_P[_embeddings(step.student)].clamp_(-WIDEST, WIDEST)
         super().after_step(state, step)
 
     def end_task(self, state: HATState, student: Student, task: Examples) -> HATState:
@@ -131,16 +136,18 @@ class HAT(Isolation[HATState]):
         masks = backbone.between([gate.hard(state.tasks).any(0) for gate in _gates(student)])
         used_P = marked(student, {f"backbone.{name}": mask for name, mask in masks.items()})
         used_P |= rows_of(student, state.tasks[-1])
-        for place in _embeddings(student):
-            used_P[place] = True
+        used_P[_embeddings(student)] = True
         freeze(state.frozen, used_P, student.flat.theta_P.detach())
         return state
 
 
 def _gates(student: Student) -> list[AttentionGate]:
-    return [part for part in student.model.modules() if isinstance(part, AttentionGate)]
+    backbone = student.model.get_submodule("backbone")
+    assert isinstance(backbone, Gated)
+    return [gate for gate in backbone.gates if isinstance(gate, AttentionGate)]
 
 
-def _embeddings(student: Student) -> list[slice]:
-    """Where in θ the embeddings are."""
-    return [place for name, place in student.flat.slices.items() if name.endswith(".embedding")]
+def _embeddings(student: Student) -> slice:
+    """Where in θ the embeddings are: next to each other, after the layers of the backbone."""
+    places = [place for name, place in student.flat.slices.items() if name.endswith(".embedding")]
+    return slice(places[0].start, places[-1].stop)

@@ -106,10 +106,10 @@ class ICaRL(Method[ICaRLState]):
 
     def loss(self, state: ICaRLState, step: Step, inner: Inner) -> Tensor:
         logits_BC = step.logits_BC.float()
-        target_BC = F.one_hot(step.batch.y, logits_BC.shape[1]).to(logits_BC)
+        target_BC = torch.zeros_like(logits_BC).scatter_(1, step.batch.y[:, None], 1.0)
         if state.teacher is not None:
             then_BC = answers(step.student, state.teacher, step.batch.x)
-            target_BC[:, state.old] = then_BC[:, state.old].sigmoid()
+            target_BC.index_copy_(1, state.old, then_BC.index_select(1, state.old).sigmoid())
         return F.binary_cross_entropy_with_logits(logits_BC, target_BC, reduction="sum") / len(target_BC)
 
     def end_task(self, state: ICaRLState, student: Student, task: Examples) -> ICaRLState:

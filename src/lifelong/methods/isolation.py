@@ -61,15 +61,19 @@ class Isolation(Method[StateT]):
         return state
 
     def gradient(self, state: StateT, step: Step, grad_P: Tensor) -> Tensor:
-        return still(state.frozen, grad_P)
+        return still(state.frozen, grad_P, self._first(step.student))
 
     def after_step(self, state: StateT, step: Step) -> None:
-        hold(state.frozen, step.theta_P)
+        hold(state.frozen, step.theta_P, self._first(step.student))
         network_of(step.student.model, self.name).select(step.task)  # for methods that ask the network itself
 
     def end_task(self, state: StateT, student: Student, task: Examples) -> StateT:
         hold(state.frozen, student.flat.theta_P.detach())  # a method after this one in a chain may have moved them
         return state
+
+    def _first(self, student: Student) -> int:
+        """The first place in θ that may be held."""
+        return 0
 
     def forward(self, state: StateT, student: Student, x: Tensor, task: int | Tensor) -> Tensor:
         with network_of(student.model, self.name).selecting(task):

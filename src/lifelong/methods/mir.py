@@ -82,7 +82,7 @@ class MIR(Method[Reservoir]):
             return inner(step)
         chosen = state.sample(self.candidates, step.generator)
         if len(chosen) > self.replay_batch:
-            virtual_P = step.theta_P - step.lr * step.gradient_on(step.batch)
+            virtual_P = torch.sub(step.theta_P, step.gradient_on(step.batch), alpha=step.lr)
             rise_M = interference(step.student, chosen, virtual_P)
             chosen = chosen.at(rise_M.topk(self.replay_batch).indices)
         return inner(step.on(Examples.cat([step.batch, chosen])))
@@ -99,6 +99,5 @@ def interference(student: Student, examples: Examples, virtual_P: Tensor) -> Ten
     with evaluating(model), student.autocast():
         after_MC = flat.call(model, flat.named(virtual_P), examples.x)
         before_MC = model(examples.x)
-    gain_MC = student.outputs.log_probabilities(before_MC.float(), examples.task)
-    kept_MC = student.outputs.log_probabilities(after_MC.float(), examples.task)
-    return (gain_MC.gather(1, examples.y[:, None]) - kept_MC.gather(1, examples.y[:, None]))[:, 0]
+    before_MC, after_MC = (student.outputs.log_probabilities(x.float(), examples.task) for x in (before_MC, after_MC))
+    return (before_MC - after_MC).gather(1, examples.y[:, None])[:, 0]

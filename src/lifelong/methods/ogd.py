@@ -11,7 +11,7 @@ from torch import Tensor
 from lifelong.errors import require
 from lifelong.methods.base import Extent, Method, Step, Student
 from lifelong.methods.per_sample import gradients, subset
-from lifelong.methods.subspace import extended, outside
+from lifelong.methods.subspace import adaptive, extended, outside
 from lifelong.types import Examples
 
 __all__ = ["OGD", "OGDState"]
@@ -40,9 +40,10 @@ class OGD(Method[OGDState]):
 
     Reference: Farajtabar et al. 2020, Orthogonal Gradient Descent for Continual Learning, algorithm 1, variant OGD-GTL.
 
-    Deviations: the way walked since the start of the task is projected too, after every step, so that it is orthogonal
-    with any optimiser (momentum, Adam, weight decay), where the paper has plain gradient descent. Directions that
-    are inside the span of the others up to rounding are not stored.
+    Deviations: the way walked since the start of the task is projected, after every step, so that it is orthogonal with
+    any optimiser. For gradient descent, with momentum and weight decay too, which is linear in g, that is the formula;
+    a clipped norm is that of the whole g. With Adam g is projected as well. Directions that are inside the span of the
+    others up to rounding are not stored.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -83,12 +84,12 @@ class OGD(Method[OGDState]):
         return state
 
     def gradient(self, state: OGDState, step: Step, grad_P: Tensor) -> Tensor:
-        return outside(grad_P, state.basis_KP) if len(state.basis_KP) > 0 else grad_P
+        return outside(grad_P, state.basis_KP) if len(state.basis_KP) > 0 and adaptive(step) else grad_P
 
     def after_step(self, state: OGDState, step: Step) -> None:
         if len(state.basis_KP) > 0:
-            walked_P = step.theta_P - state.start_P
-            step.theta_P.copy_(state.start_P + outside(walked_P, state.basis_KP))
+            inside_K = state.basis_KP @ (step.theta_P - state.start_P)
+            step.theta_P.addmv_(state.basis_KP.T, inside_K, alpha=-1)
 
     def end_task(self, state: OGDState, student: Student, task: Examples) -> OGDState:
         if self.capacity > 0:

@@ -5,8 +5,8 @@
 The power is taken per sample, before the sum: what is made of the gradient of a batch mean depends on the batch size.
 
 Networks of linear layers need no per-sample gradient at all: for z = W a + b the gradient of sample n is δ_n a_nᵀ, so
-Σ_n |δ_n a_nᵀ|^power = (|δ|^power)ᵀ |a|^power is one matrix product, whatever the number of labels. Everything else
-goes through `torch.func.vmap`.
+Σ_n |δ_n a_nᵀ|^power = (|δ|^power)ᵀ |a|^power is one matrix product, whatever the number of labels; and the inner
+product of two samples' gradients is (δ_n · δ_m)(a_n · a_m). Everything else goes through `torch.func.vmap`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,17 @@ from lifelong.methods.base import Student
 from lifelong.models import Head
 from lifelong.types import Examples
 
-__all__ = ["Answer", "Choices", "chunks", "evaluating", "given", "gradients", "subset", "summed"]
+__all__ = [
+    "Answer",
+    "Choices",
+    "chunks",
+    "evaluating",
+    "given",
+    "gradients",
+    "products",
+    "subset",
+    "summed",
+]
 
 #: logits (B, C), labels (B,), task number(s) → one number per sample (B,)
 Answer = Callable[[Tensor, Tensor, "int | Tensor"], Tensor]
@@ -54,13 +64,15 @@ def chunks(task: Examples, size: int) -> Iterator[Examples]:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Inside the block the model is in evaluation mode."""
-    training = model.training
-    model.eval()
+    """Inside the block the model is in evaluation mode; afterwards each of its modules is in the mode it was in."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
     try:
         yield
     finally:
-        model.train(training)
+        for module in training:
+            module.training = True
 
 
 def summed(student: Student, task: Examples, answer: Answer, power: Literal[1, 2], choices: Choices = given) -> Tensor:
@@ -79,6 +91,25 @@ def summed(student: Student, task: Examples, answer: Answer, power: Literal[1, 2
                 sizes = [torch.einsum("b,b...->...", weight_B, _powered(grad_B, power)) for grad_B in grads]
                 total_P += torch.cat([size.reshape(-1) for size in sizes])
         return total_P
+
+
+def products(student: Student, task: Examples, answer: Answer) -> Tensor:
+    """⟨∂ answer(x_n, y_n)/∂θ, ∂ answer(x_m, y_m)/∂θ⟩ (N, N), in evaluation mode."""
+    model = student.model
+    if _all_linear(model):
+        with evaluating(model), torch.enable_grad(), _recorded(model) as calls:
+            answer_B = answer(model(task.x).float(), task.y, task.task)
+        if _once(calls):
+            outputs = [notes[0][1] for notes in calls.values()]
+            deltas = torch.autograd.grad(answer_B.sum(), outputs)
+            gram_NN = torch.zeros(len(task), len(task), device=answer_B.device)
+            for (layer, notes), delta_BH in zip(calls.items(), deltas, strict=True):
+                a_BD = notes[0][0]
+                one = 1.0 if isinstance(layer.bias, Tensor) else 0.0
+                gram_NN.addcmul_(delta_BH @ delta_BH.T, a_BD @ a_BD.T + one)
+            return gram_NN
+    rows_NP = gradients(student, task, answer)
+    return rows_NP @ rows_NP.T
 
 
 def gradients(student: Student, task: Examples, answer: Answer) -> Tensor:
@@ -124,6 +155,11 @@ def _recorded(model: nn.Module) -> Iterator[dict[nn.Module, list[tuple[Tensor, T
             handle.remove()
 
 
+def _once(calls: dict[nn.Module, list[tuple[Tensor, Tensor]]]) -> bool:
+    """Whether every layer was used once, on one vector per sample."""
+    return all(len(notes) == 1 and notes[0][0].ndim == 2 for notes in calls.values())
+
+
 def _closed_form(
     student: Student, task: Examples, answer: Answer, power: Literal[1, 2], choices: Choices
 ) -> Tensor | None:
@@ -135,7 +171,7 @@ def _closed_form(
     for chunk in chunks(task, 2048):
         with torch.enable_grad(), _recorded(model) as calls:
             logits_BC = model(chunk.x).float()
-        if any(len(notes) != 1 or notes[0][0].ndim != 2 for notes in calls.values()):
+        if not _once(calls):
             return None
         inputs = [notes[0][0] for notes in calls.values()]
         outputs = [notes[0][1] for notes in calls.values()]

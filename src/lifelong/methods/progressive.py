@@ -68,6 +68,9 @@ class Progressive(Isolation[IsolationState]):
     def init(self, student: Student) -> IsolationState:
         return IsolationState([], nothing(student.flat.theta_P.detach()), 0)
 
+    def _first(self, student: Student) -> int:
+        return student.flat.slices["head.weight"].start  # past columns are no part of θ
+
     def end_task(self, state: IsolationState, student: Student, task: Examples) -> IsolationState:
         state = super().end_task(state, student, task)
         freeze(state.frozen, rows_of(student, state.tasks[-1]), student.flat.theta_P.detach())

@@ -103,17 +103,16 @@ class RWalk(Method[RWalkState]):
         return state
 
     def gradient(self, state: RWalkState, step: Step, grad_P: Tensor) -> Tensor:
-        state.grad_P.copy_(grad_P)
+        # a step that will be skipped because its gradient overflowed (float16) is to leave no trace of that
+        torch.nan_to_num(grad_P, nan=0.0, posinf=0.0, neginf=0.0, out=state.grad_P)
         state.before_P.copy_(step.theta_P)
         return pull(state.spring, 2 * self.strength, step.theta_P, grad_P, step.stiffest)
 
     def after_step(self, state: RWalkState, step: Step) -> None:
-        moved_P = step.theta_P - state.before_P
-        # a step that was skipped because its gradient overflowed (float16) changes nothing
-        grad_P = torch.where(torch.isfinite(state.grad_P), state.grad_P, 0.0)
-        state.fisher_P.lerp_(grad_P.square(), self.alpha)
-        state.fall_P.addcmul_(grad_P, moved_P, value=-1)
-        state.moved_P += moved_P
+        back_P = state.before_P.sub_(step.theta_P)  # θ_s − θ_{s+1}, in place of θ_s, which is needed no more
+        state.fisher_P.mul_(1 - self.alpha).addcmul_(state.grad_P, state.grad_P, value=self.alpha)
+        state.fall_P.addcmul_(state.grad_P, back_P)
+        state.moved_P -= back_P
         if step.number % self.interval == 0:
             self._score(state)
         settle(state.spring, 2 * self.strength, step.theta_P, step.lr, step.stiffest)
@@ -129,8 +128,8 @@ class RWalk(Method[RWalkState]):
 
     def _score(self, state: RWalkState) -> None:
         """Add the interval to the score of the task, and begin the next."""
-        distance_P = state.fisher_P * state.moved_P.square() / 2
-        state.path_P += state.fall_P.clamp_min(0.0) / (distance_P + self.epsilon)
+        distance_P = state.moved_P.square_().mul_(state.fisher_P).mul_(0.5).add_(self.epsilon)
+        state.path_P.addcdiv_(state.fall_P.clamp_min_(0.0), distance_P)
         state.fall_P.zero_()
         state.moved_P.zero_()
 

@@ -90,14 +90,14 @@ class SI(Method[SIState]):
         return state
 
     def gradient(self, state: SIState, step: Step, grad_P: Tensor) -> Tensor:
-        state.grad_P.copy_(grad_P)
+        # a step that will be skipped because its gradient overflowed (float16) is to add 0 to ω, not 0 · ∞
+        torch.nan_to_num(grad_P, nan=0.0, posinf=0.0, neginf=0.0, out=state.grad_P)
         state.before_P.copy_(step.theta_P)
         return pull(state.spring, 2 * self.strength, step.theta_P, grad_P, step.stiffest)
 
     def after_step(self, state: SIState, step: Step) -> None:
-        moved_P = step.theta_P - state.before_P
-        # a step that was skipped because its gradient overflowed (float16) adds 0, not 0 · ∞
-        state.path_P.sub_(torch.where(moved_P != 0, state.grad_P * moved_P, 0.0))
+        back_P = state.before_P.sub_(step.theta_P)  # θ_s − θ_{s+1}, in place of θ_s, which is needed no more
+        state.path_P.addcmul_(state.grad_P, back_P)
         settle(state.spring, 2 * self.strength, step.theta_P, step.lr, step.stiffest)
 
     def end_task(self, state: SIState, student: Student, task: Examples) -> SIState:

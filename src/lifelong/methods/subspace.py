@@ -8,11 +8,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["NOISE", "extended", "outside", "principal"]
+from lifelong.methods.base import Step
+
+__all__ = ["NOISE", "adaptive", "extended", "outside", "principal"]
 
 #: directions with less than this part of the largest length are rounding
 NOISE = 1e-4
 COLUMNS = 2**16
+
+
+def adaptive(step: Step) -> bool:
+    """Whether the optimiser is of Adam's kin, which scales each number of g by its own past.
+
+    Gradient descent, with momentum and weight decay too, is linear in g: to project the way that was walked is to
+    project every g, exactly. An adaptive step is not: what g has inside the span would take part in the scale.
+    """
+    return step.lr * step.stiffest > 1.5  # 1 for gradient descent
 
 
 def outside(vectors_ND: Tensor, basis_KD: Tensor) -> Tensor:
