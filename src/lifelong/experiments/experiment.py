@@ -97,6 +97,8 @@ class Experiment:
 
 def defaults_for(name: str) -> dict[str, Any]:
     """The model and the training that suit a named stream: `model`, and settings of `Training`."""
+    if name == "babi":
+        return {"model": "memn2n", "epochs": 10, "batch": 32, "optimizer": "adam", "lr": 0.003}
     if name.endswith("digits"):
         return {"model": "mlp:128,128", "epochs": 10, "batch": 32, "lr": 0.1}
     return {"model": "mlp:256,256", "epochs": 1, "batch": 64, "lr": 0.1}

@@ -21,17 +21,22 @@ Answer = dict[str, Any]
 
 
 def run_parallel(
-    jobs: list[dict[str, Any]], processes: int, threads: int, on_answer: Callable[[Answer], None]
+    jobs: list[dict[str, Any]],
+    processes: int,
+    threads: int,
+    on_answer: Callable[[Answer], None],
+    module: str = "lifelong.experiments.worker",
 ) -> list[LifelongError]:
     """Run `jobs` on `processes` workers; `on_answer` hears of events and records. Returns the failures.
 
-    A job that fails does not stop the others. Ctrl-C ends the workers; what they finished is kept.
+    A job says what it is in `"name"`; `module` is the worker that does it. A job that fails does not stop the others.
+    Ctrl-C ends the workers; what they finished is kept.
     """
     waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     for job in jobs:
         waiting.put(job)
     answers: queue.Queue[Answer | None] = queue.Queue()
-    workers = [_start(threads) for _ in range(min(processes, len(jobs)))]
+    workers = [_start(threads, module) for _ in range(min(processes, len(jobs)))]
     feeders = [threading.Thread(target=_feed, args=(w, waiting, answers), daemon=True) for w in workers]
     failures: list[LifelongError] = []
     try:
@@ -66,9 +71,9 @@ def cores(threads: int = 1) -> int:
     return max(1, available // threads)
 
 
-def _start(threads: int) -> subprocess.Popen[str]:
+def _start(threads: int, module: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-m", "lifelong.experiments.worker"]
+    command = [sys.executable, "-m", module]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment
     )
@@ -86,7 +91,6 @@ def _feed(
                 job = waiting.get_nowait()
             except queue.Empty:
                 return
-            name = f"{job['experiment']['methods'][job['method']]['name']} with seed {job['seed']}"
             try:
                 worker.stdin.write(json.dumps(job) + "\n")
                 worker.stdin.flush()
@@ -94,7 +98,7 @@ def _feed(
             except (OSError, ValueError):
                 over = False
             if not over:
-                answers.put({"error": _death(worker, name), "kind": ResourceError.__name__})
+                answers.put({"error": _death(worker, job["name"]), "kind": ResourceError.__name__})
                 return
     finally:
         answers.put(None)

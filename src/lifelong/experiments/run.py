@@ -231,6 +231,7 @@ def _run_all(
         plain = msgspec.to_builtins(experiment)
         lines = [
             {
+                "name": f"{experiment.methods[place].name} with seed {seed}",
                 "experiment": plain,
                 "method": place,
                 "seed": seed,

@@ -1,8 +1,9 @@
 """A worker process: reads jobs as lines of JSON, runs them, and writes news as lines of JSON.
 
 Started as `python -m lifelong.experiments.worker`, so that a user's script needs no `if __name__ == "__main__"` and
-nothing is pickled. A job: `{"experiment": {…}, "method": i, "seed": n, "out": path or null, "checkpoint_every": k}`.
-An answer: `{"event": {…}}`, `{"record": {…}}` or `{"error": text, "kind": class}`, with the job's `"tag"`.
+nothing is pickled. A job: `{"name": text, "experiment": {…}, "method": i, "seed": n, "out": path or null,
+"checkpoint_every": k}`. An answer: `{"event": {…}}`, `{"record": {…}}` or `{"error": text, "kind": class}`,
+with the job's `"tag"`.
 """
 
 from __future__ import annotations

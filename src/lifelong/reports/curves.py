@@ -13,15 +13,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lifelong.evaluation import Array, seen_acc
+from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.canvas import Groups, Look, blank, checked_groups, life, looks, plain, spread, tidy
 
 __all__ = ["mean_curve", "task_curves"]
 
 MOST_IN_LEGEND = 10
+LEARNED = Text("tasks learned", "已学任务数")
+ACCURACY = Text("accuracy (%)", "正确率（%）")
+SEEN = Text("mean accuracy on the tasks seen (%)", "已学任务的平均正确率（%）")
+TASK = Text("task", "任务")
 PANELS_PER_ROW = 3
 
 
-def task_curves(groups: Groups) -> Figure:
+def task_curves(groups: Groups, language: Language = "en") -> Figure:
     """The accuracy of every task after 0 … T tasks, one panel per method, with 95 % bands over seeds.
 
     Takes matrices (seeds, T + 1, T) by method, fractions or NaN; measured points are joined across NaN. A dot marks
@@ -43,7 +48,7 @@ def task_curves(groups: Groups) -> Figure:
         tidy(axes)
         for task in range(1, matrices.shape[2] + 1):
             look = Look(to_hex(colours(float(scale(task)))), "", "-")
-            _line(axes, 0, matrices[:, :, task - 1], look, f"task {task}", width=width)
+            _line(axes, 0, matrices[:, :, task - 1], look, f"{TASK.of(language)} {task}", width=width)
             learned, _ = spread(matrices[:, task, task - 1])
             axes.plot(task, 100 * learned, marker="o", markersize=2.5 * width, color=look.colour)
         axes.set_title(plain(method), loc="left", fontsize="medium", fontweight="bold")
@@ -52,20 +57,20 @@ def task_curves(groups: Groups) -> Figure:
     for axes in panels[len(groups) :]:
         axes.remove()
     for axes in panels[: len(groups)][-columns:]:
-        axes.set_xlabel("tasks learned")
+        axes.set_xlabel(LEARNED.of(language))
     for axes in panels[::columns]:
-        axes.set_ylabel("accuracy (%)")
+        axes.set_ylabel(ACCURACY.of(language))
     if tasks <= MOST_IN_LEGEND:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper", frameon=False)
     else:
         shades, whole = ScalarMappable(scale, colours), MaxNLocator(integer=True)
-        bar = figure.colorbar(shades, ax=panels[: len(groups)], label="task", aspect=40, ticks=whole)
+        bar = figure.colorbar(shades, ax=panels[: len(groups)], label=TASK.of(language), aspect=40, ticks=whole)
         bar.ax.set_ylim(1, tasks)
     return figure
 
 
-def mean_curve(groups: Groups) -> Figure:
+def mean_curve(groups: Groups, language: Language = "en") -> Figure:
     """Mean accuracy over the tasks seen so far after 1 … T tasks, one line per method, with 95 % bands over seeds.
 
     Takes matrices (seeds, T + 1, T) by method, fractions or NaN. The bounds `joint` and `finetune` are dashed. Raises
@@ -83,8 +88,8 @@ def mean_curve(groups: Groups) -> Figure:
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -2), min(high, 102))
     life(axes, 1, max(matrices.shape[2] for matrices in groups.values()))
-    axes.set_xlabel("tasks learned")
-    axes.set_ylabel("mean accuracy on the tasks seen (%)")
+    axes.set_xlabel(LEARNED.of(language))
+    axes.set_ylabel(SEEN.of(language))
     figure.legend(loc="outside right upper", frameon=False)
     return figure
 

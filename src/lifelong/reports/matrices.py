@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from lifelong.evaluation import Array
+from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.canvas import blank, checked_groups, plain
 
 __all__ = ["heat_map"]
@@ -16,7 +17,7 @@ MOST_NUMBERED = 10
 NOT_MEASURED = "#c8c8c8"
 
 
-def heat_map(matrix_mean: Array, title: str) -> Figure:
+def heat_map(matrix_mean: Array, title: str, language: Language = "en") -> Figure:
     """R (T + 1, T), fractions, from 0 to 100 % on the same scale for every method; what is NaN is grey.
 
     Row 0 is the random initialisation. An outline marks the diagonal: each task just after it was learned. Up to 10
@@ -41,13 +42,13 @@ def heat_map(matrix_mean: Array, title: str) -> Figure:
             axes.text(column, row, f"{100 * value:.0f}", color=ink, ha="center", va="center")
     shown = _ticks(tasks)
     axes.set_xticks([task - 1 for task in shown], [str(task) for task in shown])
-    axes.set_yticks([0, *shown], ["0 (start)", *(str(task) for task in shown)])
+    axes.set_yticks([0, *shown], [Text("0 (start)", "0（开始）").of(language), *(str(task) for task in shown)])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("accuracy on task")
-    axes.set_ylabel("after learning task")
+    axes.set_xlabel(Text("accuracy on task", "在任务上的正确率").of(language))
+    axes.set_ylabel(Text("after learning task", "学完任务之后").of(language))
     axes.set_title(plain(title), loc="left", fontweight="bold")
-    bar = figure.colorbar(image, ax=axes, label="accuracy (%)")
+    bar = figure.colorbar(image, ax=axes, label=Text("accuracy (%)", "正确率（%）").of(language))
     bar.outline.set_visible(False)
     return figure
 

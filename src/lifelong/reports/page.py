@@ -62,6 +62,7 @@ def write_report(place: str | Path, title: str, facts: dict[str, str], records: 
         .from_string(files("lifelong.reports").joinpath("page.html.j2").read_text("utf-8"))
         .render(
             title=title,
+            style=files("lifelong.reports").joinpath("page.css").read_text("utf-8"),
             facts={name: fact for name, fact in facts.items() if name != "command"},
             command=facts.get("command"),
             summaries=summaries,

@@ -8,12 +8,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lifelong.evaluation import bwt, fwt, interval
+from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.canvas import Groups, blank, checked_groups, looks, plain, tidy
 
 __all__ = ["transfer_scatter"]
 
 
-def transfer_scatter(groups: Groups) -> Figure:
+FORWARD = Text("forward transfer FWT (points)", "向前迁移 FWT（百分点）")
+BACKWARD = Text("backward transfer BWT (points)", "向后迁移 BWT（百分点）")
+NEITHER = Text("no method has both FWT and BWT", "没有同时具备 FWT 和 BWT 的方法")
+
+
+def transfer_scatter(groups: Groups, language: Language = "en") -> Figure:
     """FWT (across) and BWT (up) in percentage points: small points are seeds, large ones means with 95 % intervals.
 
     Takes matrices (seeds, T + 1, T) by method, fractions or NaN; what has no FWT or no BWT is left out. Raises
@@ -48,10 +54,10 @@ def transfer_scatter(groups: Groups) -> Figure:
             elinewidth=1.2,
             label=plain(method),
         )
-    axes.set_xlabel("forward transfer FWT (points)")
-    axes.set_ylabel("backward transfer BWT (points)")
+    axes.set_xlabel(FORWARD.of(language))
+    axes.set_ylabel(BACKWARD.of(language))
     if axes.get_legend_handles_labels()[0]:
         figure.legend(loc="outside right upper", frameon=False)
     else:
-        axes.text(0.5, 0.5, "no method has both FWT and BWT", transform=axes.transAxes, ha="center")
+        axes.text(0.5, 0.5, NEITHER.of(language), transform=axes.transAxes, ha="center")
     return figure

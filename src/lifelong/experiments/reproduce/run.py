@@ -56,7 +56,8 @@ def run_table(
                 continue
             place = str(folder.path.resolve())
             plain = msgspec.to_builtins(experiment)
-            job = {"experiment": plain, "method": 0, "seed": seed, "out": place, "checkpoint_every": None}
+            name = f"{part.folder} with seed {seed}"
+            job = {"name": name, "experiment": plain, "method": 0, "seed": seed, "out": place, "checkpoint_every": None}
             lines.append({**job, "tag": part.folder})
     lines.sort(key=lambda line: line["seed"])  # all parts once before any twice
 

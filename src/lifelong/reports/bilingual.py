@@ -1,0 +1,81 @@
+"""Words in English and Chinese, and figures lettered in either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from matplotlib import font_manager, rc_context
+
+__all__ = ["Language", "Text", "lettering", "readable"]
+
+Language = Literal["en", "zh"]
+
+#: families that hold the simplified Chinese letters, in the order of choice
+FAMILIES = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "SimHei",
+    "Noto Sans Mono CJK SC",
+)
+
+
+class Text(NamedTuple):
+    """The same words in both languages.
+
+    >>> Text("forgetting", "遗忘").of("zh")
+    '遗忘'
+    """
+
+    en: str
+    zh: str
+
+    def of(self, language: Language) -> str:
+        """The words in `language`."""
+        return self.zh if language == "zh" else self.en
+
+
+def readable(language: Language) -> Language:
+    """The language that figures can be lettered in: `language`, or English where no font has its letters.
+
+    >>> readable("en")
+    'en'
+    """
+    return "zh" if language == "zh" and _chinese_family() else "en"
+
+
+@contextmanager
+def lettering(language: Language) -> Iterator[Language]:
+    """Inside the block figures are drawn with a font for `language`; gives the language that their labels must have.
+
+    Where no font has the letters the labels are English, so that no figure shows empty boxes.
+
+    >>> with lettering("en") as language:
+    ...     language
+    'en'
+    """
+    family = _chinese_family() if language == "zh" else None
+    with rc_context({"font.family": ["DejaVu Sans", *([family] if family else [])]}):
+        yield "zh" if family else "en"
+
+
+@lru_cache(maxsize=1)
+def _chinese_family() -> str | None:
+    """A font of this machine, or of the package mplfonts (extra `cjk`), that has Chinese letters."""
+    spec = find_spec("mplfonts")  # only its files are used: importing it would change matplotlib's settings
+    for folder in spec.submodule_search_locations or () if spec else ():
+        for file in sorted((Path(folder) / "fonts").glob("*CJK*[rR]egular*")):
+            font_manager.fontManager.addfont(file)
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    return next((family for family in FAMILIES if family in known), None)
