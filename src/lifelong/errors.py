@@ -5,7 +5,8 @@
     ├── DataError           data that is missing, corrupt, empty, out of range or not finite (also a ValueError)
     ├── DivergedError       the loss stopped being a finite number
     ├── StorageError        a file or folder that cannot be read, written or trusted
-    └── ResourceError       not enough memory for what was asked
+    ├── ResourceError       not enough memory for what was asked
+    └── ConflictError       someone else changed it first: look again, then decide again
 
 Every message says what was expected, what came, and the mend. The command line prints it and exits with 2.
 """
@@ -16,6 +17,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = [
+    "ConflictError",
     "DataError",
     "DivergedError",
     "LifelongError",
@@ -49,6 +51,10 @@ class StorageError(LifelongError):
 
 class ResourceError(LifelongError):
     """The machine has less memory than the request needs."""
+
+
+class ConflictError(LifelongError):
+    """Someone else changed it first, or it is in a state in which this cannot be done any more."""
 
 
 def require(condition: bool, message: str) -> None:

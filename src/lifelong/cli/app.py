@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from lifelong.cli import data, demo, report, reproduce, run, show, tune
+from lifelong.cli import chapter, data, demo, loop, report, reproduce, run, serve, show, tune, worker
 from lifelong.errors import LifelongError
 
 __all__ = ["app", "main"]
@@ -22,11 +22,15 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("demo")(demo.demo)
 app.command("report")(report.report)
+app.command("chapter")(chapter.chapter)
 app.command("tune")(tune.tune)
 app.command("reproduce")(reproduce.reproduce)
 app.command("streams")(show.streams)
 app.command("methods")(show.methods)
 app.command("version")(show.version)
+app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
+app.add_typer(loop.app, name="loop")
 app.add_typer(data.app, name="data")
 
 

@@ -20,7 +20,7 @@ def distinct(x_RW: Tensor, numbers: int) -> tuple[Tensor, Tensor]:
 
     >>> rows, which = distinct(torch.tensor([[1, 2], [0, 3], [1, 2]]), numbers=4)
     >>> rows.tolist(), which.tolist()
-    ([[0, 3], [1, 2]], [1, 0, 1])
+    ([[1, 2], [0, 3]], [0, 1, 0])
     """
     at_once = int(math.log(2**62 / (len(x_RW) + 1), numbers))
     which_R = torch.zeros(len(x_RW), dtype=torch.int64, device=x_RW.device)

@@ -1,0 +1,25 @@
+"""What to do about a package that is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lifelong.errors import SettingError
+
+__all__ = ["needing"]
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Imports inside the block that fail tell which extra to install.
+
+    >>> with needing("serve"):
+    ...     import surely_not_installed
+    Traceback (most recent call last):
+    lifelong.errors.SettingError: this needs surely_not_installed: pip install 'lifelong[serve]'
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SettingError(f"this needs {error.name}: pip install 'lifelong[{extra}]'") from error

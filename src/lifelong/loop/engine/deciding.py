@@ -1,0 +1,206 @@
+"""The word of the gate, the word of a person, and going back: each moves the alias by compare-and-swap, or nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifelong.errors import LifelongError
+from lifelong.loop.engine.base import Engine, apply, learned, project_of, version_of
+from lifelong.loop.gate import Decision, ExamAnswers, Latency
+from lifelong.loop.gate import decide as ask_gate
+from lifelong.loop.job import answers_of
+from lifelong.loop.lot import unpack
+from lifelong.loop.plain import plain
+from lifelong.loop.project import Project
+from lifelong.loop.update import Cancelled, Decided
+from lifelong.store import aliases, audit, tasks, updates
+from lifelong.store.database import Connection
+from lifelong.store.errors import ConflictError, NotFoundError
+from lifelong.store.failpoints import reach
+
+__all__ = ["cancel", "decide", "finish", "promote", "reject", "rollback"]
+
+
+def decide(engine: Engine, update_id: str) -> updates.Update:
+    """What the gate says of an examined update: promoted, rejected, or left to a person; twice is once."""
+    row = engine.read(lambda connection: updates.get(connection, update_id))
+    if row.state != "examined":
+        return row
+    project = engine.project(row.project)
+    try:
+        decision = _judged(engine, project, row)
+    except LifelongError as error:  # evidence that cannot be read speaks for nothing
+        decision = Decision(False, (f"the exams cannot be judged: {error}",), ())
+    said = {"by": "gate", "promote": decision.promote, "reasons": list(decision.reasons)}
+    said |= {"gate": plain(project.gate), "evidence": plain(decision.evidence)}
+    done = engine.write(lambda connection: _settle(connection, engine.clock(), project, update_id, said))
+    reach("decided")
+    return done
+
+
+def finish(engine: Engine, project: str) -> list[updates.Update]:
+    """Decide what was examined and then forgotten by a crash."""
+    rows = engine.read(lambda connection: updates.listed(connection, project))
+    return [decide(engine, row.id) for row in rows if row.state == "examined"]
+
+
+def promote(
+    engine: Engine, project: str, version: str, *, actor: str, reason: str, revision: int | None = None
+) -> aliases.Alias:
+    """Make a version the champion because a person says so, whether it waits for that or not.
+
+    Raises: `NotFoundError`; `ConflictError` where the alias is not at `revision`.
+    """
+    return _move(engine, project, version, actor, reason, revision, "promote")
+
+
+def rollback(
+    engine: Engine, project: str, version: str | None = None, *, actor: str, reason: str, revision: int | None = None
+) -> aliases.Alias:
+    """Go back to a version; None is the one that the champion was made from.
+
+    Raises: `NotFoundError`; `ConflictError` where the champion was made from none, or the alias is not at `revision`.
+    """
+    return _move(engine, project, version, actor, reason, revision, "rollback")
+
+
+def reject(engine: Engine, project: str, version: str, *, actor: str, reason: str) -> updates.Update:
+    """Say no to a candidate that waits for a person.
+
+    Raises: `NotFoundError`; `ConflictError` where it does not wait.
+    """
+
+    def work(connection: Connection) -> updates.Update:
+        now, found = engine.clock(), version_of(connection, project, version)
+        row = _of_candidate(connection, project, found.id, ("waiting", "rejected"))
+        if row is None:
+            raise ConflictError(f"version {found.number} of {project!r} does not wait for a decision")
+        if row.state == "rejected":
+            return row
+        done = apply(connection, row.id, Decided("rejected", _by(row, actor, reason)), now)
+        detail = {"update": row.id, "version": found.id, "reason": reason}
+        audit.append(connection, at=now, project=project, actor=actor, action="reject", detail=detail)
+        return done
+
+    return engine.write(work)
+
+
+def cancel(engine: Engine, project: str, update_id: str, *, actor: str, reason: str) -> updates.Update:
+    """Stop an update that is queued or training; its worker learns of it at its next beat."""
+
+    def work(connection: Connection) -> updates.Update:
+        now, before = engine.clock(), updates.get(connection, update_id)
+        if before.project != project:
+            raise NotFoundError(f"no update {update_id!r} is stored in project {project!r}; see the list of updates")
+        done = apply(connection, update_id, Cancelled(reason), now)
+        if before.state != done.state:
+            detail = {"update": update_id, "reason": reason}
+            audit.append(connection, at=now, project=project, actor=actor, action="cancel", detail=detail)
+        return done
+
+    return engine.write(work)
+
+
+def _judged(engine: Engine, project: Project, row: updates.Update) -> Decision:
+    assert row.task is not None
+    assert row.base_version is not None
+    base = row.base_version
+    rows = engine.read(
+        lambda connection: [
+            tasks.get(connection, row.project, number) for number in sorted({*learned(connection, base), row.task or 0})
+        ]
+    )
+    given = answers_of(engine.blobs.get(row.evidence["answers"]))
+    exams = [
+        ExamAnswers(
+            each.number,
+            each.name,
+            unpack(engine.blobs.get(each.exam_blob))[1],
+            given["champion"][each.number],
+            given["candidate"][each.number],
+            is_new=each.number == row.task,
+        )
+        for each in rows
+    ]
+    return ask_gate(project.gate, exams, Latency(**row.evidence["latency"]), seed=project.seed)
+
+
+def _settle(
+    connection: Connection, now: float, project: Project, update_id: str, said: dict[str, Any]
+) -> updates.Update:
+    row = updates.get(connection, update_id)
+    champion = aliases.get(connection, row.project)
+    if row.state != "examined" or champion is None or row.candidate is None:
+        return row
+    if said["promote"] and champion.version != row.base_version:
+        why = "the champion changed while this version learned from the one before; ask for its task again"
+        said = {**said, "promote": False, "reasons": [why, *said["reasons"]]}
+    if not said["promote"]:
+        done = apply(connection, row.id, Decided("rejected", said), now)
+        action = "reject"
+    elif project.approval == "ask":
+        done = apply(connection, row.id, Decided("waiting", said), now)
+        action = "wait"
+    else:
+        done = apply(connection, row.id, Decided("promoted", said), now)
+        aliases.move(
+            connection,
+            row.project,
+            expected_revision=champion.revision,
+            version=row.candidate,
+            actor="gate",
+            reason="; ".join(said["reasons"]),
+            now=now,
+        )
+        return done  # the move is in the audit
+    detail = {"update": row.id, "version": row.candidate, "reasons": said["reasons"]}
+    audit.append(connection, at=now, project=row.project, actor="gate", action=action, detail=detail)
+    return done
+
+
+def _move(
+    engine: Engine, project: str, version: str | None, actor: str, reason: str, revision: int | None, action: str
+) -> aliases.Alias:
+    def work(connection: Connection) -> aliases.Alias:
+        project_of(connection, project)
+        now, champion = engine.clock(), aliases.get(connection, project)
+        if champion is None:
+            raise ConflictError(f"project {project!r} has no champion; make one with lifelong loop init")
+        wanted = version
+        if wanted is None:
+            present = version_of(connection, project, champion.version)
+            if present.parent is None:
+                raise ConflictError(f"version {present.number} was made from none; name the version to go back to")
+            wanted = present.parent
+        found = version_of(connection, project, wanted)
+        expected = champion.revision if revision is None else revision
+        if found.id == champion.version and expected == champion.revision:
+            return champion
+        moved = aliases.move(
+            connection,
+            project,
+            expected_revision=expected,
+            version=found.id,
+            actor=actor,
+            reason=reason,
+            now=now,
+            action=action,
+        )
+        waits = _of_candidate(connection, project, found.id, ("waiting",))
+        if waits is not None:
+            apply(connection, waits.id, Decided("promoted", _by(waits, actor, reason)), now)
+        return moved
+
+    moved = engine.write(work)
+    reach("moved")
+    return moved
+
+
+def _of_candidate(connection: Connection, project: str, version: str, states: tuple[str, ...]) -> updates.Update | None:
+    rows = updates.listed(connection, project)
+    return next((row for row in rows if row.candidate == version and row.state in states), None)
+
+
+def _by(row: updates.Update, actor: str, reason: str) -> dict[str, Any]:
+    """What the gate said, with what a person added."""
+    return {**(row.decision or {}), "by": actor, "person": reason}

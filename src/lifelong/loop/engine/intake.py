@@ -1,0 +1,148 @@
+"""Feedback as it comes in: checked against the project, judged, and stored; acknowledged means durable."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from lifelong.errors import DataError, LifelongError
+from lifelong.loop.engine.base import Engine, project_of
+from lifelong.loop.lot import unpack
+from lifelong.loop.project import Project
+from lifelong.loop.quarantine import Example, Known, Normal, judge
+from lifelong.store import feedback, ingest, predictions, tasks
+from lifelong.store.errors import NotFoundError
+
+__all__ = ["Given", "Intake"]
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """One label as a client sends it: for a prediction, or with its own input `x`. `key` is its name for it."""
+
+    key: str
+    label: Any
+    prediction_id: str | None = None
+    x: Any = None
+    source: str = ""
+    supersedes: str | None = None
+
+
+class Intake:
+    """Judges and stores feedback; it remembers how much each source sent lately, and what inputs are like."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._recent: dict[tuple[str, str], deque[float]] = {}
+        self._projects: dict[str, tuple[float, Project, Normal | None]] = {}  # with the time until which it holds
+        self._normal: dict[str, tuple[int, Normal | None]] = {}  # project → the number of its tasks, what is usual
+
+    def add(self, name: str, given: Given) -> Future[ingest.Receipt]:
+        """Store one label; the future answers when it is durable.
+
+        Raises: `NotFoundError` for the project; `DataError` for what could never be learned.
+        """
+        (row,) = self.rows(name, [given])
+        if isinstance(row, LifelongError):
+            raise row
+        return self._engine.store.write_each(ingest.add_many, row)
+
+    def add_many(self, name: str, many: Sequence[Given]) -> list[ingest.Receipt | LifelongError]:
+        """Store labels, and return when they are durable: for each its receipt, or what is wrong with it."""
+        rows = self.rows(name, many)
+        good = [row for row in rows if isinstance(row, ingest.NewFeedback)]
+        receipts = iter(self._engine.write(lambda connection: ingest.add_many(connection, good)))
+        return [next(receipts) if isinstance(row, ingest.NewFeedback) else row for row in rows]
+
+    def rows(self, name: str, many: Sequence[Given]) -> list[ingest.NewFeedback | LifelongError]:
+        """What is to be stored for each label, or what is wrong with it. Raises: `NotFoundError` for the project."""
+        now = self._engine.clock()
+        project, normal = self._known(name)
+        return [self._row(project, given, normal, now) for given in many]
+
+    def judge(self, row: feedback.Feedback, answer: predictions.Prediction) -> str | None:
+        """Why a label whose prediction came later should wait for a person, or None; for `review.log`."""
+        project, normal = self._known(row.project)
+        example = Example(answer.x, row.label, row.source, answer.output, answer.confidence)
+        found = judge(project.rules, example, project.output(row.label), Known(normal=normal))
+        return None if found is None else found.reason
+
+    def _row(
+        self, project: Project, given: Given, normal: Normal | None, now: float
+    ) -> ingest.NewFeedback | LifelongError:
+        try:
+            label = project.output(given.label)
+            if given.prediction_id is None and given.x is None:
+                raise DataError(f"feedback {given.key!r} should name a prediction_id or bring x; it does neither")
+            x = None if given.x is None else project.input.check(given.x)
+        except DataError as error:
+            return error
+        answer = self._answer(project, given)
+        known = Known(recent=self._sent(project, given.source, now), normal=normal)
+        seen = answer.x if x is None and answer is not None else x
+        example = Example(
+            seen,
+            label,
+            given.source,
+            None if answer is None else answer.output,
+            None if answer is None else answer.confidence,
+        )
+        found = judge(project.rules, example, label, known if seen is not None else Known(recent=known.recent))
+        return ingest.NewFeedback(
+            project=project.name,
+            key=given.key,
+            label=label,
+            received=now,
+            prediction=given.prediction_id,
+            x=None if x is None else x.tolist(),
+            source=given.source,
+            doubt=None if found is None else found.reason,
+            supersedes=given.supersedes,
+        )
+
+    def _answer(self, project: Project, given: Given) -> predictions.Prediction | None:
+        """The prediction that is labelled, where a rule looks at it and it is stored."""
+        row_id = given.prediction_id
+        if row_id is None or (project.rules.contradicts >= 1 and project.rules.outlier == 0):
+            return None
+        try:
+            return self._engine.read(lambda connection: predictions.get(connection, row_id))
+        except NotFoundError:
+            return None
+
+    def _sent(self, project: Project, source: str, now: float) -> int:
+        """How much `source` sent within the seconds of the rule before this; it is counted."""
+        if project.rules.rate == 0:
+            return 0
+        times = self._recent.setdefault((project.name, source), deque(maxlen=project.rules.rate))
+        while times and not now - project.rules.seconds < times[0] <= now:
+            times.popleft()
+        before = len(times)
+        times.append(now)
+        return before
+
+    def _known(self, name: str) -> tuple[Project, Normal | None]:
+        """The project, and what its inputs are usually like where a rule asks; a second old at most."""
+        known = self._projects.get(name)
+        if known is None or time.monotonic() > known[0]:
+            known = self._projects[name] = (time.monotonic() + 1, *self._looked_up(name))
+        return known[1], known[2]
+
+    def _looked_up(self, name: str) -> tuple[Project, Normal | None]:
+        project, rows = self._engine.read(
+            lambda connection: (project_of(connection, name), tasks.listed(connection, name))
+        )
+        if project.rules.outlier == 0:
+            return project, None
+        known = self._normal.get(name)
+        if known is None or known[0] != len(rows):
+            inputs = [unpack(self._engine.blobs.get(row.train_blob))[0] for row in rows]
+            x = np.concatenate(inputs) if inputs else np.zeros((0, *project.input.shape), dtype=np.float32)
+            normal = Normal.of(x, project.rules.outlier) if len(x) >= 20 else None
+            known = self._normal[name] = (len(rows), normal)
+        return project, known[1]

@@ -1,0 +1,84 @@
+"""Accepted feedback becomes a task: taken and marked in one transaction, then written as two blobs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+import numpy as np
+
+from lifelong.loop.engine.base import Engine, project_of
+from lifelong.loop.lot import Row, cut, pack
+from lifelong.loop.project import Project
+from lifelong.loop.quarantine import Tally, suspects
+from lifelong.loop.schema import Inputs
+from lifelong.store import feedback, lots, review, tasks
+from lifelong.store.database import Connection
+from lifelong.store.errors import NotFoundError
+from lifelong.store.failpoints import reach
+
+__all__ = ["LARGEST_LOT", "prepare", "screen", "take"]
+
+LARGEST_LOT = 5000
+
+
+def take(connection: Connection, project: Project, number: int) -> None:
+    """Mark what is accepted as the lot of task `number`. Raises: `DataError` where that is too little for an exam."""
+    examples = lots.take(connection, project.name, number, limit=LARGEST_LOT)
+    cut(_rows(project, examples)[0], project.exam, project.seed)
+
+
+def screen(connection: Connection, project: Project) -> int:
+    """Quarantine what suspect sources have sent, and return how many rows that were; done before a lot is taken."""
+    if project.rules.suspicion == 0:
+        return 0
+    rows = feedback.listed(connection, project.name, state="accepted", limit=LARGEST_LOT)
+    sources = {row.seq: row.source for row in rows}
+    tallies: dict[str, list[bool]] = defaultdict(list)
+    if rows:
+        for each in feedback.judged(connection, project.name, after=rows[0].seq - 1, limit=LARGEST_LOT):
+            if each.seq in sources:
+                tallies[sources[each.seq]].append(each.output != each.label)
+    found = suspects(project.rules, {name: Tally(len(each), sum(each)) for name, each in tallies.items()})
+    taken = [row for row in rows if row.source in found]
+    for row in taken:
+        review.quarantine(connection, row.id, found[row.source].reason)
+    return len(taken)
+
+
+def prepare(engine: Engine, project_name: str, number: int) -> tasks.Task:
+    """Task `number`, made of the rows that were taken for it where it is not stored yet; the same each time."""
+    try:
+        return engine.read(lambda connection: tasks.get(connection, project_name, number))
+    except NotFoundError:
+        pass
+    project, examples = engine.read(
+        lambda connection: (
+            project_of(connection, project_name),
+            lots.taken(connection, project_name, number),
+        )
+    )
+    rows, inputs = _rows(project, examples)
+    lot = cut(rows, project.exam, project.seed)
+    labels = {row.id: row.label for row in rows}
+    blobs = [engine.blobs.put(_packed(ids, inputs, labels)) for ids in (lot.train, lot.exam)]
+    reach("lot stored")
+    classes = range(len(project.classes)) if project.scenario == "domain" else sorted(set(labels.values()))
+    task = tasks.Task(
+        project_name, number, f"lot {number}", list(classes), lot.manifest, blobs[0], blobs[1], engine.clock()
+    )
+    return engine.write(lambda connection: tasks.add(connection, task))
+
+
+def _rows(project: Project, examples: Sequence[lots.Example]) -> tuple[list[Row], dict[str, Inputs]]:
+    inputs = {each.id: project.input.check(each.x) for each in examples}
+    rows = [
+        Row(each.id, project.output(each.label), each.seq, sha256(inputs[each.id].tobytes()).hexdigest())
+        for each in examples
+    ]
+    return rows, inputs
+
+
+def _packed(ids: Sequence[str], inputs: Mapping[str, Inputs], labels: Mapping[str, int]) -> bytes:
+    return pack(np.stack([inputs[each] for each in ids]), [labels[each] for each in ids])

@@ -1,0 +1,146 @@
+"""Versions are made here: the first one from data, every later one from the champion and a lot.
+
+A version is the bytes of a learner's file, its id their SHA-256. The same champion, task, method and number of threads
+give the same bytes on one machine, so an update that is done twice makes one version.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lifelong.errors import DataError, SettingError, StorageError, require
+from lifelong.loop.project import MethodChoice, Project
+from lifelong.methods import Method
+from lifelong.training import Learner, Report
+from lifelong.types import Task
+
+__all__ = ["Candidate", "first_version", "opened", "update"]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A learner, its file as `data`, and the `id` of the version that it is: the SHA-256 of `data`."""
+
+    learner: Learner
+    data: bytes
+    id: str
+
+    @staticmethod
+    def of(learner: Learner) -> Candidate:
+        """The version that `learner` is now."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "version"
+            learner.save(path)
+            data = path.read_bytes()
+        return Candidate(learner, data, sha256(data).hexdigest())
+
+
+def opened(data: bytes, expected: str | None = None) -> Learner:
+    """The learner in a version's bytes; `StorageError` where it is none, or their SHA-256 is not `expected`."""
+    found = sha256(data).hexdigest()
+    if expected is not None and found != expected:
+        raise StorageError(f"version {expected[:12]} holds bytes of {found[:12]}: it is damaged; restore its blob")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"version-{found[:12]}"
+        path.write_bytes(data)
+        return Learner.load(path)
+
+
+def first_version(
+    project: Project,
+    tasks: Sequence[Task],
+    *,
+    on_report: Callable[[Report], None] | None = None,
+    on_step: Callable[[int], None] | None = None,
+) -> Candidate:
+    """Version 1: a new learner of `project` after `tasks`, numbered from 1.
+
+    Arguments: `on_report` hears of the progress now and then; `on_step(step)` is called after each step, and what it
+        raises ends the learning.
+    Raises: `SettingError` without a task; what `Learner.learn` raises.
+    """
+    require(len(tasks) > 0, "the first version needs at least one task to learn, got none")
+    learner = project.new_learner()
+    for task in tasks:
+        _check_inputs(project, task)
+        learner.learn(task, on_report=on_report, on_step=on_step)
+    return Candidate.of(learner)
+
+
+def update(
+    champion: bytes,
+    project: Project,
+    task: Task,
+    method: MethodChoice | None = None,
+    *,
+    on_report: Callable[[Report], None] | None = None,
+    on_step: Callable[[int], None] | None = None,
+) -> Candidate:
+    """The candidate that `champion` becomes by learning `task`; `champion` itself is bytes and stays what it is.
+
+    Arguments: `method` is for this update alone; None is the project's. Where it is not the champion's own method, it
+        begins with the champion's weights and a state of its own that knows nothing of earlier tasks: stored examples
+        and springs are not in a version made so, nor in those that follow it.
+        `on_report`, `on_step`: see `first_version`; `on_step` cancels by raising.
+    Raises: `SettingError` for a task whose number is not above the champion's last (numbers that were given up may be
+        missing), and for a method that builds its network otherwise than the champion's; `StorageError` for bytes
+        that are no version; `DataError` for inputs of another shape; what `Learner.learn` raises.
+    """
+    learner = opened(champion)
+    last = max(learner.tasks, default=0)
+    require(
+        task.number > last,
+        f"the champion has learned task {last} last, expected a task with a higher number, got {task.number}",
+    )
+    _check_inputs(project, task)
+    chosen = (method or project.method).build()
+    if chosen != learner.method:
+        learner = _with_method(learner, chosen)
+    learner.learn(task, on_report=on_report, on_step=on_step)
+    return Candidate.of(learner)
+
+
+def _check_inputs(project: Project, task: Task) -> None:
+    shape = tuple(task.train.x.shape[1:])
+    if shape != project.input.shape:
+        raise DataError(
+            f"task {task.number} has inputs of shape {shape}, project {project.name!r} expects {project.input.shape}"
+        )
+
+
+def _with_method(champion: Learner, method: Method[Any]) -> Learner:
+    """A learner with the champion's network, random numbers and tasks, and `method` in place of its own.
+
+    A method with other settings but the same kind of state goes on with that state.
+    """
+    learner = Learner(
+        champion.model_name,
+        method,
+        champion.space,
+        head=champion.head,
+        seed=champion.seed,
+        **vars(champion.training),
+    )
+    for number, classes in champion.outputs.classes.items():
+        learner._announce(number, classes)
+    ours, theirs = learner.model.state_dict(), champion.model.state_dict()
+    if {name: value.shape for name, value in ours.items()} != {name: value.shape for name, value in theirs.items()}:
+        raise SettingError(
+            f"{method.name} builds its network otherwise than {champion.method.name}, with which the champion learned; "
+            "take a method on the same network, or begin a project with it"
+        )
+    with torch.no_grad():
+        for name, value in ours.items():
+            value.copy_(theirs[name])
+    learner.tasks = list(champion.tasks)
+    learner.randomness.load(champion.randomness.state())
+    if method.name == champion.method.name:
+        learner.state = champion.state
+    return learner

@@ -1,0 +1,85 @@
+"""`python -m lifelong.loop.train FOLDER PARENT`: one update in a process of its own, so that a server keeps answering.
+
+The folder holds `job.json`, `champion`, and the blobs of the tasks by their names. Written there: `candidate`,
+`answers` (`job.pack_answers`) and `result.json`. Progress goes to stdout as lines of JSON. It ends where its parent is
+gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from lifelong.errors import LifelongError
+from lifelong.loop import exam, learning
+from lifelong.loop.job import Job, Part, pack_answers
+from lifelong.loop.lot import unpack
+from lifelong.loop.project import MethodChoice, from_json
+from lifelong.training import Report
+from lifelong.types import Examples, Task
+
+__all__ = ["main"]
+
+
+def main(folder: Path, parent: int) -> int:
+    """Learn what `folder` tells; 0 where the results are there, 3 where it cannot be learned (stdout says why)."""
+    torch.set_num_threads(1)  # the bits depend on it
+    os.nice(5)  # predictions come first
+    job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
+    try:
+        _learn(folder, job, parent)
+    except LifelongError as error:
+        tell({"failed": str(error)})
+        return 3
+    return 0
+
+
+def _learn(folder: Path, job: Job, parent: int) -> None:
+    project = from_json(json.dumps(job.project), "the project")
+    method = None if job.method is None else MethodChoice(job.method["name"], job.method.get("settings") or {})
+    tasks = [_task(folder, part) for part in job.exams]
+    new = next(task for task in tasks if task.number == job.task)
+    champion = (folder / job.champion).read_bytes()
+
+    def step(_: int) -> None:
+        if os.getppid() != parent:
+            raise SystemExit(4)
+
+    def report(news: Report) -> None:
+        tell({"stage": "learning", "step": news.step, "steps": news.steps, "loss": round(news.loss, 4)})
+
+    tell({"stage": "learning", "step": 0})
+    made = learning.update(champion, project, new, method, on_report=report, on_step=step)
+    tell({"stage": "exams", "of": len(tasks)})
+    before = exam.answers(learning.opened(champion), tasks)
+    after = exam.answers(made.learner, tasks)
+    taken = exam.latency(made.learner, new)
+    (folder / "candidate").write_bytes(made.data)
+    (folder / "answers").write_bytes(pack_answers(made.learner, tasks, after, before))
+    (folder / "result.json").write_text(json.dumps({"latency": asdict(taken)}))
+
+
+def _task(folder: Path, part: Part) -> Task:
+    found: dict[Any, Examples] = {}
+    for name, blob in (("train", part.train), ("test", part.exam)):
+        x, y = unpack((folder / blob).read_bytes())
+        found[name] = Examples(torch.from_numpy(x.copy()), torch.from_numpy(y.copy()), part.number)
+    return Task(part.number, part.name, tuple(part.classes), found.get)
+
+
+def tell(news: Mapping[str, Any]) -> None:
+    """One line for the parent."""
+    sys.stdout.write(json.dumps(news) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,126 @@
+"""One update at a time in a process of its own, for whoever hands out jobs: the engine itself, or a server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import selectors
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import msgspec
+
+from lifelong.errors import ConflictError, LifelongError
+from lifelong.loop.job import Job
+from lifelong.store.errors import ConflictError as StoredConflictError
+from lifelong.store.errors import NotFoundError
+
+__all__ = ["Jobs", "Trainer"]
+
+logger = logging.getLogger(__name__)
+
+
+class Jobs(Protocol):
+    """Where updates come from, and where what was learned goes."""
+
+    def claim(self, owner: str, lease: float) -> Job | None:
+        """The next update, leased to `owner` for so many seconds."""
+        ...
+
+    def blob(self, name: str) -> bytes:
+        """The bytes of that hash."""
+        ...
+
+    def beat(self, job: Job, progress: Mapping[str, Any], lease: float) -> None:
+        """The worker is alive. Raises: `ConflictError` where the lease is lost: the work is to be stopped."""
+        ...
+
+    def complete(self, job: Job, candidate: bytes, answers: bytes, latency: Mapping[str, float]) -> None:
+        """It has learned and sat all exams."""
+        ...
+
+    def fail(self, job: Job, reason: str) -> None:
+        """It cannot be learned."""
+        ...
+
+
+class Trainer:
+    """Learns what `jobs` hands out, in files under `folder`, until `stopping` is set."""
+
+    def __init__(self, jobs: Jobs, folder: Path, owner: str, stopping: threading.Event, lease: float) -> None:
+        self.owner = owner
+        self._jobs, self._folder, self._stopping, self._lease = jobs, folder / "update", stopping, lease
+
+    def step(self) -> bool:
+        """Claim an update and learn it; whether there was one."""
+        job = self._jobs.claim(self.owner, self._lease)
+        if job is None:
+            return False
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        try:
+            self._learn(job)
+        except (ConflictError, StoredConflictError, NotFoundError) as error:
+            logger.info("update %s was taken away: %s", job.update, error)
+        except LifelongError as error:
+            self._jobs.fail(job, str(error))
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        return True
+
+    def _learn(self, job: Job) -> None:
+        folder = self._folder
+        for name in {job.champion, *(blob for part in job.exams for blob in (part.train, part.exam))}:
+            (folder / name).write_bytes(self._jobs.blob(name))
+        (folder / "job.json").write_bytes(msgspec.json.encode(job))
+        reason = self._trained(job)
+        if reason is not None:
+            self._jobs.fail(job, reason)
+            return
+        latency = json.loads((folder / "result.json").read_text())["latency"]
+        self._jobs.complete(job, (folder / "candidate").read_bytes(), (folder / "answers").read_bytes(), latency)
+
+    def _trained(self, job: Job) -> str | None:
+        """Let the process learn; None where it has, else why not. Raises: `ConflictError` where the lease is lost."""
+        command = [sys.executable, "-m", "lifelong.loop.train", str(self._folder), str(os.getpid())]
+        log = self._folder / "log"
+        with log.open("wb") as written:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=written)
+        assert process.stdout is not None
+        try:
+            progress = self._follow(job, process.stdout)
+            code = process.wait()
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+        if code == 0:
+            return None
+        last = log.read_text(errors="replace").strip().splitlines()
+        return str(progress.get("failed") or (last[-1] if last else f"the training process ended with code {code}"))
+
+    def _follow(self, job: Job, lines: IO[bytes]) -> dict[str, Any]:
+        """Note the process's progress until it ends or is to be stopped; the last of it."""
+        progress: dict[str, Any] = {"stage": "starting"}
+        noted, pending = 0.0, b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(lines, selectors.EVENT_READ)
+            while not self._stopping.is_set():
+                if selector.select(timeout=0.2):
+                    piece = os.read(lines.fileno(), 65536)
+                    if not piece:
+                        return progress
+                    *whole, pending = (pending + piece).split(b"\n")
+                    for line in whole:
+                        progress = json.loads(line)
+                if time.monotonic() - noted >= min(1.0, self._lease / 3):
+                    noted = time.monotonic()
+                    self._jobs.beat(job, progress, self._lease)
+        raise ConflictError("this worker stops")

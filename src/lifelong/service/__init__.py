@@ -1,0 +1,1 @@
+"""The loop over HTTP: predictions, and whatever else is mounted beside them."""

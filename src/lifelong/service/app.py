@@ -1,0 +1,91 @@
+"""The application: what starts, what is mounted, and what ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+
+from lifelong.errors import LifelongError
+from lifelong.loop.learning import opened
+from lifelong.service.auth import Keys
+from lifelong.service.catalogue import Catalogue
+from lifelong.service.infer import Predictor
+from lifelong.service.limits import Buckets
+from lifelong.service.metrics import Metrics
+from lifelong.service.models import Models
+from lifelong.service.problems import ProblemError, answer
+from lifelong.service.routes import Serving, inference_routes
+from lifelong.service.settings import ServeSettings
+from lifelong.training import Learner
+
+__all__ = ["create_app"]
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(
+    catalogue: Catalogue,
+    settings: ServeSettings | None = None,
+    *,
+    beside: Sequence[BaseRoute] = (),
+    clock: Callable[[], float] = time.time,
+    load: Callable[[bytes, str], Learner] = opened,
+) -> Starlette:
+    """The service over `catalogue`.
+
+    Arguments: `beside` are further routes (the API under /v1, the dashboard), looked at after those of predictions.
+        `clock` gives seconds since the epoch. `load` makes a learner of bytes and the SHA-256 that they must have.
+
+    `app.state.models` holds the `Models`: after a promotion call its `refresh(project)`, in a thread that may wait.
+    """
+    settings = settings or ServeSettings()
+    metrics = Metrics()
+    models = Models(catalogue, metrics, settings.batch_rows, settings.keep_asked, load)
+    keys = Keys(catalogue, settings.keys, clock)
+    buckets = Buckets(settings.rate, settings.burst, time.monotonic)
+    running: list[Serving] = []
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await asyncio.to_thread(refresh_all, models, catalogue)
+        predictor = Predictor(catalogue, settings, models, metrics, clock)
+        running.append(Serving(settings, keys, buckets, predictor))
+        watching = asyncio.create_task(watch(models, catalogue, settings.poll_seconds))
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await predictor.close()
+            running.clear()
+
+    app = Starlette(
+        routes=[*inference_routes(lambda: running[0]), *beside],
+        exception_handlers=dict.fromkeys((ProblemError, LifelongError, HTTPException, Exception), answer),
+        lifespan=lifespan,
+    )
+    app.state.models, app.state.metrics, app.state.keys = models, metrics, keys
+    return app
+
+
+async def watch(models: Models, catalogue: Catalogue, seconds: float) -> None:
+    """Look now and then for what other servers have changed."""
+    while True:
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(refresh_all, models, catalogue)
+
+
+def refresh_all(models: Models, catalogue: Catalogue) -> None:
+    """Bring every lineup up to date; what fails is noted in `models.failures` and tried again the next time."""
+    try:
+        for name in catalogue.projects():
+            with contextlib.suppress(LifelongError):
+                models.refresh(name)
+    except LifelongError as error:
+        logger.error("the projects cannot be read: %s", error)

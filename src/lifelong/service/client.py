@@ -1,0 +1,75 @@
+"""A client of a server, with the standard library alone."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lifelong.errors import ConflictError, DataError, LifelongError, StorageError
+from lifelong.store.errors import AccessError, NotFoundError
+
+__all__ = ["Server", "lives"]
+
+ERRORS: dict[int, type[LifelongError]] = {404: NotFoundError, 409: ConflictError, 412: ConflictError}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server, by its address and a key. `learn()` lets one that lives as long as the command learn updates, too."""
+
+    url: str
+    key: str = field(repr=False)
+    learn: Callable[[], object] = field(default=lambda: None, repr=False)
+
+    def ask(self, method: str, path: str, body: object = None, *, kind: str = "application/json") -> Any:
+        """The JSON (of NDJSON a list) that `method` `path` under /v1/projects/ gives.
+
+        Raises: like `send`.
+        """
+        content, data = self.send(method, f"projects/{path}", body, kind=kind)
+        if content == "application/x-ndjson":
+            return [json.loads(line) for line in data.splitlines()]
+        return json.loads(data)
+
+    def send(self, method: str, path: str, body: object = None, *, kind: str = "application/json") -> tuple[str, bytes]:
+        """The content type and the bytes that `method` `path` under /v1/ gives; a `body` of bytes is sent as it is.
+
+        Raises: the error that the server tells of; `StorageError` where it does not answer.
+        """
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": kind}
+        request = urllib.request.Request(f"{self.url}/v1/{path}", data, headers, method=method)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=60) as answer:
+                return answer.headers.get_content_type(), answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _told(error.code, error.read()) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise StorageError(f"the server at {self.url} does not answer: {error}") from error
+
+
+def lives(url: str) -> bool:
+    """Whether a server answers there."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{url}/v2/health/live", timeout=5) as answer:
+            return bool(json.load(answer)["live"])
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _told(status: int, data: bytes) -> LifelongError:
+    try:
+        detail = str(json.loads(data)["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = data[:200].decode(errors="replace")
+    if status in (401, 403):
+        return AccessError(detail, known=status == 403)
+    return ERRORS.get(status, StorageError if status >= 500 else DataError)(f"{detail} ({status})")

@@ -1,0 +1,110 @@
+"""A home put together: store, blobs, engine, the application with all its routes, the worker."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from lifelong.loop.engine import Engine
+from lifelong.loop.engine.intake import Intake
+from lifelong.loop.engine.worker import Worker
+from lifelong.service.app import create_app
+from lifelong.service.auth import Keys
+from lifelong.service.catalogue import Catalogue
+from lifelong.service.limits import Buckets
+from lifelong.service.settings import ServeSettings
+from lifelong.service.stored import StoredCatalogue
+from lifelong.service.v1 import create_api
+from lifelong.service.v1.here import Here
+from lifelong.store import keys
+from lifelong.store.blobs import open_blobs
+from lifelong.store.database import Connection, open_store
+
+__all__ = ["Home", "first_key", "open_engine", "open_home"]
+
+
+@dataclass(frozen=True, eq=False)
+class Home:
+    """What is served, and what works behind it."""
+
+    engine: Engine
+    app: Starlette
+    worker: Worker
+
+
+@contextlib.contextmanager
+def open_engine(home: Path, database: str | None = None, blobs: str | None = None) -> Iterator[Engine]:
+    """The engine over the folder `home`, or over a PostgreSQL and wherever the blobs are.
+
+    Raises: `StorageError` where another server has the folder, or the place does not answer.
+    """
+    with open_store(home, database) as store:
+        yield Engine(store, open_blobs(home / "blobs" if blobs is None else blobs))
+
+
+@contextlib.contextmanager
+def open_home(
+    home: Path,
+    settings: ServeSettings,
+    *,
+    database: str | None = None,
+    blobs: str | None = None,
+    with_worker: bool = True,
+    start_worker: bool = True,
+    catalogue: type[StoredCatalogue] = StoredCatalogue,
+) -> Iterator[Home]:
+    """All of it, from the lock on the folder to the last write.
+
+    Arguments: `with_worker` False lets others learn: the worker only looks at triggers and leases. `start_worker` False
+        leaves it to the caller to start `Home.worker`.
+    Raises: like `open_engine`.
+    """
+    with open_engine(home, database, blobs) as engine:
+        intake = Intake(engine)
+        served: Catalogue = catalogue(engine.store, engine.blobs, intake.judge)
+        shutil.rmtree(home / "work", ignore_errors=True)
+        running: list[Worker] = []
+
+        def changed(project: str) -> None:
+            app.state.models.refresh(project)
+
+        def wake() -> None:
+            for each in running:
+                each.wake()
+
+        here = Here(
+            engine,
+            intake,
+            settings,
+            Keys(served, settings.keys, engine.clock),
+            Buckets(settings.rate, settings.burst, time.monotonic),
+            changed,
+            wake,
+        )
+        app = create_app(served, settings, beside=[Mount("/v1", create_api(here))])
+        worker = Worker(engine, home / "work", changed, alone=database is None, learns=with_worker)
+        running.append(worker)
+        if start_worker:
+            worker.start()
+        try:
+            yield Home(engine, app, worker)
+        finally:
+            worker.stop()
+
+
+def first_key(engine: Engine) -> str | None:
+    """An admin key where there is none at all yet; it is returned this once."""
+
+    def work(connection: Connection) -> str | None:
+        if keys.listed(connection):
+            return None
+        return keys.create(connection, "first", ["admin"], now=engine.clock())[0]
+
+    return engine.write(work)

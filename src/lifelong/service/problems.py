@@ -1,0 +1,70 @@
+"""What went wrong, as an HTTP answer: `{"error": …}`, under /v1 as problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Mapping
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lifelong.errors import ConflictError, DataError, LifelongError, ResourceError, SettingError, StorageError
+from lifelong.store.errors import AccessError, NotFoundError
+from lifelong.store.errors import ConflictError as StoredConflictError
+
+__all__ = ["ModelError", "ProblemError", "answer", "as_problem"]
+
+#: the first that fits; what is in none of these is our fault
+STATUS: tuple[tuple[type[LifelongError], int], ...] = (
+    (NotFoundError, 404),
+    (StoredConflictError, 409),
+    (DataError, 400),
+    (SettingError, 400),
+    (ConflictError, 409),
+    (StorageError, 503),
+    (ResourceError, 503),
+)
+
+
+class ProblemError(Exception):
+    """A request that gets another answer than it wanted: the status, what to do about it, further headers."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.message, self.headers = status, message, dict(headers or {})
+
+
+class ModelError(LifelongError):
+    """A version failed on inputs that were right."""
+
+
+def as_problem(error: Exception) -> ProblemError:
+    """Any error as a problem; what nobody foresaw tells nothing about our inside.
+
+    >>> as_problem(DataError("the input is ragged")).status, as_problem(ZeroDivisionError("x")).message
+    (400, 'this should not have happened; the log of the server has the details')
+    """
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, HTTPException):
+        return ProblemError(error.status_code, error.detail, error.headers)
+    if isinstance(error, AccessError):
+        return ProblemError(403 if error.known else 401, str(error))
+    if isinstance(error, LifelongError):
+        status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+        return ProblemError(status, str(error), {"Retry-After": "1"} if status == 503 else None)
+    return ProblemError(500, "this should not have happened; the log of the server has the details")
+
+
+async def answer(request: Request, error: Exception) -> Response:
+    """The answer to a request that met `error`, in the form of the API that it spoke to."""
+    problem = as_problem(error)
+    if request.url.path.startswith("/v1/"):
+        title = http.HTTPStatus(problem.status).phrase
+        content = {"type": "about:blank", "title": title, "status": problem.status, "detail": problem.message}
+        kind = "application/problem+json"
+    else:
+        content, kind = {"error": problem.message}, "application/json"
+    return Response(orjson.dumps(content), problem.status, problem.headers, kind)

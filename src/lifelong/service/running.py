@@ -1,0 +1,58 @@
+"""A server that is found by the commands of its own machine: `home/server.json` says where it listens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from starlette.types import ASGIApp
+
+from lifelong.errors import StorageError
+from lifelong.service.server import serving
+from lifelong.service.settings import ServeSettings
+from lifelong.store import read_json, write_json
+
+__all__ = ["ADDRESS", "address", "announced", "stopping"]
+
+ADDRESS = "server.json"
+
+
+@contextlib.contextmanager
+def announced(home: Path, app: ASGIApp, settings: ServeSettings, host: str, port: int) -> Iterator[str]:
+    """Serve `app` while the block runs, with its address in `home`."""
+    path = home / ADDRESS
+    with serving(app, settings, host, port) as url:
+        write_json(path, {"url": url, "pid": os.getpid()})
+        try:
+            yield url
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def address(home: Path) -> str | None:
+    """Where the server of `home` listens; None where none has said so."""
+    try:
+        return str(read_json(home / ADDRESS)["url"])
+    except (StorageError, KeyError, TypeError):
+        return None
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set while the block runs; for the main thread alone."""
+    stopped = threading.Event()
+
+    def stop(_: int, __: FrameType | None) -> None:
+        stopped.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

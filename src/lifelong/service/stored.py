@@ -1,0 +1,111 @@
+"""The catalogue over the store: rows in its database, learners among its blobs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+import msgspec
+import orjson
+
+from lifelong.loop import Project
+from lifelong.loop.project import from_json
+from lifelong.service.catalogue import Blob, Champion, Key, Prediction, Scope
+from lifelong.store import aliases, keys, predictions, projects, review, versions
+from lifelong.store.blobs import Blobs
+from lifelong.store.database import Store
+from lifelong.store.errors import AccessError, NotFoundError
+from lifelong.store.review import Judge
+
+__all__ = ["StoredCatalogue"]
+
+
+class StoredCatalogue:
+    """Reads what is served from `store` and `blobs`, and logs predictions there.
+
+    The aliases `champion`, `canary` and `shadow` say who answers; the canary's percentage is the project's, and an
+    alias that names the champion counts for nothing. `judge` decides about feedback that waited for its prediction.
+    """
+
+    def __init__(
+        self, store: Store, blobs: Blobs, judge: Judge | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store, self._blobs, self._judge, self._clock = store, blobs, judge, clock
+        self._parsed: dict[str, tuple[str, Project]] = {}  # name → its text and what it means: it is asked for often
+
+    def projects(self) -> Sequence[str]:
+        """The names of all projects."""
+        return [row.name for row in self._store.read(projects.listed)]
+
+    def project(self, name: str) -> Project | None:
+        """The project of that name; `SettingError` where what is stored is no project."""
+        try:
+            row = self._store.read(lambda connection: projects.get(connection, name))
+        except NotFoundError:
+            return None
+        text = json.dumps(row.config)
+        known = self._parsed.get(name)
+        if known is None or known[0] != text:
+            known = self._parsed[name] = (text, from_json(text, f"project {name!r}"))
+        return known[1]
+
+    def champion(self, project: str) -> Champion | None:
+        """Who answers for a project."""
+        names = ("champion", "canary", "shadow")
+        first, *others = self._store.read(
+            lambda connection: [aliases.get(connection, project, name) for name in names]  # one snapshot
+        )
+        meant = self.project(project)
+        if first is None or meant is None:
+            return None
+        canary, shadow = (row.version if row and row.version != first.version else None for row in others)
+        return Champion(first.version, first.revision, canary, meant.canary.percent, shadow)
+
+    def blob(self, project: str, version: str) -> Blob | None:
+        """The bytes of a version of that project."""
+        try:
+            row = self._store.read(lambda connection: versions.get(connection, version))
+        except NotFoundError:
+            return None
+        return Blob(self._blobs.get(row.blob), row.blob) if row.project == project else None
+
+    def check_key(self, secret: str) -> Key | None:
+        """The key with this secret; keys are for all projects."""
+        for scope in keys.SCOPES:
+            try:
+                row = self._store.read(
+                    lambda connection, scope=scope: keys.check(connection, secret, scope, now=self._clock())
+                )
+            except AccessError as error:
+                if not error.known:
+                    return None
+                continue
+            return Key(row.name, msgspec.convert(row.scopes, frozenset[Scope]), expires=row.expires)
+        return None
+
+    def log(self, rows: Sequence[Prediction]) -> Future[None]:
+        """Store predictions, and join the feedback that came before them."""
+        return self._store.write(lambda connection: _nothing(review.log(connection, as_rows(rows), self._judge)))
+
+
+def as_rows(logged: Sequence[Prediction]) -> list[predictions.Prediction]:
+    """Predictions as rows of the store; their inputs become JSON in as few digits as float32 needs."""
+    return [
+        predictions.Prediction(
+            each.id,
+            each.project,
+            each.version,
+            each.variant,
+            msgspec.Raw(orjson.dumps(each.x, option=orjson.OPT_SERIALIZE_NUMPY)),
+            each.output,
+            each.confidence,
+            each.at,
+        )
+        for each in logged
+    ]
+
+
+def _nothing(_: object) -> None:
+    """Forget a result."""

@@ -1,0 +1,64 @@
+"""Speaking to the server of a home: the one that runs, or else one on loopback that lives as long as the command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from lifelong.errors import StorageError
+from lifelong.service.catalogue import Key
+from lifelong.service.client import Server, lives
+from lifelong.service.home import open_home
+from lifelong.service.running import address
+from lifelong.service.server import serving
+from lifelong.service.settings import ServeSettings
+from lifelong.service.stored import StoredCatalogue
+from lifelong.store.errors import AccessError
+
+__all__ = ["VARIABLE", "talk"]
+
+#: where a key is looked for
+VARIABLE = "LIFELONG_KEY"
+
+
+class Owned(StoredCatalogue):
+    """A catalogue that also knows one key, which is written nowhere: that of the person at this machine."""
+
+    secret = ""
+
+    def check_key(self, secret: str) -> Key | None:
+        """See `StoredCatalogue.check_key`."""
+        if self.secret and secrets.compare_digest(secret.encode(), self.secret.encode()):
+            return Key(f"command line ({os.environ.get('USER', 'unknown')})", frozenset({"admin"}))
+        return super().check_key(secret)
+
+
+@contextlib.contextmanager
+def talk(home: Path, key: str | None = None) -> Iterator[Server]:
+    """The server of `home`. Where one runs, `key` or $LIFELONG_KEY is needed; where none runs, who may read the folder
+    may do everything.
+
+    Raises: `StorageError` where there is no home; `AccessError` where the running server is to be asked without a key.
+    """
+    if not (home / "lifelong.db").exists():
+        raise StorageError(f"{home} is no home of a loop; make one with: lifelong loop init --home {home}")
+    secret = secrets.token_hex(32)
+
+    class Mine(Owned):
+        """The catalogue with this command's key."""
+
+    Mine.secret = secret
+    settings = ServeSettings(poll_seconds=600)
+    with contextlib.ExitStack() as stack:
+        url = address(home)
+        if url is None or not lives(url):
+            opened = stack.enter_context(open_home(home, settings, catalogue=Mine, start_worker=False))
+            yield Server(stack.enter_context(serving(opened.app, settings)), secret, opened.worker.start)
+            return
+        given = key or os.environ.get(VARIABLE)
+        if given is None:
+            raise AccessError(f"the server at {url} asks for a key: give --key, or set {VARIABLE}", known=False)
+        yield Server(url, given)

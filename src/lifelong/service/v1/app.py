@@ -1,0 +1,71 @@
+"""The application under /v1: one FastAPI for all its endpoints, errors as problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import lifelong
+from lifelong.errors import LifelongError
+from lifelong.service.problems import ProblemError, answer
+from lifelong.service.v1.feedback import feedback_routes
+from lifelong.service.v1.here import Here
+from lifelong.service.v1.updates import update_routes
+from lifelong.service.v1.versions import version_routes
+from lifelong.service.v1.work import work_routes
+
+__all__ = ["create_api"]
+
+LARGEST_BLOB = 2**30
+
+
+def create_api(here: Here) -> ASGIApp:
+    """The API over `here`, to be mounted at /v1."""
+    api = FastAPI(
+        title="lifelong",
+        version=lifelong.__version__,
+        summary="A model that learns from feedback for life",
+        docs_url=None,  # its page would load scripts from elsewhere
+        redoc_url=None,
+        dependencies=[Security(HTTPBearer(auto_error=False))],
+        exception_handlers={
+            **dict.fromkeys((ProblemError, LifelongError, HTTPException, Exception), answer),
+            RequestValidationError: invalid,
+        },
+    )
+    for routes in (feedback_routes, update_routes, version_routes, work_routes):
+        api.include_router(routes(here))
+    return Limited(api, here.settings.max_body)
+
+
+async def invalid(request: Request, error: Exception) -> Response:
+    """The answer to a body or query that does not fit the OpenAPI document."""
+    faults = error.errors() if isinstance(error, RequestValidationError) else []
+    told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults[:3])
+    return await answer(request, ProblemError(422, f"{told}; see /v1/openapi.json"))
+
+
+class Limited:
+    """Ends requests whose body is larger than `limit` bytes, announced or not; learners may be larger."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app, self._limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        came, limit = 0, LARGEST_BLOB if scope["path"].endswith("/blobs") else self._limit
+
+        async def counted() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > limit:
+                detail = f"the body is larger than the {limit} bytes that this server takes; send less at once"
+                raise HTTPException(413, detail, {"Connection": "close"})
+            return message
+
+        await self._app(scope, counted, send)

@@ -1,0 +1,106 @@
+"""What clients send, as pydantic models: unknown names are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "BeatBody",
+    "ClaimBody",
+    "CompleteBody",
+    "FailBody",
+    "FeedbackBody",
+    "MethodBody",
+    "MoveBody",
+    "ReasonBody",
+    "UpdateBody",
+]
+
+
+class Body(BaseModel):
+    """A JSON object without unknown names."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class FeedbackBody(Body):
+    """One label: for a `prediction_id`, or with its own input `x`."""
+
+    label: int | str = Field(description="what the answer should have been: a class name or its index")
+    prediction_id: str | None = Field(None, description="from the answer to infer")
+    x: list[Any] | None = Field(None, description="the input, of the project's shape, where no prediction is named")
+    key: str | None = Field(None, description="your own name for this label: sent twice, it counts once")
+    source: str | None = Field(None, description="who labelled it; the name of the API key where it is left out")
+    supersedes: str | None = Field(None, description="the id of the feedback that this one corrects")
+
+
+class MethodBody(Body):
+    """A method for one update."""
+
+    name: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class UpdateBody(Body):
+    """An update by hand."""
+
+    method: MethodBody | None = Field(None, description="instead of the project's, for this update alone")
+    task: int | None = Field(None, description="learn this task again, whose update was rejected, cancelled or failed")
+    key: str | None = Field(None, description="sent twice, it is one update")
+
+
+class ReasonBody(Body):
+    """Why."""
+
+    reason: str = ""
+
+
+class MoveBody(ReasonBody):
+    """Where the champion goes, and why."""
+
+    version: str | None = Field(None, description="a version's id or number")
+
+
+class ClaimBody(Body):
+    """Who claims, and for how many seconds."""
+
+    owner: str = Field(min_length=1, max_length=200, description="names one worker process, and is never used again")
+    lease: float = Field(30.0, gt=0, le=3600)
+
+
+class Attempt(Body):
+    """Whose work this is about."""
+
+    owner: str
+    attempt: int
+
+
+class BeatBody(Attempt):
+    """How far a worker is."""
+
+    progress: dict[str, Any] = Field(default_factory=dict)
+    lease: float = Field(30.0, gt=0, le=3600)
+
+
+class FailBody(Attempt):
+    """Why an update cannot be learned."""
+
+    reason: str
+
+
+class LatencyBody(Body):
+    """Milliseconds of single predictions."""
+
+    median: float
+    p99: float
+    count: int
+
+
+class CompleteBody(Attempt):
+    """What was learned, as names of blobs, and how long one prediction takes."""
+
+    candidate: str
+    answers: str
+    latency: LatencyBody

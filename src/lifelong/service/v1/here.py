@@ -1,0 +1,66 @@
+"""What the endpoints under /v1 work with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from starlette.requests import Request
+
+from lifelong.loop.engine import Engine
+from lifelong.loop.engine.intake import Intake
+from lifelong.service.auth import Keys, allow
+from lifelong.service.catalogue import Scope
+from lifelong.service.limits import Buckets
+from lifelong.service.problems import ProblemError
+from lifelong.service.settings import ServeSettings
+
+__all__ = ["Here", "wanted_revision"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Here:
+    """The engine, who may ask, and what is to be called after a change.
+
+    `changed(project)` makes a new champion answer; it may wait. `wake()` lets the worker look at once.
+    """
+
+    engine: Engine
+    intake: Intake
+    settings: ServeSettings
+    keys: Keys
+    buckets: Buckets
+    changed: Callable[[str], object]
+    wake: Callable[[], object]
+
+    async def allowed(self, request: Request, scope: Scope, project: str | None) -> str:
+        """The name of the key that a request came with; `project` None is all of them.
+
+        Raises: `ProblemError` 401, 403 or 429 where it may not.
+        """
+        key = await self.keys.of(request)
+        allow(key, scope, project)
+        self.buckets.take(key.name)
+        return key.name
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """`work` in a thread that may wait for a disk."""
+        return await asyncio.to_thread(work)
+
+
+def wanted_revision(if_match: str | None) -> int | None:
+    """The revision in the header If-Match, as the ETag of the alias tells it; None where there is none.
+
+    >>> wanted_revision('"3"'), wanted_revision("*")
+    (3, None)
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    text = if_match.strip().removeprefix("W/").strip('"')
+    if not text.isdecimal():
+        raise ProblemError(400, f'If-Match should be the ETag of the champion, as in "3", got {if_match!r}')
+    return int(text)

@@ -1,0 +1,107 @@
+"""Updates: asked for, looked at, cancelled; what fired; and the state of everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Header, Query
+from msgspec.structs import asdict
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from lifelong.loop.engine import asking, deciding
+from lifelong.loop.engine.base import project_of
+from lifelong.loop.engine.status import status
+from lifelong.loop.plain import plain
+from lifelong.service.v1.bodies import ReasonBody, UpdateBody
+from lifelong.service.v1.events import events
+from lifelong.service.v1.here import Here
+from lifelong.store import firings, updates
+from lifelong.store.database import Connection
+from lifelong.store.errors import NotFoundError
+
+__all__ = ["update_routes"]
+
+AT = "/projects/{project}"
+
+
+def update_routes(here: Here) -> APIRouter:
+    """The endpoints."""
+    routes = APIRouter(tags=["updates"])
+
+    @routes.get(
+        AT, summary="The champion, feedback, the running update, the last decisions, the matrix R over versions"
+    )
+    async def whole(project: str, request: Request) -> dict[str, Any]:
+        await here.allowed(request, "admin", project)
+        return await here.run(lambda: status(here.engine, project))
+
+    @routes.post(f"{AT}/updates", status_code=202, summary="Learn what waits, or a task again")
+    async def ask(
+        project: str,
+        body: UpdateBody,
+        request: Request,
+        response: Response,
+        idempotency_key: str | None = Header(None),
+    ) -> dict[str, Any]:
+        actor = await here.allowed(request, "admin", project)
+        method = None if body.method is None else body.method.model_dump()
+        key = body.key or idempotency_key
+        row = await here.run(
+            lambda: asking.ask(here.engine, project, actor=actor, method=method, task=body.task, key=key)
+        )
+        here.wake()
+        response.headers["Location"] = f"/v1/projects/{project}/updates/{row.id}"
+        return asdict(row)
+
+    @routes.get(f"{AT}/updates", summary="The latest updates, newest first")
+    async def listed(project: str, request: Request, limit: int = Query(100, ge=1, le=1000)) -> list[dict[str, Any]]:
+        await here.allowed(request, "admin", project)
+
+        def page(connection: Connection) -> list[dict[str, Any]]:
+            project_of(connection, project)
+            return [asdict(row) for row in updates.listed(connection, project, limit=limit)]
+
+        return await here.run(lambda: here.engine.read(page))
+
+    def stored(project: str, update: str) -> updates.Update:
+        row = here.engine.read(lambda connection: updates.get(connection, update))
+        if row.project != project:
+            raise NotFoundError(f"no update {update!r} is stored in project {project!r}; see the list of updates")
+        return row
+
+    @routes.get(f"{AT}/updates/{{update}}", summary="One update: state, progress, evidence, decision")
+    async def one(project: str, update: str, request: Request) -> dict[str, Any]:
+        await here.allowed(request, "admin", project)
+        return asdict(await here.run(lambda: stored(project, update)))
+
+    @routes.get(
+        f"{AT}/updates/{{update}}/events",
+        summary="The same as a stream of events (SSE), until it is decided",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {}}}},
+    )
+    async def follow(project: str, update: str, request: Request) -> StreamingResponse:
+        await here.allowed(request, "admin", project)
+        await here.run(lambda: stored(project, update))  # 404 before the stream begins
+        stream = events(lambda: here.run(lambda: stored(project, update)))
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    @routes.post(f"{AT}/updates/{{update}}:cancel", summary="Stop an update that is queued or training")
+    async def cancel(project: str, update: str, body: ReasonBody, request: Request) -> dict[str, Any]:
+        actor = await here.allowed(request, "admin", project)
+        return asdict(
+            await here.run(lambda: deciding.cancel(here.engine, project, update, actor=actor, reason=body.reason))
+        )
+
+    @routes.get(f"{AT}/triggers", summary="The triggers, and when they fired with what evidence")
+    async def fired(project: str, request: Request, limit: int = Query(100, ge=1, le=1000)) -> dict[str, Any]:
+        await here.allowed(request, "admin", project)
+
+        def page(connection: Connection) -> dict[str, Any]:
+            rows = firings.listed(connection, project, limit=limit)
+            return {"triggers": plain(project_of(connection, project).triggers), "fired": [asdict(row) for row in rows]}
+
+        return await here.run(lambda: here.engine.read(page))
+
+    return routes

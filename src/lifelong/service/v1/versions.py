@@ -1,0 +1,190 @@
+"""Versions, who of them is the champion, and the audit of all that was done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Header, Query
+from msgspec.structs import asdict
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lifelong.loop.engine import deciding
+from lifelong.loop.engine.base import project_of, version_of
+from lifelong.loop.engine.status import evaluation, version_json
+from lifelong.service.problems import ProblemError
+from lifelong.service.v1.bodies import MoveBody, ReasonBody
+from lifelong.service.v1.here import Here, wanted_revision
+from lifelong.store import aliases, audit, versions
+from lifelong.store.aliases import Alias
+from lifelong.store.database import Connection
+from lifelong.store.errors import ConflictError
+
+__all__ = ["version_routes"]
+
+AT = "/projects/{project}"
+
+
+def version_routes(here: Here) -> APIRouter:
+    """The endpoints."""
+    routes = APIRouter(tags=["versions"])
+
+    async def moved(project: str, response: Response, alias: Alias) -> dict[str, Any]:
+        await here.run(lambda: here.changed(project))
+        response.headers["ETag"] = f'"{alias.revision}"'
+        return asdict(alias)
+
+    @routes.get(f"{AT}/versions", summary="Every version, by number")
+    async def listed(project: str, request: Request) -> list[dict[str, Any]]:
+        await here.allowed(request, "admin", project)
+
+        def page(connection: Connection) -> list[dict[str, Any]]:
+            project_of(connection, project)
+            champion = aliases.get(connection, project)
+            name = None if champion is None else champion.version
+            return [version_json(row, name) for row in versions.listed(connection, project)]
+
+        return await here.run(lambda: here.engine.read(page))
+
+    @routes.get(f"{AT}/versions/{{version}}", summary="One version, by its id or number")
+    async def one(project: str, version: str, request: Request) -> dict[str, Any]:
+        await here.allowed(request, "admin", project)
+
+        def page(connection: Connection) -> dict[str, Any]:
+            champion = aliases.get(connection, project)
+            found = version_of(connection, project, version)
+            return version_json(found, None if champion is None else champion.version)
+
+        return await here.run(lambda: here.engine.read(page))
+
+    @routes.get(f"{AT}/versions/{{version}}/lineage", summary="The version and all it comes from, the first first")
+    async def lineage(project: str, version: str, request: Request) -> list[dict[str, Any]]:
+        await here.allowed(request, "admin", project)
+
+        def page(connection: Connection) -> list[dict[str, Any]]:
+            found = version_of(connection, project, version)
+            return [asdict(row) for row in versions.lineage(connection, found.id)]
+
+        return await here.run(lambda: here.engine.read(page))
+
+    @routes.get(f"{AT}/versions/{{version}}/evaluation", summary="Its exams, and what was decided with what evidence")
+    async def exams(project: str, version: str, request: Request) -> dict[str, Any]:
+        await here.allowed(request, "admin", project)
+        return await here.run(lambda: evaluation(here.engine, project, version))
+
+    @routes.post(f"{AT}/versions/{{version}}:promote", summary="Make it the champion")
+    async def promote(
+        project: str,
+        version: str,
+        body: ReasonBody,
+        request: Request,
+        response: Response,
+        if_match: str | None = Header(None),
+    ) -> dict[str, Any]:
+        actor = await here.allowed(request, "admin", project)
+        at = wanted_revision(if_match)
+        alias = await here.run(
+            lambda: swapped(
+                at,
+                lambda: deciding.promote(here.engine, project, version, actor=actor, reason=body.reason, revision=at),
+            )
+        )
+        return await moved(project, response, alias)
+
+    @routes.post(f"{AT}/versions/{{version}}:reject", summary="Say no to a candidate that waits for a person")
+    async def reject(project: str, version: str, body: ReasonBody, request: Request) -> dict[str, Any]:
+        actor = await here.allowed(request, "admin", project)
+        return asdict(
+            await here.run(lambda: deciding.reject(here.engine, project, version, actor=actor, reason=body.reason))
+        )
+
+    @routes.post(f"{AT}:rollback", summary="Go back to a version; without one, to what the champion was made from")
+    async def rollback(
+        project: str, body: MoveBody, request: Request, response: Response, if_match: str | None = Header(None)
+    ) -> dict[str, Any]:
+        actor = await here.allowed(request, "admin", project)
+        at = wanted_revision(if_match)
+        alias = await here.run(
+            lambda: swapped(
+                at,
+                lambda: deciding.rollback(
+                    here.engine, project, body.version, actor=actor, reason=body.reason, revision=at
+                ),
+            )
+        )
+        return await moved(project, response, alias)
+
+    @routes.get(f"{AT}/aliases/champion", summary="The champion; its revision is the ETag")
+    async def champion(project: str, request: Request, response: Response) -> dict[str, Any]:
+        await here.allowed(request, "admin", project)
+
+        def page(connection: Connection) -> Alias | None:
+            project_of(connection, project)
+            return aliases.get(connection, project)
+
+        alias = await here.run(lambda: here.engine.read(page))
+        if alias is None:
+            raise ProblemError(404, f"project {project!r} has no champion yet")
+        response.headers["ETag"] = f'"{alias.revision}"'
+        return asdict(alias)
+
+    @routes.put(f"{AT}/aliases/champion", summary="Make a version the champion if the ETag is still that of If-Match")
+    async def put(
+        project: str, body: MoveBody, request: Request, response: Response, if_match: str | None = Header(None)
+    ) -> dict[str, Any]:
+        actor = await here.allowed(request, "admin", project)
+        if if_match is None:
+            raise ProblemError(428, "send If-Match with the ETag of the champion, as GET tells it")
+        if body.version is None:
+            raise ProblemError(422, "version should be a version's id or number")
+        at, version = wanted_revision(if_match), body.version
+        alias = await here.run(
+            lambda: swapped(
+                at,
+                lambda: deciding.promote(here.engine, project, version, actor=actor, reason=body.reason, revision=at),
+            )
+        )
+        return await moved(project, response, alias)
+
+    @routes.get(f"{AT}/aliases/champion/history", summary="Every move of the champion, the first first")
+    async def history(project: str, request: Request) -> list[dict[str, Any]]:
+        await here.allowed(request, "admin", project)
+
+        def page(connection: Connection) -> list[dict[str, Any]]:
+            project_of(connection, project)
+            return [asdict(row) for row in aliases.moves(connection, project)]
+
+        return await here.run(lambda: here.engine.read(page))
+
+    @routes.get(f"{AT}/audit", summary="What was done, by whom; verify=true checks the whole chain of hashes")
+    async def trail(
+        project: str,
+        request: Request,
+        after: int = Query(0, ge=0, lt=2**62),
+        limit: int = Query(100, ge=1, le=1000),
+        verify: bool = False,
+    ) -> dict[str, Any]:
+        await here.allowed(request, "admin", project)
+
+        def page(connection: Connection) -> dict[str, Any]:
+            project_of(connection, project)
+            rows = audit.listed(connection, project=project, after=after, limit=limit)
+            found: dict[str, Any] = {"entries": [asdict(row) for row in rows]}
+            if verify:
+                found |= {"breaks": [asdict(row) for row in audit.verify(connection)], "head": audit.head(connection)}
+            return found
+
+        return await here.run(lambda: here.engine.read(page))
+
+    return routes
+
+
+def swapped(at: int | None, move: Any) -> Alias:
+    """What `move` returns; a compare-and-swap that the client asked for and lost is 412."""
+    try:
+        alias: Alias = move()
+    except ConflictError as error:
+        if at is not None and "expected revision" in str(error):
+            raise ProblemError(412, str(error)) from error
+        raise
+    return alias

@@ -1,0 +1,139 @@
+"""A catalogue in memory, versions that answer differently, and a real server on loopback."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+import pytest
+
+from lifelong import Learner, Space
+from lifelong.errors import StorageError
+from lifelong.loop import Project
+from lifelong.loop.learning import Candidate
+from lifelong.loop.project import LearnerSettings
+from lifelong.loop.schema import InputSchema
+from lifelong.service.app import create_app
+from lifelong.service.catalogue import Blob, Champion, Key, Prediction
+from lifelong.service.metrics import Metrics
+from lifelong.service.models import Models
+from lifelong.service.server import serving
+from lifelong.service.settings import ServeSettings
+
+CLASSES = ("red", "green", "blue")
+
+
+@dataclass
+class Memory:
+    """A catalogue in memory, whose parts a test may change and break."""
+
+    known: dict[str, Project] = field(default_factory=dict)
+    blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    rows: dict[str, Champion] = field(default_factory=dict)
+    keys: dict[str, Key] = field(default_factory=dict)
+    logged: list[Prediction] = field(default_factory=list)
+    log_fails: bool = False
+    log_waits: threading.Event | None = None
+    key_lookups: int = 0
+
+    def projects(self) -> Sequence[str]:
+        return list(self.known)
+
+    def project(self, name: str) -> Project | None:
+        return self.known.get(name)
+
+    def champion(self, project: str) -> Champion | None:
+        return self.rows.get(project)
+
+    def blob(self, project: str, version: str) -> Blob | None:
+        data = self.blobs.get((project, version))
+        return None if data is None else Blob(data, version)
+
+    def check_key(self, secret: str) -> Key | None:
+        self.key_lookups += 1
+        return self.keys.get(secret)
+
+    def log(self, rows: Sequence[Prediction]) -> Future[None]:
+        done: Future[None] = Future()
+
+        def store() -> None:
+            if self.log_waits is not None:
+                self.log_waits.wait(5)
+            if self.log_fails:
+                done.set_exception(StorageError("the disk is full; free some space"))
+                return
+            self.logged.extend(rows)
+            done.set_result(None)
+
+        threading.Thread(target=store).start()
+        return done
+
+    def promote(self, project: str, version: str, **traffic: Any) -> None:
+        before = self.rows.get(project)
+        self.rows[project] = Champion(version, before.revision + 1 if before else 1, **traffic)
+
+    def add(self, project: str, candidates: Sequence[Candidate]) -> list[str]:
+        for candidate in candidates:
+            self.blobs[project, candidate.id] = candidate.data
+        return [candidate.id for candidate in candidates]
+
+
+@pytest.fixture(scope="session")
+def candidates() -> list[Candidate]:
+    """Four versions that answer differently."""
+    learners = [Learner("mlp:16", space=Space((6,), len(CLASSES)), seed=seed) for seed in range(4)]
+    return [Candidate.of(learner) for learner in learners]
+
+
+@pytest.fixture
+def memory(candidates: list[Candidate]) -> Memory:
+    """The project `paint` with four versions, of which the first answers; two keys."""
+    made = Memory()
+    made.known["paint"] = Project("paint", InputSchema((6,)), CLASSES, learner=LearnerSettings("mlp:16"))
+    first, *_ = made.add("paint", candidates)
+    made.promote("paint", first)
+    made.keys["right"] = Key("ann", frozenset({"predict"}))
+    made.keys["other"] = Key("bob", frozenset({"predict"}), project="sculpture")
+    made.keys["feeder"] = Key("eve", frozenset({"feedback"}))
+    made.keys["late"] = Key("tom", frozenset({"predict"}), expires=1.0)
+    return made
+
+
+@pytest.fixture
+def models(memory: Memory) -> Models:
+    """The models of `memory`, nothing loaded yet."""
+    return Models(memory, Metrics(), rows=64, keep_asked=2)
+
+
+Server = Callable[..., AbstractContextManager[httpx.Client]]
+
+
+@pytest.fixture
+def server(memory: Memory) -> Server:
+    """`with server(**settings) as client`: the service over `memory`, without keys unless asked; `client.app` is it."""
+
+    @contextmanager
+    def start(**changes: Any) -> Iterator[httpx.Client]:
+        settings = replace(ServeSettings(keys=False, poll_seconds=600), **changes)
+        app = create_app(memory, settings)
+        with serving(app, settings) as url, httpx.Client(base_url=url, timeout=10) as client:
+            client.app = app  # pyrefly: ignore
+            yield client
+
+    return start
+
+
+@pytest.fixture
+def question() -> Callable[..., dict[str, Any]]:
+    """A body for `…/infer` from rows of six numbers."""
+
+    def make(rows: Sequence[Sequence[float]], **more: Any) -> dict[str, Any]:
+        tensor = {"name": "input", "shape": [len(rows), 6], "datatype": "FP32", "data": rows}
+        return {"inputs": [tensor], **more}
+
+    return make
