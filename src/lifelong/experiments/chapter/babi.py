@@ -32,8 +32,8 @@ __all__ = ["BABI"]
 METHODS: dict[str, dict[str, object]] = {
     "finetune": {},
     "ewc": {"fisher": "sampled"},
-    "er": {"capacity": 400},
-    "gem": {"capacity": 400, "per": "total"},
+    "er": {"capacity": 200},
+    "gem": {"capacity": 200, "per": "total"},
     "lwf": {},
 }
 FOLLOWED = 5  # the task whose life is drawn alone
