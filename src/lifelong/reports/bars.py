@@ -15,6 +15,9 @@ from lifelong.reports.wording import percent
 
 __all__ = ["bar_panels", "grouped_bars"]
 
+WIDEST = 11.0  # inches
+MOST_NUMBERED = 24
+
 
 def grouped_bars(values: Array, groups: Sequence[str], bars: Sequence[str], label: str) -> Figure:
     """Means over seeds with 95 % intervals: `values` (seeds, groups, bars), fractions or NaN, shown in percent.
@@ -27,7 +30,7 @@ def grouped_bars(values: Array, groups: Sequence[str], bars: Sequence[str], labe
     """
     expected = (len(groups), len(bars))
     require(values.ndim == 3 and values.shape[1:] == expected, f"expected (seeds, *{expected}), got {values.shape}")
-    figure = blank(1.6 + 1.1 * len(groups) * max(1.0, 0.55 * len(bars)), 4.0)
+    figure = blank(min(1.6 + 1.1 * len(groups) * max(1.0, 0.55 * len(bars)), WIDEST), 4.0)
     axes = figure.subplots()
     _draw(axes, values, groups, bars, [[OKABE_ITO[place % len(OKABE_ITO)]] for place in range(len(bars))])
     axes.set_ylabel(label)
@@ -71,6 +74,8 @@ def _draw(
         axes.errorbar(
             x[known], mean[known, place], half[known], fmt="none", ecolor="#333333", elinewidth=1.2, capsize=3
         )
+        if len(groups) * len(bars) > MOST_NUMBERED:
+            continue
         for left, height, above in zip(x, mean[:, place], half, strict=True):
             text = percent(float(height) / 100)
             axes.text(left, np.nan_to_num(height) + above + 1, text, ha="center", va="bottom", fontsize="small")
