@@ -54,7 +54,7 @@ class ResourceError(LifelongError):
 
 
 class ConflictError(LifelongError):
-    """Someone else changed it first, or it is in a state in which this cannot be done any more."""
+    """What is asked contradicts what is stored: someone was first, or the state does not allow it (HTTP 409)."""
 
 
 def require(condition: bool, message: str) -> None:

@@ -28,7 +28,6 @@ from lifelong.loop.triggers import Amount, InputDrift
 from lifelong.store import aliases, audit, feedback, firings, ingest, predictions, projects, tasks, updates, versions
 from lifelong.store.blobs import FolderBlobs
 from lifelong.store.database import open_store
-from lifelong.store.errors import ConflictError as StoredConflictError
 from lifelong.store.errors import NotFoundError
 from lifelong.streams.sources import digits
 from lifelong.streams.transforms import rotate
@@ -170,9 +169,9 @@ def test_finetune_is_rejected_er_is_promoted_and_rollback_goes_back(engine: Engi
     assert matrix[2][1] > 0.6
     back = deciding.rollback(engine, "digits", actor="bob", reason="looks odd")
     assert (back.version, back.revision) == (first.version, 3)
-    with pytest.raises(StoredConflictError, match="was made from none"):
+    with pytest.raises(ConflictError, match="was made from none"):
         deciding.rollback(engine, "digits", actor="bob", reason="again")
-    with pytest.raises(StoredConflictError, match="expected revision 1"):
+    with pytest.raises(ConflictError, match="expected revision 1"):
         deciding.promote(engine, "digits", "3", actor="bob", reason="", revision=1)
     assert deciding.promote(engine, "digits", "3", actor="bob", reason="it was fine").version == promoted.candidate
     entries = engine.read(lambda connection: audit.listed(connection, project="digits"))
@@ -189,7 +188,7 @@ def test_every_stage_twice_is_once_and_a_crash_between_resumes(home: Path, engin
     feed(engine, turned())
     asked = asking.ask(engine, "digits", actor="ann", key="k")
     assert asking.ask(engine, "digits", actor="ann", key="k") == asked
-    with pytest.raises(StoredConflictError, match="is queued"):
+    with pytest.raises(ConflictError, match="is queued"):
         asking.ask(engine, "digits", actor="ann", key="other")
     lost = work.claim(engine, "w1")
     assert lost is not None
@@ -244,7 +243,7 @@ def test_a_person_may_be_asked(engine: Engine) -> None:
     waiting = through(engine)
     assert waiting.state == "waiting"
     assert champion(engine) == first
-    with pytest.raises(StoredConflictError, match="is waiting"):
+    with pytest.raises(ConflictError, match="is waiting"):
         asking.ask(engine, "digits", actor="ann", task=2)
     rejected = deciding.reject(engine, "digits", "2", actor="bob", reason="not today")
     assert (rejected.state, rejected.decision["by"], rejected.decision["person"]) == ("rejected", "bob", "not today")

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, update
 
-from lifelong.errors import DataError, LifelongError, StorageError
+from lifelong.errors import ConflictError, DataError, LifelongError, StorageError
 from lifelong.store import feedback, ingest, lots, predictions, review, tables
 from lifelong.store.database import Store
-from lifelong.store.errors import ConflictError, NotFoundError
+from lifelong.store.errors import NotFoundError
 from lifelong.store.feedback import CHANGES, Feedback
 from lifelong.store.ingest import NewFeedback, Receipt
 from lifelong.store.predictions import Prediction

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, update
 
+from lifelong.errors import ConflictError
 from lifelong.store import aliases, audit, firings, projects, tables, tasks, updates, versions
 from lifelong.store.database import Store
-from lifelong.store.errors import ConflictError, NotFoundError
+from lifelong.store.errors import NotFoundError
 from lifelong.store.versions import NewVersion, Version
 
 from .conftest import Place

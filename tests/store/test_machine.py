@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from lifelong.errors import ConflictError
 from lifelong.store import aliases, audit, feedback, ingest, lots, projects, review, tables, versions
-from lifelong.store.errors import ConflictError
 from lifelong.store.ingest import NewFeedback, Receipt
 from lifelong.store.predictions import Prediction
 from lifelong.store.sqlite import sqlite_engine

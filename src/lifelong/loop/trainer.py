@@ -19,7 +19,6 @@ import msgspec
 
 from lifelong.errors import ConflictError, LifelongError
 from lifelong.loop.job import Job
-from lifelong.store.errors import ConflictError as StoredConflictError
 from lifelong.store.errors import NotFoundError
 
 __all__ = ["Jobs", "Trainer"]
@@ -67,7 +66,7 @@ class Trainer:
         self._folder.mkdir(parents=True)
         try:
             self._learn(job)
-        except (ConflictError, StoredConflictError, NotFoundError) as error:
+        except (ConflictError, NotFoundError) as error:
             logger.info("update %s was taken away: %s", job.update, error)
         except LifelongError as error:
             self._jobs.fail(job, str(error))

@@ -12,17 +12,15 @@ from starlette.responses import Response
 
 from lifelong.errors import ConflictError, DataError, LifelongError, ResourceError, SettingError, StorageError
 from lifelong.store.errors import AccessError, NotFoundError
-from lifelong.store.errors import ConflictError as StoredConflictError
 
 __all__ = ["ModelError", "ProblemError", "answer", "as_problem"]
 
 #: the first that fits; what is in none of these is our fault
 STATUS: tuple[tuple[type[LifelongError], int], ...] = (
     (NotFoundError, 404),
-    (StoredConflictError, 409),
+    (ConflictError, 409),
     (DataError, 400),
     (SettingError, 400),
-    (ConflictError, 409),
     (StorageError, 503),
     (ResourceError, 503),
 )

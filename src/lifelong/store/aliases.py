@@ -6,8 +6,9 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from lifelong.errors import ConflictError
 from lifelong.store import audit, versions
-from lifelong.store.errors import ConflictError, NotFoundError
+from lifelong.store.errors import NotFoundError
 from lifelong.store.tables import alias, history, insert_new
 
 __all__ = ["CHAMPION", "Alias", "Move", "get", "move", "moves"]

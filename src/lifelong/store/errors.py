@@ -1,7 +1,6 @@
 """What a store refuses, apart from the `StorageError` of a disk or database that fails.
 
 LifelongError
-├── ConflictError       what is asked contradicts what is stored (HTTP 409)
 ├── NotFoundError       what is named is not stored (HTTP 404)
 └── AccessError         an API key that does not open this: `known` tells 403 from 401
 """
@@ -10,11 +9,7 @@ from __future__ import annotations
 
 from lifelong.errors import LifelongError
 
-__all__ = ["AccessError", "ConflictError", "NotFoundError"]
-
-
-class ConflictError(LifelongError):
-    """What is asked contradicts what is stored; the message says what is."""
+__all__ = ["AccessError", "NotFoundError"]
 
 
 class NotFoundError(LifelongError):

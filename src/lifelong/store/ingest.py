@@ -8,9 +8,9 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select
 
-from lifelong.errors import DataError, LifelongError
+from lifelong.errors import ConflictError, DataError, LifelongError
 from lifelong.store.backend import RacedError
-from lifelong.store.errors import ConflictError, NotFoundError
+from lifelong.store.errors import NotFoundError
 from lifelong.store.feedback import feedback_id, lock_threads, settle
 from lifelong.store.tables import feedback, insert_new, prediction
 from lifelong.store.values import as_json, chunks, same

@@ -7,7 +7,8 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select, update
 
-from lifelong.store.errors import ConflictError, NotFoundError
+from lifelong.errors import ConflictError
+from lifelong.store.errors import NotFoundError
 from lifelong.store.tables import insert_new, project
 from lifelong.store.values import same
 

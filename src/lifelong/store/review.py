@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from lifelong.errors import ConflictError
 from lifelong.store import predictions
-from lifelong.store.errors import ConflictError
 from lifelong.store.feedback import CHANGES, Feedback, get, lock_threads, settle
 from lifelong.store.predictions import Prediction
 from lifelong.store.tables import feedback, prediction

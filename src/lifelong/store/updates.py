@@ -8,7 +8,8 @@ from msgspec import Struct
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy import update as change_rows
 
-from lifelong.store.errors import ConflictError, NotFoundError
+from lifelong.errors import ConflictError
+from lifelong.store.errors import NotFoundError
 from lifelong.store.tables import insert_new, update
 from lifelong.store.values import digest
 

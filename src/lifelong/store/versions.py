@@ -8,7 +8,8 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import Connection, bindparam, func, literal, select
 
-from lifelong.store.errors import ConflictError, NotFoundError
+from lifelong.errors import ConflictError
+from lifelong.store.errors import NotFoundError
 from lifelong.store.tables import insert_new, project, version
 from lifelong.store.values import digest
 

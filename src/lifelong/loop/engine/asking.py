@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lifelong.errors import DataError
+from lifelong.errors import ConflictError, DataError
 from lifelong.loop.drift import Calibrated, features
 from lifelong.loop.engine import lots
 from lifelong.loop.engine.base import Engine, active, learned, project_of
@@ -21,7 +21,7 @@ from lifelong.loop.triggers import AccuracyFall, AllOf, AnyOf, ByHand, Confidenc
 from lifelong.store import aliases, audit, feedback, firings, predictions, tasks, updates, versions
 from lifelong.store.backend import serialise
 from lifelong.store.database import Connection
-from lifelong.store.errors import ConflictError, NotFoundError
+from lifelong.store.errors import NotFoundError
 
 __all__ = ["Watch", "ask"]
 

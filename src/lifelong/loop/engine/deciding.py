@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lifelong.errors import LifelongError
+from lifelong.errors import ConflictError, LifelongError
 from lifelong.loop.engine.base import Engine, apply, learned, project_of, version_of
 from lifelong.loop.gate import Decision, ExamAnswers, Latency
 from lifelong.loop.gate import decide as ask_gate
@@ -15,7 +15,7 @@ from lifelong.loop.project import Project
 from lifelong.loop.update import Cancelled, Decided
 from lifelong.store import aliases, audit, tasks, updates
 from lifelong.store.database import Connection
-from lifelong.store.errors import ConflictError, NotFoundError
+from lifelong.store.errors import NotFoundError
 from lifelong.store.failpoints import reach
 
 __all__ = ["cancel", "decide", "finish", "promote", "reject", "rollback"]

@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lifelong.errors import ConflictError
 from lifelong.loop.engine import deciding
 from lifelong.loop.engine.base import project_of, version_of
 from lifelong.loop.engine.status import evaluation, version_json
@@ -18,7 +19,6 @@ from lifelong.service.v1.here import Here, wanted_revision
 from lifelong.store import aliases, audit, versions
 from lifelong.store.aliases import Alias
 from lifelong.store.database import Connection
-from lifelong.store.errors import ConflictError
 
 __all__ = ["version_routes"]
 
