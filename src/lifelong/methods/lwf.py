@@ -92,8 +92,10 @@ class LwF(Method[LwFState]):
             return loss
         now_BC = step.logits_BC.float()
         then_BC = answers(step.student, state.teacher, step.batch.x)
-        distances = [distance(now_BC[:, group], then_BC[:, group], self.temperature) for group in state.groups]
-        return loss + self.strength * torch.stack(distances).sum()
+        for group in state.groups:
+            now_BG, then_BG = now_BC.index_select(1, group), then_BC.index_select(1, group)
+            loss = loss + self.strength * distance(now_BG, then_BG, self.temperature)
+        return loss
 
     def end_task(self, state: LwFState, student: Student, task: Examples) -> LwFState:
         number = task.task if isinstance(task.task, int) else int(task.task[0])
