@@ -1,11 +1,10 @@
 """A memory network: the sentences of a story are memories, and a question looks at them several times.
 
-Suffixes: B batch, S sentences, W words in a sentence, D numbers in an embedding, E those of all hops side by side.
+Suffixes: B batch, S sentences, R different sentences, L rows of T, W words in a sentence, D numbers in an embedding,
+E those of all hops side by side.
 """
 
 from __future__ import annotations
-
-import itertools
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +22,9 @@ class MemN2N(nn.Module):
 
     PE is the position encoding of `Sentences`, T a row for the sentence's distance from the question. Adjacent weight
     tying: the A of a hop is the C of the one before it, B is the first A.
+
+    Most sentences are in many stories of a batch, so u · m is asked of the different ones and picked for each story, and
+    the attention on all copies of a sentence is summed before it weighs them: no vector per sentence of a story is made.
 
     Arguments: `words`, one more than the largest number in x; `sentences`, S; `size`, D; `hops`; `noise`, in training
     the chance of a gap in time before each sentence, so that T learns order rather than position.
@@ -45,22 +47,25 @@ class MemN2N(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = trimmed(x)
-        told_BS1 = (x[:, 1:] > 0).any(-1, keepdim=True)
-        all_BSE = self.sentences(x)
-        u_BD = all_BSE[:, 0, : self.size]
-        memory = ((all_BSE[:, 1:] + self._time(told_BS1[..., 0])) * told_BS1).split(self.size, -1)
-        nothing = torch.finfo(all_BSE.dtype).min  # not −∞: a question without a story has no memory at all
-        for m_BSD, c_BSD in itertools.pairwise(memory):
-            match_BS1 = (m_BSD * u_BD[:, None]).sum(-1, keepdim=True)  # faster than a batch of small products
-            p_BS1 = match_BS1.masked_fill(~told_BS1, nothing).softmax(1)
-            u_BD = u_BD + (p_BS1 * c_BSD).sum(1)
+        told_BS = (x[:, 1:] > 0).any(-1)
+        vectors_RE, which_BS = self.sentences.apart(x)
+        asked_B, which_BS = which_BS[:, 0], which_BS[:, 1:]
+        later_BS = self._later(told_BS)
+        words, times = vectors_RE.split(self.size, -1), self.time.split(self.size, -1)
+        u_BD = words[0].index_select(0, asked_B)
+        nothing = torch.finfo(vectors_RE.dtype).min  # not −∞: a question without a story has no memory at all
+        for hop in range(self.hops):
+            match_BS = (u_BD @ words[hop].T).gather(1, which_BS) + (u_BD @ times[hop].T).gather(1, later_BS)
+            p_BS = match_BS.masked_fill(~told_BS, nothing).softmax(1) * told_BS
+            p_BR = p_BS.new_zeros(len(p_BS), len(vectors_RE)).scatter_add(1, which_BS, p_BS)
+            p_BL = p_BS.new_zeros(len(p_BS), len(self.time)).scatter_add(1, later_BS, p_BS)
+            u_BD = u_BD + p_BR @ words[hop + 1] + p_BL @ times[hop + 1]
         return u_BD
 
-    def _time(self, told_BS: Tensor) -> Tensor:
-        """T of every sentence, (S, E) or (B, S, E)."""
-        sentences = told_BS.shape[1]
+    def _later(self, told_BS: Tensor) -> Tensor:
+        """Which row of T each sentence has (B, S): its distance from the question, in training with gaps in between."""
+        distance_S = torch.arange(told_BS.shape[1], device=told_BS.device)
         if not self.training or self.noise == 0:
-            return self.time[:sentences]
+            return distance_S.expand(told_BS.shape)
         gaps_BS = (torch.rand(told_BS.shape, device=told_BS.device) < self.noise).cumsum(1)
-        later_BS = (torch.arange(sentences, device=told_BS.device) + gaps_BS).clamp_max(len(self.time) - 1)
-        return nn.functional.embedding(later_BS, self.time)
+        return (distance_S + gaps_BS).clamp_max(len(self.time) - 1)

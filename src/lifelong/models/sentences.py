@@ -1,6 +1,6 @@
 """Sentences as vectors: the words of each, embedded and summed with weights that tell their order.
 
-Suffixes: B batch, S sentences, W words in a sentence, V different words, E numbers in a vector.
+Suffixes: B batch, S sentences, R different ones, W words in a sentence, V different words, E numbers in a vector.
 """
 
 from __future__ import annotations
@@ -74,8 +74,15 @@ class Sentences(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if len(x) == 1:  # as above
             return self._summed(x)
+        vectors_RE, which_BS = self.apart(x)
+        return vectors_RE.index_select(0, which_BS.flatten()).view(*x.shape[:2], -1)
+
+    def apart(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The vectors (R, E) of the R different sentences in x (B, S, W), and which of them each one is, (B, S)."""
+        if len(x) == 1:  # as above
+            return self._summed(x[0]), torch.arange(x.shape[1], device=x.device)[None]
         rows, which = distinct(x.flatten(0, 1), len(self.weight) + 1)
-        return self._summed(rows).index_select(0, which).view(*x.shape[:2], -1)
+        return self._summed(rows), which.view(x.shape[:2])
 
     def _summed(self, x: Tensor) -> Tensor:
         words, like = len(self.weight), {"dtype": self.weight.dtype, "device": x.device}
