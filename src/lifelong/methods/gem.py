@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.memory import Ring
 from lifelong.methods.base import Extent, Method, Step, Student
+from lifelong.methods.per_task import task_gradients
 from lifelong.methods.projection import project
 from lifelong.types import Examples
 
@@ -80,8 +80,7 @@ class GEM(Method[Ring]):
         past = state.past(step.task)
         if not past:
             return grad_P
-        past_TP = torch.stack([step.gradient_on(memory) for memory in past])
-        return project(grad_P, past_TP, self.margin)
+        return project(grad_P, task_gradients(step, past), self.margin)
 
     def after_step(self, state: Ring, step: Step) -> None:
         if step.epoch == 1:

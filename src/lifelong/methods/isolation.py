@@ -110,7 +110,7 @@ def own_logits(student: Student, h_BD: Tensor, task: int) -> Tensor:
         return student.outputs.masked(head(h_BD), task)  # which says that it is unknown
     index_C = torch.tensor(student.outputs.classes[task], device=h_BD.device)
     own_BC = F.linear(h_BD, head.weight[index_C], head.bias[index_C])
-    logits_BC = own_BC.new_full((len(h_BD), head.classes), float("-inf"))
+    logits_BC = own_BC.new_full((h_BD.shape[0], head.classes), float("-inf"))
     logits_BC[:, index_C] = own_BC
     return logits_BC
 

@@ -27,11 +27,14 @@ from lifelong.types import Examples
 __all__ = [
     "Answer",
     "Choices",
+    "all_linear",
     "chunks",
     "evaluating",
     "given",
     "gradients",
+    "once",
     "products",
+    "recorded",
     "subset",
     "summed",
 ]
@@ -78,7 +81,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def summed(student: Student, task: Examples, answer: Answer, power: Literal[1, 2], choices: Choices = given) -> Tensor:
     """Σ_n Σ_y w |∂ answer/∂θ|^power (P,) over the examples of one task, in evaluation mode."""
     with evaluating(student.model):
-        if _all_linear(student.model) and task.x.flatten(1).shape[1] > 0:
+        if all_linear(student.model) and task.x.flatten(1).shape[1] > 0:
             total_P = _closed_form(student, task, answer, power, choices)
             if total_P is not None:
                 return total_P
@@ -96,10 +99,10 @@ def summed(student: Student, task: Examples, answer: Answer, power: Literal[1, 2
 def products(student: Student, task: Examples, answer: Answer) -> Tensor:
     """⟨∂ answer(x_n, y_n)/∂θ, ∂ answer(x_m, y_m)/∂θ⟩ (N, N), in evaluation mode."""
     model = student.model
-    if _all_linear(model):
-        with evaluating(model), torch.enable_grad(), _recorded(model) as calls:
+    if all_linear(model):
+        with evaluating(model), torch.enable_grad(), recorded(model) as calls:
             answer_B = answer(model(task.x).float(), task.y, task.task)
-        if _once(calls):
+        if once(calls):
             outputs = [notes[0][1] for notes in calls.values()]
             deltas = torch.autograd.grad(answer_B.sum(), outputs)
             gram_NN = torch.zeros(len(task), len(task), device=answer_B.device)
@@ -130,7 +133,7 @@ def _powered(values: Tensor, power: Literal[1, 2]) -> Tensor:
     return values.abs() if power == 1 else values.square()
 
 
-def _all_linear(model: nn.Module) -> bool:
+def all_linear(model: nn.Module) -> bool:
     """Whether every parameter is trained and belongs to one linear layer."""
     owners = [m for m in model.modules() if any(True for _ in m.parameters(recurse=False))]
     held = [p for m in owners for p in m.parameters(recurse=False)]
@@ -139,7 +142,7 @@ def _all_linear(model: nn.Module) -> bool:
 
 
 @contextmanager
-def _recorded(model: nn.Module) -> Iterator[dict[nn.Module, list[tuple[Tensor, Tensor]]]]:
+def recorded(model: nn.Module) -> Iterator[dict[nn.Module, list[tuple[Tensor, Tensor]]]]:
     """Inside the block every linear layer notes its inputs a and outputs z."""
     calls: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {}
 
@@ -155,7 +158,7 @@ def _recorded(model: nn.Module) -> Iterator[dict[nn.Module, list[tuple[Tensor, T
             handle.remove()
 
 
-def _once(calls: dict[nn.Module, list[tuple[Tensor, Tensor]]]) -> bool:
+def once(calls: dict[nn.Module, list[tuple[Tensor, Tensor]]]) -> bool:
     """Whether every layer was used once, on one vector per sample."""
     return all(len(notes) == 1 and notes[0][0].ndim == 2 for notes in calls.values())
 
@@ -169,9 +172,9 @@ def _closed_form(
     total = flat.named(total_P)
     names = {id(p): name for name, p in zip(flat.names, flat.parameters, strict=True)}
     for chunk in chunks(task, 2048):
-        with torch.enable_grad(), _recorded(model) as calls:
+        with torch.enable_grad(), recorded(model) as calls:
             logits_BC = model(chunk.x).float()
-        if not _once(calls):
+        if not once(calls):
             return None
         inputs = [notes[0][0] for notes in calls.values()]
         outputs = [notes[0][1] for notes in calls.values()]

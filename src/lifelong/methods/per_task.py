@@ -1,0 +1,57 @@
+"""Gradients of several tasks' losses at once: with linear layers one pass over all their examples is enough.
+
+Suffixes: T tasks, M examples of each, B examples in all, D inputs and H outputs of a layer, P parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lifelong.methods.base import Step
+from lifelong.methods.per_sample import all_linear, once, recorded
+from lifelong.types import Examples
+
+__all__ = ["task_gradients"]
+
+
+def task_gradients(step: Step, tasks: Sequence[Examples]) -> Tensor:
+    """The gradient of the mean cross-entropy on each of `tasks`, as rows (T, P).
+
+    For a layer z = W a + b the gradient of task t is Σ_m δ_m a_mᵀ and Σ_m δ_m over its own examples, δ = ∂loss/∂z. So
+    where the network is of linear layers, each used once, and the memories are of one size, one pass over all examples
+    and one batched product per layer give all rows; else there is a pass for each task.
+    """
+    sizes = {len(examples) for examples in tasks}
+    if len(tasks) > 1 and len(sizes) == 1 and all_linear(step.student.model):
+        rows_TP = _at_once(step, tasks)
+        if rows_TP is not None:
+            return rows_TP
+    return torch.stack([step.gradient_on(examples) for examples in tasks])
+
+
+def _at_once(step: Step, tasks: Sequence[Examples]) -> Tensor | None:
+    """The rows; None where the pass does not go once through every layer, or in another precision."""
+    student, count, size = step.student, len(tasks), len(tasks[0])
+    flat, model = student.flat, student.model
+    together = Examples.cat(tasks)
+    with recorded(model) as calls:
+        logits_BC = step.on(together).logits_BC
+    every = {id(p) for layer in calls for p in layer.parameters(recurse=False)}
+    if not once(calls) or every != {id(p) for p in flat.parameters} or logits_BC.dtype != flat.grad_P.dtype:
+        return None
+    masked_BC = student.outputs.masked(logits_BC, together.task_numbers())
+    loss = F.cross_entropy(masked_BC, together.y, reduction="sum") / size
+    deltas = torch.autograd.grad(loss, [notes[0][1] for notes in calls.values()])
+    rows_TP = flat.grad_P.new_empty(count, len(flat))
+    names = {id(p): name for name, p in zip(flat.names, flat.parameters, strict=True)}
+    for (layer, notes), delta_BH in zip(calls.items(), deltas, strict=True):
+        delta_TMH, a_TMD = delta_BH.view(count, size, -1), notes[0][0].view(count, size, -1)
+        weights_TP = rows_TP[:, flat.slices[names[id(layer.weight)]]]
+        weights_TP.view(count, *layer.weight.shape).copy_(delta_TMH.mT @ a_TMD)
+        if isinstance(layer.bias, Tensor):
+            rows_TP[:, flat.slices[names[id(layer.bias)]]] = delta_TMH.sum(1)
+    return rows_TP

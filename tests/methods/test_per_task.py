@@ -1,0 +1,49 @@
+"""The gradients of all tasks at once are those of one task after the other."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+
+from lifelong import GEM, Learner, stream
+from lifelong.methods import per_task
+from lifelong.methods.base import Step
+from lifelong.types import Examples
+
+
+def prepared(model: str, name: str, scenario: str) -> tuple[Step, list[Examples]]:
+    """A step of a learner of three tasks, and 12 examples of each task."""
+    tasks = stream(name, tasks=3, scenario=scenario)
+    learner = Learner(model, GEM(), tasks.space, iterations=3)
+    for task in tasks:
+        learner.learn(task)
+    forward = partial(learner.method.forward, learner.state, learner)
+    step = Step(learner, forward, tasks.task(1).train.at(slice(8)), 1, 1, 1, 1, 1, 0.1, None)
+    return step, [task.train.at(slice(12)) for task in tasks]
+
+
+@pytest.mark.parametrize(
+    ("name", "scenario"), [("permuted-digits", "domain"), ("split-digits", "class"), ("split-digits", "task")]
+)
+def test_linear_layers_take_one_pass(name: str, scenario: str) -> None:
+    step, past = prepared("mlp:32,16", name, scenario)
+    rows_TP = per_task._at_once(step, past)
+    assert rows_TP is not None
+    slowly_TP = torch.stack([step.gradient_on(examples) for examples in past])
+    assert slowly_TP.abs().max() > 1e-3
+    torch.testing.assert_close(rows_TP, slowly_TP, rtol=1e-4, atol=1e-7)
+    assert torch.equal(per_task.task_gradients(step, past), rows_TP)
+
+
+def test_what_is_not_linear_or_not_of_one_size_takes_a_pass_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [
+        (prepared(model, "permuted-digits", "domain"), sizes)
+        for model, sizes in (("cnn", (12, 12, 12)), ("mlp:32", (12, 5, 12)))
+    ]
+    monkeypatch.setattr(per_task, "_at_once", lambda *_: pytest.fail("it cannot be done at once"))
+    for (step, past), sizes in cases:
+        cut = [examples.at(slice(size)) for examples, size in zip(past, sizes, strict=True)]
+        slowly_TP = torch.stack([step.gradient_on(examples) for examples in cut])
+        assert torch.equal(per_task.task_gradients(step, cut), slowly_TP)
