@@ -383,7 +383,23 @@ def test_an_update_that_cannot_be_learned_says_why(engine: Engine, home: Path) -
     path = home / "blobs" / blob
     path.write_bytes(b"damaged")
     worker = Worker(engine, home / "work", lambda name: None, alone=True)
-    worker.step()
+    worker.look()
+    assert worker.learn(), "it is claimed, and fails before it is learned"
     row = engine.read(lambda connection: updates.get(connection, asked.id))
     assert row.state == "failed"
     assert "is damaged" in row.decision["reason"]
+
+
+def test_inputs_that_sources_label_differently_wait_for_a_person(engine: Engine) -> None:
+    intake, x = Intake(engine), [each[0] for each in turned(count=3)]
+    given = [
+        Given(key=f"{source}{place}", label=label, x=x[place], source=source)
+        for source, place, label in (("ann", 0, 1), ("bob", 0, 2), ("ann", 1, 3), ("bob", 1, 3), ("ann", 2, 4))
+    ]
+    intake.add_many("digits", [*given, Given(key="again", label=5, x=x[2], source="ann")])
+    project = engine.project("digits")
+    assert engine.write(lambda connection: lots.screen(connection, project)) == 2
+    held = engine.read(lambda connection: feedback.listed(connection, "digits", state="quarantined"))
+    assert {(row.key, row.reason) for row in held} == {
+        (key, "one and the same input was labelled 1 by ann, 2 by bob") for key in ("ann0", "bob0")
+    }

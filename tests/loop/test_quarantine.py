@@ -7,7 +7,18 @@ import pytest
 import torch
 
 from lifelong.errors import DataError, SettingError
-from lifelong.loop.quarantine import Example, Known, Normal, Quarantined, Rules, Tally, judge, suspects
+from lifelong.loop.quarantine import (
+    Claim,
+    Example,
+    Known,
+    Normal,
+    Quarantined,
+    Rules,
+    Tally,
+    conflicts,
+    judge,
+    suspects,
+)
 from lifelong.streams.sources import digits
 from lifelong.streams.transforms import rotate
 
@@ -24,10 +35,17 @@ def test_rate() -> None:
     assert judge(Rules(rate=0), example, 1, Known(recent=10**6)) is None
 
 
-def test_the_same_input_labelled_otherwise() -> None:
-    assert judge(Rules(), Example([0.0], 1), 1, Known(labels=[1, 1])) is None
-    assert rule_of(judge(Rules(), Example([0.0], 1), 1, Known(labels=[1, 7]))) == "conflict"
-    assert judge(Rules(conflicts=False), Example([0.0], 1), 1, Known(labels=[7])) is None
+def test_sources_that_disagree_about_an_input_all_wait() -> None:
+    claims = [
+        Claim("a", "ann", 1),
+        Claim("a", "bob", 7),
+        Claim("b", "ann", 2),
+        Claim("b", "ann", 3),
+        Claim("a", "eve", 1),
+    ]
+    assert sorted(conflicts(Rules(), claims)) == [0, 1, 4]
+    assert {verdict.rule for verdict in conflicts(Rules(), claims).values()} == {"conflict"}
+    assert conflicts(Rules(conflicts=False), claims) == {}
 
 
 def test_a_sure_champion_is_a_reason_only_where_one_asks_for_it() -> None:

@@ -12,7 +12,7 @@ from lifelong.errors import SettingError, StorageError
 from lifelong.reports import bilingual
 from lifelong.reports.bilingual import Language, Text, lettering, readable
 from lifelong.reports.canvas import blank
-from lifelong.reports.chapter.page import Section, write_chapter
+from lifelong.reports.chapter.page import Section, write_chapter, write_pictures
 from lifelong.reports.chapter.shown import Grid, Picture, Shown
 
 CAPTION = Text("accuracy <on> task", "任务的正确率")
@@ -52,7 +52,9 @@ def test_where_a_font_has_the_letters_none_is_a_box() -> None:
 
 @pytest.mark.usefixtures("without_chinese")
 def test_the_page_holds_everything_in_both_languages(tmp_path: Path) -> None:
+    drawn = write_pictures(tmp_path, "first", section().shown.pictures)
     page, picture = write_chapter(tmp_path, [section()], "lifelong chapter --all")
+    assert drawn == [picture]
     html = page.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert re.findall(r'src="([^"]{0,14})', html) == ["data:image/png"]
@@ -75,5 +77,5 @@ def test_a_page_needs_something_to_show(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
-        write_chapter(tmp_path / "file", [section()], "")
+        write_pictures(tmp_path / "file", "first", section().shown.pictures)
     assert (tmp_path / "file").read_text() == ""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from loop_server import PROJECT, fork_server, prepare
+from msgspec.structs import replace as with_changes
 
 from lifelong import Learner, Space
 from lifelong.errors import StorageError
@@ -20,10 +25,14 @@ from lifelong.loop.project import LearnerSettings
 from lifelong.loop.schema import InputSchema
 from lifelong.service.app import create_app
 from lifelong.service.catalogue import Blob, Champion, Key, Prediction
+from lifelong.service.home import open_engine
 from lifelong.service.metrics import Metrics
 from lifelong.service.models import Models
 from lifelong.service.server import serving
 from lifelong.service.settings import ServeSettings
+from lifelong.store import versions
+
+from .painting import first, paint  # noqa: F401
 
 CLASSES = ("red", "green", "blue")
 
@@ -95,8 +104,8 @@ def memory(candidates: list[Candidate]) -> Memory:
     """The project `paint` with four versions, of which the first answers; two keys."""
     made = Memory()
     made.known["paint"] = Project("paint", InputSchema((6,)), CLASSES, learner=LearnerSettings("mlp:16"))
-    first, *_ = made.add("paint", candidates)
-    made.promote("paint", first)
+    one, *_ = made.add("paint", candidates)
+    made.promote("paint", one)
     made.keys["right"] = Key("ann", frozenset({"predict"}))
     made.keys["other"] = Key("bob", frozenset({"predict"}), project="sculpture")
     made.keys["feeder"] = Key("eve", frozenset({"feedback"}))
@@ -137,3 +146,31 @@ def question() -> Callable[..., dict[str, Any]]:
         return {"inputs": [tensor], **more}
 
     return make
+
+
+@pytest.fixture(scope="session")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[bytes]]:
+    """A fork server: `Forked(home, forking)` are servers that are ready at once and can be killed."""
+    log = tmp_path_factory.mktemp("forking") / "log"
+    with fork_server(log) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A home with the project `digits`, its champion and another version; an admin key."""
+    home = tmp_path_factory.mktemp("prepared") / "home"
+    key = prepare(home)
+    with open_engine(home) as engine:
+        one = engine.read(lambda connection: versions.listed(connection, "digits"))[0]
+        other = Candidate.of(replace(PROJECT, seed=1).new_learner())
+        row = with_changes(one.content(), parent=one.id, blob=engine.blobs.put(other.data))
+        engine.write(lambda connection: versions.add(connection, row, 5.0))
+    return home, key
+
+
+@pytest.fixture
+def loop_home(prepared: tuple[Path, str], tmp_path: Path) -> tuple[Path, str]:
+    """A copy of `prepared` to be broken."""
+    home, key = prepared
+    return shutil.copytree(home, tmp_path / "home"), key

@@ -20,9 +20,10 @@ from lifelong.service.catalogue import Champion, Key
 from lifelong.service.server import serving
 from lifelong.service.settings import ServeSettings
 from lifelong.service.stored import StoredCatalogue
-from lifelong.store import aliases, keys, predictions, projects, versions
+from lifelong.store import aliases, keys, predictions, projects, traffic, versions
 from lifelong.store.blobs import FolderBlobs
 from lifelong.store.database import Store, open_store
+from lifelong.store.traffic import Traffic
 
 PAINT = Project("paint", InputSchema((6,)), ("red", "green", "blue"), learner=LearnerSettings("mlp:16"))
 
@@ -69,10 +70,9 @@ def test_rows_become_what_is_served(
     assert catalogue.project("sculpture") is None
     assert catalogue.champion("paint") is None
     give(store, "champion", ids[0])
-    assert catalogue.champion("paint") == Champion(ids[0], 1, percent=PAINT.canary.percent)
-    give(store, "canary", ids[1])
-    give(store, "shadow", ids[0])  # is the champion
-    assert catalogue.champion("paint") == Champion(ids[0], 1, ids[1], PAINT.canary.percent)
+    assert catalogue.champion("paint") == Champion(ids[0], 1)
+    store.write(lambda connection: traffic.put(connection, Traffic("paint", ids[1], 20.0, None))).result()
+    assert catalogue.champion("paint") == Champion(ids[0], 1, ids[1], 20.0, None)
     found = catalogue.blob("paint", ids[1])
     assert found is not None
     assert (found.data, found.digest) == (candidates[1].data, candidates[1].id)

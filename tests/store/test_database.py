@@ -18,7 +18,8 @@ from lifelong.store.backend import RacedError
 from lifelong.store.database import Store, open_store
 from lifelong.store.projects import Project
 
-from .conftest import Place, Server
+from ..conftest import Server
+from .conftest import Place
 
 
 def make(name: str) -> Callable[[Connection], Project]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import sqlite3
@@ -40,10 +39,10 @@ def test_both_kinds_of_connection_are_durable_and_checked(tmp_path: Path) -> Non
             assert look(lambda connection: pragma(connection, "foreign_keys")) == 1
 
 
-def test_an_old_sqlite_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING), open_store(tmp_path) as store:
-        told = bool(store.warnings)
-    assert told == (sqlite3.sqlite_version_info < (3, 51, 3)) == ("WAL-reset bug" in caplog.text)
+def test_an_old_sqlite_is_warned_of(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        told = " ".join(store.warnings)
+    assert ("WAL-reset bug" in told) == (sqlite3.sqlite_version_info < (3, 51, 3))
 
 
 def test_a_sqlite_that_lacks_what_is_needed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

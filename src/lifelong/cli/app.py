@@ -20,7 +20,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
-app.command("demo")(demo.demo)
 app.command("report")(report.report)
 app.command("chapter")(chapter.chapter)
 app.command("tune")(tune.tune)
@@ -30,6 +29,7 @@ app.command("methods")(show.methods)
 app.command("version")(show.version)
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
+app.add_typer(demo.app, name="demo")
 app.add_typer(loop.app, name="loop")
 app.add_typer(data.app, name="data")
 

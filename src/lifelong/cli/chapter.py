@@ -65,7 +65,7 @@ def chapter(
         values = finished(each, setup, out)
         if values is not None:
             _print(console, each, each.show(setup, values), spoken)
-    paths = write_page(setup, out)
+    paths = write_page(setup, out, jobs=jobs)
     typer.echo(f"\npage: {paths[0]}\npictures: {len(paths) - 1} PNG files in {out / 'pictures'}")
 
 

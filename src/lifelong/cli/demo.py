@@ -1,18 +1,30 @@
-"""`lifelong demo`: the main job on embedded data, from nothing to a report."""
+"""`lifelong demo`: the main job on embedded data, from nothing to a report; `lifelong demo loop`: a life online."""
 
 from __future__ import annotations
 
+import tempfile
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-__all__ = ["demo"]
+from lifelong.cli.extras import needing
+
+__all__ = ["app"]
+
+app = typer.Typer(help="See it work on embedded data: in the lab, and online (demo loop).")
 
 
-def demo(out: Annotated[Path, typer.Option(help="where to keep results and the report")] = Path("runs/demo")) -> None:
+@app.callback(invoke_without_command=True)
+def demo(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="where to keep results and the report")] = Path("runs/demo"),
+) -> None:
     """Learn rotated digits over 5 tasks with five methods × 3 seeds, print the table and write the report."""
+    if context.invoked_subcommand is not None:
+        return
     from lifelong.cli.progress import following
     from lifelong.cli.show_results import show_results
     from lifelong.experiments import Folder, MethodSpec, configure, run_experiment
@@ -31,3 +43,45 @@ def demo(out: Annotated[Path, typer.Option(help="where to keep results and the r
     typer.echo(
         f"\nreport: {files[0]}\npictures: {len(files) - 1} PNG files beside it\nexperiment: {out}/experiment.toml"
     )
+
+
+@app.command("loop")
+def loop(
+    home: Annotated[Path | None, typer.Option(help="a new folder for it; default a temporary one")] = None,
+    port: Annotated[int, typer.Option(help="0 takes a free one")] = 0,
+    keep: Annotated[bool, typer.Option("--keep", help="leave the server running until Ctrl-C")] = False,
+) -> None:
+    """A model online: users correct it, drift starts an update, what forgets is rejected, what remembers is promoted.
+
+    Exit code 1 where a request failed, or the gate decided otherwise than the story tells.
+    """
+    with needing("serve"):
+        from lifelong.cli.life import life_table
+        from lifelong.service.demonstration import tell_story
+        from lifelong.service.running import stopping
+
+    console, start = Console(), time.monotonic()
+
+    def say(text: str) -> None:
+        console.print(f"[dim]{time.monotonic() - start:5.1f} s[/]  ", end="")
+        console.print(text, highlight=False, markup=False)
+
+    with (
+        tempfile.TemporaryDirectory(prefix="lifelong-demo-") as temporary,
+        stopping() as stopped,
+        tell_story(home or Path(temporary) / "home", say, port) as shown,
+    ):
+        console.print("\nThe life of the model, accuracy in its exams (* answers now):")
+        console.print(life_table(shown.life, shown.life["versions"][-1]["number"]))
+        for kind, before in shown.before.items():
+            told = f"{kind} digits: {100 * before:.1f} % right before, {100 * shown.after[kind]:.1f} % now"
+            console.print(told, highlight=False)
+        console.print(f"{shown.seconds:.0f} s in all", highlight=False)
+        if keep:
+            console.print(f"\n{shown.url} goes on; log in with the key {shown.key}", highlight=False)
+            console.print("Ctrl-C ends it", highlight=False)
+            while not stopped.wait(0.5):
+                pass
+    states = (shown.rejected["state"], shown.promoted["state"])
+    if shown.failures or shown.audit_breaks or states != ("rejected", "promoted"):
+        raise typer.Exit(1)

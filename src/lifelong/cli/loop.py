@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from lifelong.cli.extras import needing
+from lifelong.cli.life import life_table
 from lifelong.errors import SettingError
 
 __all__ = ["app"]
@@ -75,7 +75,7 @@ def status(home: Home = Path("home"), project: Name = "digits", key: Key = None,
         typer.echo(f"update {found['active']['id']}: {found['active']['state']} {found['active']['progress'] or ''}")
     for each in found["decisions"]:
         typer.echo(f"update {each['update']}: {each['state']}: {'; '.join(map(str, each['reasons']))}")
-    Console().print(_life(found["life"], champion.get("number")))
+    Console().print(life_table(found["life"], champion.get("number")))
 
 
 @app.command("update")
@@ -171,6 +171,30 @@ def feedback(
         raise typer.Exit(1)
 
 
+@app.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(help="ends with .onnx or .pt (TorchScript)")],
+    home: Home = Path("home"),
+    project: Name = "digits",
+    version: Annotated[str, typer.Option(help="its number or id; default: the champion")] = "champion",
+    task: Annotated[int | None, typer.Option(help="for models with a head per task: which of them answers")] = None,
+    key: Key = None,
+) -> None:
+    """Write a version as a file that runs without this program; it is checked against the version first."""
+    with needing("serve"):
+        from lifelong.loop.export import check_name
+        from lifelong.loop.export import export as write
+        from lifelong.service.talk import talk
+
+    check_name(file)
+    with talk(home, key) as server:
+        name = server.ask("GET", f"{project}/aliases/champion")["version"] if version == "champion" else version
+        row = server.ask("GET", f"{project}/versions/{name}")
+        _, data = server.send("GET", f"blobs/{row['blob']}")
+    kind = write(data, file, task)
+    typer.echo(f"{file}: version {row['number']} ({row['id'][:12]}) as {kind}, input x, output logits")
+
+
 @app.command("audit")
 def audit(
     home: Home = Path("home"),
@@ -201,14 +225,6 @@ def _ask(home: Path, key: str | None, method: str, path: str, body: object = Non
 
     with talk(home, key) as server:
         return server.ask(method, path, body)
-
-
-def _life(life: dict[str, Any], champion: int | None) -> Table:
-    table = Table("version", *(f"task {number}" for number in life["tasks"]))
-    for version, row in zip(life["versions"], life["matrix"], strict=True):
-        mark = " *" if version["number"] == champion else ""
-        table.add_row(f"{version['number']}{mark}", *("" if value is None else f"{value:.3f}" for value in row))
-    return table
 
 
 def _project(name: str, config: Path | None, method: str | None, space: Any, x: Any) -> Any:

@@ -39,6 +39,8 @@ def serve(
         stopping() as stopped,
         open_home(home, settings, database=database, blobs=blobs, with_worker=worker) as opened,
     ):
+        for warning in opened.engine.store.warnings:
+            typer.echo(f"warning: {warning}", err=True)
         secret = first_key(opened.engine) if keys else None
         if secret is not None:
             typer.echo(f"admin key (shown this once, keep it): {secret}")

@@ -11,8 +11,6 @@ from hashlib import sha256
 from typing import Any, Literal
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import betaln, xlog1py, xlogy
 
 from lifelong.errors import require
 
@@ -124,6 +122,9 @@ def anytime_bounds(hits: int, of: int, risk: float) -> tuple[float, float]:
     Reference: Robbins 1970, Statistical methods related to the law of the iterated logarithm (mixture martingales),
     with Ville's inequality.
     """
+    from scipy.optimize import brentq  # here, as they are slow to import, and a server should be ready soon
+    from scipy.special import betaln, xlog1py, xlogy
+
     if of == 0:
         return 0.0, 1.0
     rate, limit = hits / of, -np.log(risk)

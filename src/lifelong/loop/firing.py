@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom
 
 from lifelong.loop.drift import Calibrated, calibrate
 from lifelong.loop.triggers import (
@@ -107,6 +106,8 @@ def _evidence(trigger: Trigger, facts: Facts) -> dict[str, Any] | None:
 
 
 def _accuracy_fall(trigger: AccuracyFall, facts: Facts) -> dict[str, Any] | None:
+    from scipy.stats import binom  # here, as it is slow to import, and a server should be ready soon
+
     last = np.asarray(facts.outcomes[-trigger.window :], dtype=bool)
     if facts.accuracy is None or len(last) < trigger.window:
         return None

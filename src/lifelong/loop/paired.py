@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import bdtr, ndtr, ndtri
 
 from lifelong.errors import require
@@ -151,6 +150,8 @@ def holm(p_values: list[float], level: float) -> list[bool]:
 
 def _root(pairs: Pairs, z: float) -> float:
     """The Δ whose score is `z`; the score falls from Δ = −1 to Δ = 1."""
+    from scipy.optimize import brentq  # here, as it is slow to import, and a server should be ready soon
+
     edge = 1 - 1e-9
     if score(pairs, -edge) <= z:
         return -1.0

@@ -8,17 +8,17 @@ disagree with the champion, a source that flips labels disagrees alone.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from lifelong.errors import DataError, require
 
-__all__ = ["Example", "Known", "Normal", "Quarantined", "Rules", "Tally", "judge", "suspects"]
+__all__ = ["Claim", "Example", "Known", "Normal", "Quarantined", "Rules", "Tally", "conflicts", "judge", "suspects"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Rules:
         suspicion: a source disagrees with the champion so much more often than the others that chance does so with
             less than this probability; 0 never. Judged from `least` examples of it and of the others on. It compares
             like with like: where some sources confirm right answers and others only correct wrong ones, set it to 0.
-        conflicts: the same input came with another label from another source.
+        conflicts: sources disagree about the label of one and the same input; all that they said of it waits. Looked
+            at when a lot is cut.
     """
 
     rate: int = 1000
@@ -89,6 +90,14 @@ class Normal:
         limits = {name: np.quantile(values, tails) for name, values in table.items()}
         return Normal({name: (float(low) - room, float(high) + room) for name, (low, high) in limits.items()})
 
+    def usual(self, x: object) -> NDArray[np.bool_]:
+        """Which of the inputs (N, …) have all their statistics in range, (N,)."""
+        inside = [
+            (values >= self.ranges[name][0]) & (values <= self.ranges[name][1])
+            for name, values in _statistics(x).items()
+        ]
+        return np.logical_and.reduce(inside)
+
     def unusual(self, x: object) -> dict[str, float]:
         """The statistics of the one input `x` that lie outside their range."""
         values = {name: float(value[0]) for name, value in _statistics(np.asarray(x)[None]).items()}
@@ -110,15 +119,23 @@ class Example:
 class Known:
     """What is known beside the example.
 
-    Arguments: `recent` how many the source sent within `Rules.seconds`; `source` and `others` their tallies; `labels`
-        that other sources gave the same input; `normal` what inputs are usually like, None where nobody asks.
+    Arguments: `recent` how many the source sent within `Rules.seconds`; `source` and `others` their tallies; `normal`
+        what inputs are usually like, None where nobody asks.
     """
 
     recent: int = 0
     source: Tally = field(default_factory=Tally)
     others: Tally = field(default_factory=Tally)
-    labels: Sequence[int] = ()
     normal: Normal | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That a `source` gave this `label` to an `input`, named by a hash of its numbers."""
+
+    input: str
+    source: str
+    label: int
 
 
 @dataclass(frozen=True)
@@ -146,10 +163,6 @@ def judge(rules: Rules, example: Example, label: int, known: Known) -> Quarantin
         evidence: dict[str, Any] = {"recent": known.recent, "rate": rules.rate, "seconds": rules.seconds}
         reason = f"{name} sent {known.recent} examples within {rules.seconds:g} s, allowed are {rules.rate}"
         return Quarantined("rate", reason, evidence)
-    different = [other for other in known.labels if other != label]
-    if rules.conflicts and different:
-        reason = f"the same input was labelled {label} here and {different[0]} by another source"
-        return Quarantined("conflict", reason, {"label": label, "others": different})
     if example.answer not in (None, label) and (example.confidence or 0.0) > rules.contradicts:
         reason = f"labelled {label}; the champion says {example.answer} with confidence {example.confidence:.3f}"
         return Quarantined("contradiction", reason, {"answer": example.answer, "confidence": example.confidence})
@@ -158,6 +171,28 @@ def judge(rules: Rules, example: Example, label: int, known: Known) -> Quarantin
         usual = ", ".join("{} {:.3g} … {:.3g}".format(what, *known.normal.ranges[what]) for what in unusual)
         return Quarantined("outlier", f"unlike known inputs: {found} (usual: {usual})", {"unusual": unusual})
     return _suspect(rules, name, known.source, known.others)
+
+
+def conflicts(rules: Rules, claims: Sequence[Claim]) -> dict[int, Quarantined]:
+    """By place, the claims about inputs of which sources disagree; a source that corrects itself is no conflict.
+
+    >>> found = conflicts(Rules(), [Claim("ab12", "ann", 7), Claim("cd34", "ann", 1), Claim("ab12", "bob", 1)])
+    >>> found[0].reason
+    'one and the same input was labelled 7 by ann, 1 by bob'
+    >>> sorted(found)
+    [0, 2]
+    """
+    if not rules.conflicts:
+        return {}
+    told: dict[str, dict[str, int]] = defaultdict(dict)
+    for claim in claims:
+        told[claim.input][claim.source or "the source without a name"] = claim.label
+    verdicts: dict[str, Quarantined] = {}
+    for name, labels in told.items():
+        if len(set(labels.values())) > 1:
+            who = ", ".join(f"{label} by {source}" for source, label in labels.items())
+            verdicts[name] = Quarantined("conflict", f"one and the same input was labelled {who}", {"labels": labels})
+    return {place: verdicts[claim.input] for place, claim in enumerate(claims) if claim.input in verdicts}
 
 
 def suspects(rules: Rules, tallies: Mapping[str, Tally]) -> dict[str, Quarantined]:
@@ -183,6 +218,8 @@ def suspects(rules: Rules, tallies: Mapping[str, Tally]) -> dict[str, Quarantine
 
 
 def _suspect(rules: Rules, name: str, source: Tally, others: Tally) -> Quarantined | None:
+    from scipy.stats import binom  # here, as it is slow to import, and a server should be ready soon
+
     if min(source.judged, others.judged) < rules.least:
         return None
     usual = (others.differed + 1) / (others.judged + 2)  # never 0 or 1, however few

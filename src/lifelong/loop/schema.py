@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -78,11 +79,39 @@ class InputSchema:
                 self._checked(one, f"input {row} of the batch", self.shape)
             raise
 
+    def check_each(self, many: Sequence[object]) -> list[Inputs | DataError]:
+        """For each of many inputs what `check` answers or raises, the range of all looked at together."""
+        found = [self._sized(x) for x in many]
+        arrays = [array for array in found if not isinstance(array, DataError)]
+        try:
+            checked = iter(self._ranged(np.stack(arrays), "the input")) if arrays else iter(())
+            return [each if isinstance(each, DataError) else next(checked) for each in found]
+        except DataError:  # some are wrong: find out which
+            return [self._tried(x) for x in many]
+
+    def _sized(self, x: object) -> NDArray[np.float64] | DataError:
+        try:
+            return self._shaped(x, "the input", self.shape)
+        except DataError as error:
+            return error
+
+    def _tried(self, x: object) -> Inputs | DataError:
+        try:
+            return self.check(x)
+        except DataError as error:
+            return error
+
     def _checked(self, x: object, what: str, shape: tuple[int, ...]) -> Inputs:
+        return self._ranged(self._shaped(x, what, shape), what)
+
+    def _shaped(self, x: object, what: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
         array = _numbers(x, what)
         if array.shape != shape:
             mend = "reshape it" if array.size == math.prod(shape) else "send inputs of that size"
             raise DataError(f"{what} has the shape {list(array.shape)}, expected {list(shape)}; {mend}")
+        return array
+
+    def _ranged(self, array: NDArray[np.float64], what: str) -> Inputs:
         _refuse(what, array, ~np.isfinite(array), "finite numbers", "remove or impute NaN and infinity")
         if self.dtype != "float32":
             _refuse(what, array, array != np.floor(array), f"whole numbers ({self.dtype})", "round it")

@@ -20,6 +20,7 @@ import msgspec
 from lifelong.errors import ConflictError, LifelongError
 from lifelong.loop.job import Job
 from lifelong.store.errors import NotFoundError
+from lifelong.store.failpoints import reach
 
 __all__ = ["Jobs", "Trainer"]
 
@@ -119,6 +120,7 @@ class Trainer:
                     *whole, pending = (pending + piece).split(b"\n")
                     for line in whole:
                         progress = json.loads(line)
+                        reach("training")
                 if time.monotonic() - noted >= min(1.0, self._lease / 3):
                     noted = time.monotonic()
                     self._jobs.beat(job, progress, self._lease)

@@ -47,11 +47,10 @@ def _at_once(step: Step, tasks: Sequence[Examples]) -> Tensor | None:
     loss = F.cross_entropy(masked_BC, together.y, reduction="sum") / size
     deltas = torch.autograd.grad(loss, [notes[0][1] for notes in calls.values()])
     rows_TP = flat.grad_P.new_empty(count, len(flat))
-    names = {id(p): name for name, p in zip(flat.names, flat.parameters, strict=True)}
+    rows = {id(p): rows_TP[:, flat.slices[name]] for name, p in zip(flat.names, flat.parameters, strict=True)}
     for (layer, notes), delta_BH in zip(calls.items(), deltas, strict=True):
         delta_TMH, a_TMD = delta_BH.view(count, size, -1), notes[0][0].view(count, size, -1)
-        weights_TP = rows_TP[:, flat.slices[names[id(layer.weight)]]]
-        weights_TP.view(count, *layer.weight.shape).copy_(delta_TMH.mT @ a_TMD)
+        rows[id(layer.weight)].copy_((delta_TMH.mT @ a_TMD).flatten(1))
         if isinstance(layer.bias, Tensor):
-            rows_TP[:, flat.slices[names[id(layer.bias)]]] = delta_TMH.sum(1)
+            rows[id(layer.bias)].copy_(delta_TMH.sum(1))
     return rows_TP

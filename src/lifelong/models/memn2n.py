@@ -23,8 +23,8 @@ class MemN2N(nn.Module):
     PE is the position encoding of `Sentences`, T a row for the sentence's distance from the question. Adjacent weight
     tying: the A of a hop is the C of the one before it, B is the first A.
 
-    Most sentences are in many stories of a batch, so u · m is asked of the different ones and picked for each story, and
-    the attention on all copies of a sentence is summed before it weighs them: no vector per sentence of a story is made.
+    Most sentences are in many stories of a batch, so u · m is asked of the different ones and picked for each story,
+    and the attention on all copies of a sentence is summed before it weighs them: no vector per place in a story.
 
     Arguments: `words`, one more than the largest number in x; `sentences`, S; `size`, D; `hops`; `noise`, in training
     the chance of a gap in time before each sentence, so that T learns order rather than position.

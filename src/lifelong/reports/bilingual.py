@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -66,6 +67,8 @@ def lettering(language: Language) -> Iterator[Language]:
     'en'
     """
     family = _chinese_family() if language == "zh" else None
+    # the font has one weight: bold words are drawn in it, and there is nothing to be told about that
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     with rc_context({"font.family": ["DejaVu Sans", *([family] if family else [])]}):
         yield "zh" if family else "en"
 

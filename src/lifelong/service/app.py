@@ -44,6 +44,7 @@ def create_app(
         `clock` gives seconds since the epoch. `load` makes a learner of bytes and the SHA-256 that they must have.
 
     `app.state.models` holds the `Models`: after a promotion call its `refresh(project)`, in a thread that may wait.
+    `app.state.serving()` is what the routes of predictions work with, from start to shutdown.
     """
     settings = settings or ServeSettings()
     metrics = Metrics()
@@ -65,12 +66,15 @@ def create_app(
             await predictor.close()
             running.clear()
 
+    def serving() -> Serving:
+        return running[0]
+
     app = Starlette(
-        routes=[*inference_routes(lambda: running[0]), *beside],
+        routes=[*inference_routes(serving), *beside],
         exception_handlers=dict.fromkeys((ProblemError, LifelongError, HTTPException, Exception), answer),
         lifespan=lifespan,
     )
-    app.state.models, app.state.metrics, app.state.keys = models, metrics, keys
+    app.state.models, app.state.metrics, app.state.keys, app.state.serving = models, metrics, keys, serving
     return app
 
 

@@ -18,11 +18,13 @@ from lifelong.loop.engine.worker import Worker
 from lifelong.service.app import create_app
 from lifelong.service.auth import Keys
 from lifelong.service.catalogue import Catalogue
+from lifelong.service.dashboard import create_dashboard
 from lifelong.service.limits import Buckets
 from lifelong.service.settings import ServeSettings
 from lifelong.service.stored import StoredCatalogue
 from lifelong.service.v1 import create_api
 from lifelong.service.v1.here import Here
+from lifelong.service.v1.taking import Taking
 from lifelong.store import keys
 from lifelong.store.blobs import open_blobs
 from lifelong.store.database import Connection, open_store
@@ -79,6 +81,9 @@ def open_home(
             for each in running:
                 each.wake()
 
+        def failures(project: str, version: str, variant: str) -> float:
+            return app.state.metrics.failed.get(project, version, variant)
+
         here = Here(
             engine,
             intake,
@@ -87,9 +92,13 @@ def open_home(
             Buckets(settings.rate, settings.burst, time.monotonic),
             changed,
             wake,
+            failures,
         )
-        app = create_app(served, settings, beside=[Mount("/v1", create_api(here))])
-        worker = Worker(engine, home / "work", changed, alone=database is None, learns=with_worker)
+        dashboard = create_dashboard(here, lambda: app.state.serving())
+        taking = Taking(here)
+        api = Mount("/v1", create_api(here, taking))
+        app = create_app(served, settings, beside=[*taking.routes(), api, *dashboard])
+        worker = Worker(engine, home / "work", changed, failures, alone=database is None, learns=with_worker)
         running.append(worker)
         if start_worker:
             worker.start()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import http
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -13,7 +14,9 @@ from starlette.responses import Response
 from lifelong.errors import ConflictError, DataError, LifelongError, ResourceError, SettingError, StorageError
 from lifelong.store.errors import AccessError, NotFoundError
 
-__all__ = ["ModelError", "ProblemError", "answer", "as_problem"]
+__all__ = ["ModelError", "ProblemError", "answer", "as_problem", "swapped"]
+
+T = TypeVar("T")
 
 #: the first that fits; what is in none of these is our fault
 STATUS: tuple[tuple[type[LifelongError], int], ...] = (
@@ -54,6 +57,16 @@ def as_problem(error: Exception) -> ProblemError:
         status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
         return ProblemError(status, str(error), {"Retry-After": "1"} if status == 503 else None)
     return ProblemError(500, "this should not have happened; the log of the server has the details")
+
+
+def swapped(at: int | None, move: Callable[[], T]) -> T:
+    """What `move` returns; a compare-and-swap that a client asked for with If-Match, and lost, is 412."""
+    try:
+        return move()
+    except ConflictError as error:
+        if at is not None and "expected revision" in str(error):
+            raise ProblemError(412, str(error)) from error
+        raise
 
 
 async def answer(request: Request, error: Exception) -> Response:

@@ -71,6 +71,9 @@ class Patient(HttpToolsProtocol):
 
     Whoever sends a byte now and then (slow loris) holds a connection that long. A head beyond 64 KiB is not read. Time
     in which we do not read because the application has too much already is not the client's.
+
+    `scope["lifelong.ending"]` is an `asyncio.Event` that is set when the server shuts down: a stream without end of its
+    own ends then.
     """
 
     def __init__(self, *args: Any, patience: float, **kwargs: Any) -> None:
@@ -80,6 +83,7 @@ class Patient(HttpToolsProtocol):
         self._came = 0
         self._in_head = True
         self._head = 0
+        self._ending = asyncio.Event()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Gathered(transport, self.loop))
@@ -93,6 +97,14 @@ class Patient(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head and self._head > LONGEST_HEAD:
             self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["lifelong.ending"] = self._ending  # type: ignore[typeddict-unknown-key]
+
+    def shutdown(self) -> None:
+        self._ending.set()
+        super().shutdown()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -138,6 +150,7 @@ def configured(app: ASGIApp, settings: ServeSettings, host: str = "127.0.0.1", p
         timeout_graceful_shutdown=30,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks where a client is
         log_level="warning",
     )
 

@@ -13,7 +13,7 @@ import orjson
 from lifelong.loop import Project
 from lifelong.loop.project import from_json
 from lifelong.service.catalogue import Blob, Champion, Key, Prediction, Scope
-from lifelong.store import aliases, keys, predictions, projects, review, versions
+from lifelong.store import aliases, keys, predictions, projects, review, traffic, versions
 from lifelong.store.blobs import Blobs
 from lifelong.store.database import Store
 from lifelong.store.errors import AccessError, NotFoundError
@@ -25,8 +25,8 @@ __all__ = ["StoredCatalogue"]
 class StoredCatalogue:
     """Reads what is served from `store` and `blobs`, and logs predictions there.
 
-    The aliases `champion`, `canary` and `shadow` say who answers; the canary's percentage is the project's, and an
-    alias that names the champion counts for nothing. `judge` decides about feedback that waited for its prediction.
+    The alias `champion` and the project's traffic say who answers. `judge` decides about feedback that waited for its
+    prediction.
     """
 
     def __init__(
@@ -53,15 +53,13 @@ class StoredCatalogue:
 
     def champion(self, project: str) -> Champion | None:
         """Who answers for a project."""
-        names = ("champion", "canary", "shadow")
-        first, *others = self._store.read(
-            lambda connection: [aliases.get(connection, project, name) for name in names]  # one snapshot
+        first, beside = self._store.read(
+            lambda connection: (aliases.get(connection, project), traffic.get(connection, project))  # one snapshot
         )
         meant = self.project(project)
         if first is None or meant is None:
             return None
-        canary, shadow = (row.version if row and row.version != first.version else None for row in others)
-        return Champion(first.version, first.revision, canary, meant.canary.percent, shadow)
+        return Champion(first.version, first.revision, beside.canary, beside.percent, beside.shadow)
 
     def blob(self, project: str, version: str) -> Blob | None:
         """The bytes of a version of that project."""

@@ -11,9 +11,10 @@ from sqlalchemy import Connection, bindparam, select
 from lifelong.errors import ConflictError, DataError, LifelongError
 from lifelong.store.backend import RacedError
 from lifelong.store.errors import NotFoundError
+from lifelong.store.failpoints import reach
 from lifelong.store.feedback import feedback_id, lock_threads, settle
-from lifelong.store.tables import feedback, insert_new, prediction
-from lifelong.store.values import as_json, chunks, same
+from lifelong.store.tables import feedback, insert_many, insert_new, prediction
+from lifelong.store.values import chunks, encode, same
 
 __all__ = ["NewFeedback", "Receipt", "add", "add_many"]
 
@@ -105,10 +106,10 @@ def add_many(connection: Connection, rows: Sequence[NewFeedback]) -> list[Receip
         known[row_id] = values["state"], row.content()
         outcomes.append(Receipt(row_id, values["state"], duplicate=False))
     if inserts:
-        done = connection.execute(INSERT[connection.dialect.name], inserts)
-        if done.rowcount != len(inserts):
+        if insert_many(connection, INSERT, inserts) != len(inserts):
             raise RacedError
         settle(connection, [values["thread"] for values in inserts if values["thread"] != values["id"]])
+        reach("feedback before commit")
     return outcomes
 
 
@@ -144,9 +145,9 @@ def _placed(
     named: Mapping[str, Any],
     owners: Mapping[str, str],
 ) -> dict[str, Any] | LifelongError:
-    """The columns of a new row: its thread, and the state that it begins in."""
+    """The columns of a new row as the driver takes them: its thread, and the state that it begins in."""
     try:
-        x, label = as_json(row.x), as_json(row.label)
+        x, label = None if row.x is None else encode(row.x), encode(row.label)
     except DataError as error:
         return DataError(f"feedback {row.key!r}: {error}")
     thread = row.prediction or row_id

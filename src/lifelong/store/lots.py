@@ -12,7 +12,7 @@ from lifelong.store.review import join
 from lifelong.store.tables import Json, feedback, prediction
 from lifelong.store.values import chunks
 
-__all__ = ["Example", "take", "taken"]
+__all__ = ["Example", "take", "taken", "waiting"]
 
 
 class Example(Struct, frozen=True):
@@ -49,6 +49,7 @@ ACCEPTED = (
     .order_by(feedback.c.seq)
 )
 TAKEN = EXAMPLES.where(feedback.c.state == "used", feedback.c.task == bindparam("task"))
+WAITING = EXAMPLES.where(feedback.c.state == "accepted").limit(bindparam("limit"))
 MARK = (
     update(feedback)
     .where(feedback.c.seq.in_(bindparam("seqs", expanding=True)), feedback.c.state.in_(sources("used")))
@@ -71,6 +72,11 @@ def take(connection: Connection, project: str, task: int, *, after: int = 0, lim
     for some in chunks(seqs):
         connection.execute(MARK, {"seqs": some, "number": task})
     return taken(connection, project, task)
+
+
+def waiting(connection: Connection, project: str, *, limit: int) -> list[Example]:
+    """What is accepted and in no lot yet, in the order in which it came."""
+    return [Example(*row) for row in connection.execute(WAITING, {"project": project, "limit": limit})]
 
 
 def taken(connection: Connection, project: str, task: int) -> list[Example]:

@@ -10,12 +10,14 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection, bindparam, select
 
 from lifelong.store.errors import NotFoundError
-from lifelong.store.tables import insert_new, prediction
+from lifelong.store.tables import insert_many, insert_new, prediction
+from lifelong.store.values import chunks, encode
 
-__all__ = ["Prediction", "add_many", "get", "listed"]
+__all__ = ["Prediction", "add_many", "among", "get", "listed"]
 
 INSERT = insert_new(prediction, "id")
 ONE = select(prediction).where(prediction.c.id == bindparam("id"))
+SOME = select(prediction).where(prediction.c.id.in_(bindparam("ids", expanding=True)))
 LATEST = (
     select(prediction)
     .where(prediction.c.project == bindparam("project"))
@@ -43,7 +45,7 @@ def add_many(connection: Connection, rows: Sequence[Prediction]) -> None:
     Raises: `StorageError` (from the store) where a project is unknown.
     """
     if rows:
-        connection.execute(INSERT[connection.dialect.name], [asdict(row) for row in rows])
+        insert_many(connection, INSERT, [{**asdict(row), "x": encode(row.x)} for row in rows])
 
 
 def get(connection: Connection, row_id: str) -> Prediction:
@@ -52,6 +54,12 @@ def get(connection: Connection, row_id: str) -> Prediction:
     if row is None:
         raise NotFoundError(f"no prediction {row_id!r} is stored; take the id from the answer to infer")
     return Prediction(*row)
+
+
+def among(connection: Connection, ids: Sequence[str]) -> dict[str, Prediction]:
+    """Those of `ids` that are stored, by id."""
+    found = [Prediction(*row) for some in chunks(ids) for row in connection.execute(SOME, {"ids": some})]
+    return {row.id: row for row in found}
 
 
 def listed(connection: Connection, project: str, *, limit: int = 100) -> list[Prediction]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import sqlite3
 from collections.abc import Callable
@@ -19,6 +18,8 @@ from lifelong.store.files import sync_folder
 __all__ = ["open_home", "sqlite_engine", "version_warnings"]
 
 READERS = 8
+#: what makes a COMMIT mean that it is on the disk
+SAFE = ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON", "foreign_keys = ON")
 
 
 def open_home(home: Path) -> Backend:
@@ -28,9 +29,6 @@ def open_home(home: Path) -> Backend:
     """
     if sqlite3.sqlite_version_info < (3, 35):
         raise StorageError(f"SQLite is {sqlite3.sqlite_version}, expected 3.35 or newer; use a newer Python")
-    warnings = version_warnings(sqlite3.sqlite_version_info)
-    for warning in warnings:
-        logging.getLogger(__name__).warning(warning)
     try:
         home.mkdir(parents=True, exist_ok=True)
         release = _lock(home / "lock")
@@ -45,7 +43,7 @@ def open_home(home: Path) -> Backend:
         place=str(path),
         writing=sqlite_engine(path, begin="BEGIN IMMEDIATE", connections=1),
         reading=sqlite_engine(path, begin="BEGIN", connections=READERS, query_only=True),
-        warnings=warnings,
+        warnings=version_warnings(sqlite3.sqlite_version_info),
         release=release,
     )
 
@@ -71,8 +69,9 @@ def sqlite_engine(path: Path | None, *, begin: str, connections: int, query_only
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if path is not None and mode != "wal":
             raise StorageError(f"{path} cannot be kept in WAL mode; choose a --home on a local disk")
-        for pragma in ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON", "foreign_keys = ON"):
+        for pragma in SAFE:
             connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA cache_size = -65536")  # 64 MiB: ids are random, so every page of their index is used
         connection.execute(f"PRAGMA query_only = {int(query_only)}")
 
     def start(connection: Connection) -> None:

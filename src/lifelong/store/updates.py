@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy import update as change_rows
 
 from lifelong.errors import ConflictError
@@ -13,9 +14,25 @@ from lifelong.store.errors import NotFoundError
 from lifelong.store.tables import insert_new, update
 from lifelong.store.values import digest
 
-__all__ = ["Update", "cancel", "change", "claim", "enqueue", "expire", "get", "heartbeat", "listed"]
+__all__ = [
+    "Update",
+    "asked",
+    "cancel",
+    "change",
+    "claim",
+    "enqueue",
+    "expire",
+    "get",
+    "heartbeat",
+    "highest_task",
+    "in_states",
+    "listed",
+    "of_task",
+]
 
 ANYBODY = "*"
+#: seconds by which the clocks of two servers may differ without anybody taking it for a clock that was set back
+SKEW = 5.0
 INSERT = insert_new(update, "id")
 ONE = select(update).where(update.c.id == bindparam("id"))
 PAGE = (
@@ -30,6 +47,19 @@ QUEUED = (
     .order_by(update.c.created, update.c.id)
     .limit(1)
     .with_for_update(skip_locked=True)
+)
+IN_STATES = (
+    select(update)
+    .where(update.c.project == bindparam("project"), update.c.state.in_(bindparam("states", expanding=True)))
+    .order_by(update.c.created.desc(), update.c.id)
+)
+ASKED = select(update).where(update.c.project == bindparam("project"), update.c.trigger_id == bindparam("trigger_id"))
+OF_TASK = select(update).where(update.c.project == bindparam("project"), update.c.task == bindparam("task"))
+HIGHEST = select(func.coalesce(func.max(update.c.task), 0)).where(update.c.project == bindparam("project"))
+FROM_THE_FUTURE = (
+    change_rows(update)
+    .where(update.c.state == "training", update.c.updated > bindparam("at") + SKEW)
+    .values(lease_until=update.c.lease_until - update.c.updated + bindparam("at"), updated=bindparam("at"))
 )
 EXPIRED = (
     select(update)
@@ -102,6 +132,28 @@ def listed(connection: Connection, project: str, *, limit: int = 100) -> list[Up
     return [Update(*row) for row in connection.execute(PAGE, {"project": project, "limit": limit})]
 
 
+def in_states(connection: Connection, project: str, states: Sequence[str]) -> list[Update]:
+    """Every update in one of these states, newest first; unlike `listed` it overlooks none, however old."""
+    return [Update(*row) for row in connection.execute(IN_STATES, {"project": project, "states": list(states)})]
+
+
+def asked(connection: Connection, project: str, trigger_id: str) -> Update | None:
+    """The update that was queued with this `trigger_id`."""
+    row = connection.execute(ASKED, {"project": project, "trigger_id": trigger_id}).one_or_none()
+    return None if row is None else Update(*row)
+
+
+def of_task(connection: Connection, project: str, task: int) -> list[Update]:
+    """Every update that was to learn this task."""
+    found = connection.execute(OF_TASK, {"project": project, "task": task})
+    return [Update(*row) for row in found]
+
+
+def highest_task(connection: Connection, project: str) -> int:
+    """The highest number of a task that any update was given; 0 where none was."""
+    return int(connection.execute(HIGHEST, {"project": project}).scalar_one())
+
+
 def claim(connection: Connection, owner: str, *, now: float, lease: float, project: str | None = None) -> Update | None:
     """Give the oldest queued update to `owner` for `lease` seconds; None where nothing is queued.
 
@@ -164,7 +216,12 @@ def cancel(connection: Connection, row_id: str, *, now: float, decision: Any) ->
 
 
 def expire(connection: Connection, *, now: float, most_attempts: int) -> list[Update]:
-    """Take leases that ran out before `now` away: back to the queue, or failed after `most_attempts`."""
+    """Take leases that ran out before `now` away: back to the queue, or failed after `most_attempts`.
+
+    A lease that was given later than `now` was given before the clock was set back. It would last for as long as that
+    was, so it begins anew: a worker that lives keeps it, and one that is dead loses it after its usual time.
+    """
+    connection.execute(FROM_THE_FUTURE, {"at": now})
     changed: list[Update] = []
     for row in connection.execute(EXPIRED, {"now": now}).all():
         before = Update(*row)

@@ -11,7 +11,7 @@ import msgspec
 
 from lifelong.errors import DataError
 
-__all__ = ["as_json", "chunks", "decode", "digest", "encode", "same"]
+__all__ = ["chunks", "decode", "digest", "encode", "same"]
 
 T = TypeVar("T")
 
@@ -33,14 +33,6 @@ def encode(value: Any) -> str:
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"expected a value that JSON can hold (finite numbers, texts, lists, maps): {error}") from error
     return text
-
-
-def as_json(value: Any) -> msgspec.Raw | None:
-    """`value` encoded beforehand, so that a faulty one is found before it is in a statement; None stays None.
-
-    Raises: like `encode`.
-    """
-    return None if value is None else msgspec.Raw(encode(value).encode())
 
 
 def decode(text: str) -> Any:

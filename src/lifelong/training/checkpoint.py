@@ -122,7 +122,10 @@ def _fill(learner: Learner, header: dict[str, Any], tensors: dict[str, Tensor]) 
         learner._position = serialise.join(header["position"], on_cpu, loop.Position)
     saved = serialise.plain(header["optimizer"], tensors)
     saved["state"] = {int(key): value for key, value in saved["state"].items()}
-    learner.optimizer.load_state_dict(saved)
+    if learner._optimizer is None:
+        learner._moments = saved
+    else:
+        learner._optimizer.load_state_dict(saved)
     if learner.scaler is not None:
         learner.scaler.load_state_dict(serialise.plain(header["scaler"], tensors))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from lifelong.errors import DataError, DivergedError, SettingError, require
 from lifelong.flat import Flat
@@ -106,9 +107,30 @@ class Learner:
             "a growing model with keep_optimizer needs an optimizer by name: its moments must be laid out anew",
         )
         self._start = self._values() if method.restarts else {}
-        self.optimizer = optimizers.build(self.flat, self.training, self._factory)
+        self._optimizer: Optimizer | None = None
+        self._moments: dict[str, Any] | None = None  # those of a file, until there is an optimiser to have them
+        if self._factory is not None:
+            self._optimizer = optimizers.build(self.flat, self.training, self._factory)
+        else:
+            optimizers.check(self.training)
         self.scaler = torch.amp.GradScaler(torch.device(device).type) if autocast == "float16" else None
         self.state: Any = method.init(self)
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimiser, made when it is first asked for: torch takes two seconds to import what those of its own need,
+        which a server that only answers can spare.
+        """
+        if self._optimizer is None:
+            self._optimizer = optimizers.build(self.flat, self.training)
+            if self._moments is not None:
+                self._optimizer.load_state_dict(self._moments)
+                self._moments = None
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, made: Optimizer) -> None:
+        self._optimizer, self._moments = made, None
 
     # --- what a method may see of it (methods.Student) ---
 
@@ -317,13 +339,15 @@ class Learner:
         self.outputs.announce(task, classes)
         if not isinstance(self.model, Network):
             return
+        if self._moments is not None:
+            _ = self.optimizer  # they are laid out like the parameters as they are now
         old, before = self.flat, self.model.head.classes
         if not self.model.announce(task, self.outputs.count):
             return
         self.flat = Flat(self.model)
         self.state = carried(self.state, self.flat, old)
-        if self._factory is None:
-            self.optimizer = optimizers.grown(self.optimizer, old, self.flat, self.training)
+        if self._factory is None and self._optimizer is not None:
+            self.optimizer = optimizers.grown(self._optimizer, old, self.flat, self.training)
         if self._start:
             weight, bias = self.model.head.initial_rows(before, self.model.head.classes)
             self._start["head.weight"] = torch.cat([self._start["head.weight"], weight])

@@ -12,9 +12,11 @@ from lifelong.errors import unknown_name
 from lifelong.flat import Flat
 from lifelong.training.settings import Training
 
-__all__ = ["OptimizerFactory", "build", "grown", "stiffest"]
+__all__ = ["OptimizerFactory", "build", "check", "grown", "stiffest"]
 
 ADAPTIVE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam, torch.optim.Adamax)
+
+NAMES = ["sgd", "adam", "adamw"]
 
 OptimizerFactory = Callable[[list[nn.Parameter]], Optimizer]
 
@@ -36,7 +38,13 @@ def build(flat: Flat, training: Training, factory: OptimizerFactory | None = Non
         return torch.optim.Adam([flat.theta_P], lr=training.lr, weight_decay=training.weight_decay, fused=True)
     if training.optimizer == "adamw":
         return torch.optim.AdamW([flat.theta_P], lr=training.lr, weight_decay=training.weight_decay, fused=True)
-    raise unknown_name("optimizer", training.optimizer, ["sgd", "adam", "adamw"])
+    raise unknown_name("optimizer", training.optimizer, NAMES)
+
+
+def check(training: Training) -> None:
+    """`SettingError` for an optimiser that there is not."""
+    if training.optimizer not in NAMES:
+        raise unknown_name("optimizer", training.optimizer, NAMES)
 
 
 def stiffest(optimizer: Optimizer) -> float:

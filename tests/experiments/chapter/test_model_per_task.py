@@ -18,6 +18,6 @@ def test_gain_of_sharing_is_the_difference_seed_by_seed() -> None:
     shown = MODEL_PER_TASK.show(Setup(), values)
     accuracies, gained, kept = (table.in_language("en") for table in shown.tables)
     assert accuracies[1] == ["examples per task", *(str(count) for count in counts)]
-    assert gained[2] == [["joint", *["+20.0 ± 0.0"] * 5], ["er", *["+10.0 ± 0.0"] * 5]]
-    assert kept[2][0] == ["independent", *["4.0 MB"] * 5]
+    assert gained[2] == [["joint", *["+20.0 ± 0.0"] * len(counts)], ["er", *["+10.0 ± 0.0"] * len(counts)]]
+    assert kept[2][0] == ["independent", *["4.0 MB"] * len(counts)]
     assert len(shown.pictures[0].draw("zh").axes) == 2

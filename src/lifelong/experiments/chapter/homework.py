@@ -39,7 +39,7 @@ def protocol(setup: Setup, experiment: Experiment) -> Experiment:
     """
     if setup.data == "digits":
         changed = replace(experiment, stream="rotated-digits", model="mlp:128,64,32")
-        epochs = 50 if setup.full else 25
+        epochs = 50 if setup.full else 15
         return replace(changed, training=Training(epochs=epochs, batch=32, optimizer="adam", lr=1e-3))
     if setup.full:
         return experiment
@@ -118,7 +118,7 @@ def _notes(setup: Setup) -> tuple[Text, ...]:
             "正则化强度并非为它而选，因此只看曲线的形状，不与公布的数值比较。",
         )
         short = Text(
-            "Shortened: 25 passes per task; --full takes 50.", "已缩短：每个任务训练 25 遍；加 --full 则为 50 遍。"
+            "Shortened: 15 passes per task; --full takes 50.", "已缩短：每个任务训练 15 遍；加 --full 则为 50 遍。"
         )
         return (strengths, here) if setup.full else (strengths, here, short)
     weak = Text(

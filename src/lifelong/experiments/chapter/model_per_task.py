@@ -24,10 +24,10 @@ TASKS = 10
 METHODS = ("independent", "er", "joint")
 #: training examples per task; None is all there are
 SAMPLES: dict[str, tuple[int | None, ...]] = {
-    "digits": (20, 50, 100, 300, None),
-    "mnist": (20, 50, 100, 500, 5000),
+    "digits": (20, 50, 200, None),
+    "mnist": (20, 50, 200, 2000),
 }
-STEPS = {"digits": 120, "mnist": 200}
+STEPS = {"digits": 90, "mnist": 150}
 TESTS = 2000
 CAPACITY = 500
 

@@ -11,9 +11,9 @@ from lifelong.experiments.chapter.folder import ChapterFolder
 from lifelong.experiments.chapter.lesson import Lesson, Setup, Values
 from lifelong.experiments.chapter.lessons import LESSONS
 from lifelong.experiments.pool import Answer, cores, run_parallel
-from lifelong.reports.chapter.page import Section, write_chapter
+from lifelong.reports.chapter.page import Section, write_chapter, write_pictures
 
-__all__ = ["finished", "run_lessons", "write_page"]
+__all__ = ["draw", "finished", "run_lessons", "write_page"]
 
 
 def run_lessons(
@@ -66,13 +66,31 @@ def finished(lesson: Lesson, setup: Setup, out: Path) -> dict[str, Values] | Non
     return whole if len(whole) == len(found) else None
 
 
-def write_page(setup: Setup, out: Path) -> list[Path]:
-    """Write `index.html` and the pictures of every lesson that is finished in `out`; the paths, the page first."""
+def draw(lesson: Lesson, setup: Setup, out: Path) -> None:
+    """Draw the pictures of a lesson whose parts are finished in `out`."""
+    values = finished(lesson, setup, out)
+    assert values is not None
+    write_pictures(out, lesson.name, lesson.show(setup, values).pictures)
+
+
+def write_page(setup: Setup, out: Path, *, jobs: int | None = None) -> list[Path]:
+    """Write the pictures of every lesson that is finished in `out`, `jobs` lessons at a time, and `index.html`.
+
+    Returns the paths, the page first.
+    """
     sections = [
         Section(lesson.name, lesson.title, lesson.see, lesson.show(setup, values))
         for lesson in LESSONS.values()
         if (values := finished(lesson, setup, out)) is not None
     ]
+    job = {"setup": asdict(setup), "out": str(out.resolve())}
+    todo = [
+        {"name": f"pictures of {section.name}", "lesson": section.name, **job}
+        for section in sorted(sections, key=lambda section: -len(section.shown.pictures))
+    ]
+    failures = run_parallel(todo, jobs or cores(), 1, lambda _: None, module="lifelong.experiments.chapter.worker")
+    if failures:
+        raise failures[0]
     command = "lifelong chapter --all" + (f" --data {setup.data}" if setup.data != "digits" else "")
     command += (" --full" if setup.full else "") + (f" --seed {setup.seed}" if setup.seed else "")
     return write_chapter(out, sections, command)

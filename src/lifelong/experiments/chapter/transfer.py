@@ -24,13 +24,17 @@ __all__ = ["TRANSFER", "ranks"]
 
 METHODS: dict[str, dict[str, Any]] = {"finetune": {}, "ewc": {}, "er": {}, "gem": {}, "joint": {}}
 SAMPLES = 5000
+#: what is changed of the usual training where it is not at full length
+SHORTER: dict[str, dict[str, Any]] = {
+    "digits": {"epochs": 5, "optimizer": "adam", "lr": 0.003},
+    "mnist": {"epochs": 2, "optimizer": "adam", "lr": 0.001},
+}
 
 
 def _run(setup: Setup, method: str, seed: int, scratch: Path) -> Values:
-    model, training = usual(setup)
+    shorter = {} if setup.full else SHORTER[setup.data]
+    model, training = usual(setup, **shorter)
     settings = {"samples": SAMPLES} if setup.data == "mnist" and not setup.full else {}
-    if settings:
-        model, training = usual(setup, epochs=5)  # as many steps as one pass over 25,000
     stream = data_stream(setup, "rotated", seed=seed, **settings)
     return learned(scratch, stream, method, model=model, training=training, seed=seed, settings=METHODS[method])
 

@@ -30,7 +30,7 @@ LENGTHS = (1, 2, 5, 10, 20, 50, 100, 200)
 LONG = (500, 1000)
 CAPACITY = 2000
 ONE_BY_ONE: dict[str, dict[str, Any]] = {"finetune": {}, "er": {"capacity": CAPACITY}}
-SAMPLES = 500
+SAMPLES = 300
 TESTS = 1000
 
 

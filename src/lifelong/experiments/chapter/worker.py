@@ -1,7 +1,8 @@
 """A worker process for parts of the chapter: reads jobs as lines of JSON, answers with values as lines of JSON.
 
-A job: `{"name": text, "lesson": name, "part": name, "setup": {…}, "scratch": path}`. An answer: `{"lesson": name,
-"part": name, "seconds": s, "values": {…}}` or `{"error": text, "kind": class}`.
+A job: `{"name": text, "lesson": name, "part": name, "setup": {…}, "scratch": path}`, or, to draw the pictures of a
+lesson, `{"name": text, "lesson": name, "setup": {…}, "out": path}`. An answer: `{"lesson": name, "part": name,
+"seconds": s, "values": {…}}`, `{"drawn": lesson}` or `{"error": text, "kind": class}`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from lifelong.errors import LifelongError
 from lifelong.experiments.chapter.lesson import Setup
 from lifelong.experiments.chapter.lessons import lesson
+from lifelong.experiments.chapter.run import draw
 
 __all__ = ["main"]
 
@@ -37,7 +39,11 @@ def main() -> None:
 def _answer(job: dict[str, Any]) -> dict[str, Any]:
     start = time.perf_counter()
     try:
-        part = lesson(job["lesson"]).parts(Setup(**job["setup"]))[job["part"]]
+        chosen, setup = lesson(job["lesson"]), Setup(**job["setup"])
+        if "out" in job:
+            draw(chosen, setup, Path(job["out"]))
+            return {"drawn": chosen.name}
+        part = chosen.parts(setup)[job["part"]]
         scratch = Path(job["scratch"])
         scratch.mkdir(parents=True, exist_ok=True)
         values = part(scratch)

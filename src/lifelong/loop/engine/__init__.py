@@ -8,6 +8,8 @@
 | `lots` | accepted feedback becomes a task |
 | `asking` | an update is asked for, by a trigger or a person |
 | `work` | a worker claims an update, tells how far it is, hands in the candidate |
+| `reviewing` | a person's word about the quarantine |
+| `traffic` | who answers beside the champion |
 | `deciding` | the gate's word, a person's word, going back |
 | `status` | what there is to be seen |
 """

@@ -142,10 +142,9 @@ def _enqueue(
     name, now = project.name, engine.clock()
     serialise(connection, f"updates of {name}")
     project_of(connection, name)
-    rows = updates.listed(connection, name)
-    for row in rows:
-        if row.trigger_id == key:
-            return row
+    before = updates.asked(connection, name, key)
+    if before is not None:
+        return before
     busy, champion = active(connection, name), aliases.get(connection, name)
     if busy is not None:
         raise ConflictError(
@@ -153,10 +152,10 @@ def _enqueue(
         )
     if champion is None:
         raise ConflictError(f"project {name!r} has no champion that could learn; make one with lifelong loop init")
-    number = _again(connection, name, champion.version, rows, task) if task is not None else None
+    number = _again(connection, name, champion.version, task) if task is not None else None
     if number is None:
-        used = [row.number for row in tasks.listed(connection, name)] + [row.task or 0 for row in rows]
-        number = max(used, default=0) + 1
+        used = [row.number for row in tasks.listed(connection, name)] + [updates.highest_task(connection, name)]
+        number = max(used) + 1
         lots.take(connection, project, number)
     trigger = {"kind": firing.kind, **firing.evidence}
     row = updates.enqueue(connection, name, key, trigger=trigger, base_version=champion.version, now=now, method=method)
@@ -167,8 +166,8 @@ def _enqueue(
     return row
 
 
-def _again(connection: Connection, name: str, champion: str, rows: list[updates.Update], task: int) -> int:
-    if task not in {row.task for row in rows}:
+def _again(connection: Connection, name: str, champion: str, task: int) -> int:
+    if not updates.of_task(connection, name, task):
         raise NotFoundError(f"no update of {name!r} has learned task {task}; see the list of updates")
     done = learned(connection, champion)
     if task <= max(done):

@@ -83,7 +83,7 @@ def apply(connection: Connection, update_id: str, event: Event, now: float) -> u
 
 def active(connection: Connection, project: str) -> updates.Update | None:
     """The update of `project` that is not done with, if there is one."""
-    return next((row for row in updates.listed(connection, project) if row.state in ACTIVE), None)
+    return next(iter(updates.in_states(connection, project, ACTIVE)), None)
 
 
 def learned(connection: Connection, version_id: str) -> list[int]:

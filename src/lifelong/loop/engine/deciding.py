@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from lifelong.errors import ConflictError, LifelongError
+from lifelong.errors import ConflictError, LifelongError, StorageError
+from lifelong.loop.engine import traffic
 from lifelong.loop.engine.base import Engine, apply, learned, project_of, version_of
 from lifelong.loop.gate import Decision, ExamAnswers, Latency
 from lifelong.loop.gate import decide as ask_gate
 from lifelong.loop.job import answers_of
+from lifelong.loop.learning import opened
 from lifelong.loop.lot import unpack
 from lifelong.loop.plain import plain
 from lifelong.loop.project import Project
 from lifelong.loop.update import Cancelled, Decided
-from lifelong.store import aliases, audit, tasks, updates
+from lifelong.store import aliases, audit, tasks, updates, versions
+from lifelong.store.backend import serialise
 from lifelong.store.database import Connection
 from lifelong.store.errors import NotFoundError
 from lifelong.store.failpoints import reach
@@ -40,8 +43,8 @@ def decide(engine: Engine, update_id: str) -> updates.Update:
 
 def finish(engine: Engine, project: str) -> list[updates.Update]:
     """Decide what was examined and then forgotten by a crash."""
-    rows = engine.read(lambda connection: updates.listed(connection, project))
-    return [decide(engine, row.id) for row in rows if row.state == "examined"]
+    rows = engine.read(lambda connection: updates.in_states(connection, project, ["examined"]))
+    return [decide(engine, row.id) for row in rows]
 
 
 def promote(
@@ -49,7 +52,7 @@ def promote(
 ) -> aliases.Alias:
     """Make a version the champion because a person says so, whether it waits for that or not.
 
-    Raises: `NotFoundError`; `ConflictError` where the alias is not at `revision`.
+    Raises: `NotFoundError`; `ConflictError` where the alias is not at `revision`, or the version cannot be loaded.
     """
     return _move(engine, project, version, actor, reason, revision, "promote")
 
@@ -59,7 +62,8 @@ def rollback(
 ) -> aliases.Alias:
     """Go back to a version; None is the one that the champion was made from.
 
-    Raises: `NotFoundError`; `ConflictError` where the champion was made from none, or the alias is not at `revision`.
+    Raises: `NotFoundError`; `ConflictError` where the champion was made from none, the alias is not at `revision`, or
+        the version cannot be loaded.
     """
     return _move(engine, project, version, actor, reason, revision, "rollback")
 
@@ -80,6 +84,7 @@ def reject(engine: Engine, project: str, version: str, *, actor: str, reason: st
         done = apply(connection, row.id, Decided("rejected", _by(row, actor, reason)), now)
         detail = {"update": row.id, "version": found.id, "reason": reason}
         audit.append(connection, at=now, project=project, actor=actor, action="reject", detail=detail)
+        traffic.cleared(connection, project, found.id, now=now, actor=actor, reason="it was rejected")
         return done
 
     return engine.write(work)
@@ -128,6 +133,7 @@ def _judged(engine: Engine, project: Project, row: updates.Update) -> Decision:
 def _settle(
     connection: Connection, now: float, project: Project, update_id: str, said: dict[str, Any]
 ) -> updates.Update:
+    serialise(connection, f"updates of {project.name}")  # of two servers that decide at once, the second sees it done
     row = updates.get(connection, update_id)
     champion = aliases.get(connection, row.project)
     if row.state != "examined" or champion is None or row.candidate is None:
@@ -152,6 +158,8 @@ def _settle(
             reason="; ".join(said["reasons"]),
             now=now,
         )
+        traffic.cleared(connection, row.project, row.candidate, now=now, actor="gate", reason="it became the champion")
+        reach("decided before commit")
         return done  # the move is in the audit
     detail = {"update": row.id, "version": row.candidate, "reasons": said["reasons"]}
     audit.append(connection, at=now, project=row.project, actor="gate", action=action, detail=detail)
@@ -161,18 +169,18 @@ def _settle(
 def _move(
     engine: Engine, project: str, version: str | None, actor: str, reason: str, revision: int | None, action: str
 ) -> aliases.Alias:
+    meant = engine.read(lambda connection: _meant(connection, project, version))[1]
+    try:
+        opened(engine.blobs.get(meant.blob))
+    except StorageError as error:  # the champion in memory goes on; after a restart nobody would answer
+        raise ConflictError(f"version {meant.number} of {project!r} cannot be loaded: {error}") from error
+
     def work(connection: Connection) -> aliases.Alias:
-        project_of(connection, project)
-        now, champion = engine.clock(), aliases.get(connection, project)
-        if champion is None:
-            raise ConflictError(f"project {project!r} has no champion; make one with lifelong loop init")
-        wanted = version
-        if wanted is None:
-            present = version_of(connection, project, champion.version)
-            if present.parent is None:
-                raise ConflictError(f"version {present.number} was made from none; name the version to go back to")
-            wanted = present.parent
-        found = version_of(connection, project, wanted)
+        serialise(connection, f"updates of {project}")
+        now = engine.clock()
+        champion, found = _meant(connection, project, version)
+        if found.id != meant.id:
+            raise ConflictError(f"the champion of {project!r} moved just now; look at it again, then decide")
         expected = champion.revision if revision is None else revision
         if found.id == champion.version and expected == champion.revision:
             return champion
@@ -189,16 +197,32 @@ def _move(
         waits = _of_candidate(connection, project, found.id, ("waiting",))
         if waits is not None:
             apply(connection, waits.id, Decided("promoted", _by(waits, actor, reason)), now)
+        traffic.cleared(connection, project, found.id, now=now, actor=actor, reason="it became the champion")
+        reach(f"{action} before commit")
         return moved
 
     moved = engine.write(work)
-    reach("moved")
+    reach(f"{action} after commit")
     return moved
 
 
+def _meant(connection: Connection, project: str, version: str | None) -> tuple[aliases.Alias, versions.Version]:
+    """The champion, and the version that is named; None is the one that the champion was made from."""
+    project_of(connection, project)
+    champion = aliases.get(connection, project)
+    if champion is None:
+        raise ConflictError(f"project {project!r} has no champion; make one with lifelong loop init")
+    if version is None:
+        present = version_of(connection, project, champion.version)
+        if present.parent is None:
+            raise ConflictError(f"version {present.number} was made from none; name the version to go back to")
+        version = present.parent
+    return champion, version_of(connection, project, version)
+
+
 def _of_candidate(connection: Connection, project: str, version: str, states: tuple[str, ...]) -> updates.Update | None:
-    rows = updates.listed(connection, project)
-    return next((row for row in rows if row.candidate == version and row.state in states), None)
+    rows = updates.in_states(connection, project, states)
+    return next((row for row in rows if row.candidate == version), None)
 
 
 def _by(row: updates.Update, actor: str, reason: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -16,8 +16,8 @@ from lifelong.loop.engine.base import Engine, project_of
 from lifelong.loop.lot import unpack
 from lifelong.loop.project import Project
 from lifelong.loop.quarantine import Example, Known, Normal, judge
+from lifelong.loop.schema import Inputs
 from lifelong.store import feedback, ingest, predictions, tasks
-from lifelong.store.errors import NotFoundError
 
 __all__ = ["Given", "Intake"]
 
@@ -63,7 +63,25 @@ class Intake:
         """What is to be stored for each label, or what is wrong with it. Raises: `NotFoundError` for the project."""
         now = self._engine.clock()
         project, normal = self._known(name)
-        return [self._row(project, given, normal, now) for given in many]
+        outputs = [_output(project, given) for given in many]
+        inputs = _inputs(project, many)
+        answers = self._answers(project, many)
+        usual = _usual(normal, inputs)
+        rows: list[ingest.NewFeedback | LifelongError] = []
+        for place, (given, label) in enumerate(zip(many, outputs, strict=True)):
+            x = inputs.get(place)
+            if isinstance(label, DataError):
+                rows.append(label)
+                continue
+            if isinstance(x, DataError):
+                rows.append(x)
+                continue
+            answer = answers.get(given.prediction_id or "")
+            seen = answer.x if x is None and answer is not None else x
+            looked = None if seen is None or place in usual else normal
+            known = Known(recent=self._sent(project, given.source, now), normal=looked)
+            rows.append(_row(project, given, label, x, _doubt(project, given, label, seen, answer, known), now))
+        return rows
 
     def judge(self, row: feedback.Feedback, answer: predictions.Prediction) -> str | None:
         """Why a label whose prediction came later should wait for a person, or None; for `review.log`."""
@@ -72,48 +90,12 @@ class Intake:
         found = judge(project.rules, example, project.output(row.label), Known(normal=normal))
         return None if found is None else found.reason
 
-    def _row(
-        self, project: Project, given: Given, normal: Normal | None, now: float
-    ) -> ingest.NewFeedback | LifelongError:
-        try:
-            label = project.output(given.label)
-            if given.prediction_id is None and given.x is None:
-                raise DataError(f"feedback {given.key!r} should name a prediction_id or bring x; it does neither")
-            x = None if given.x is None else project.input.check(given.x)
-        except DataError as error:
-            return error
-        answer = self._answer(project, given)
-        known = Known(recent=self._sent(project, given.source, now), normal=normal)
-        seen = answer.x if x is None and answer is not None else x
-        example = Example(
-            seen,
-            label,
-            given.source,
-            None if answer is None else answer.output,
-            None if answer is None else answer.confidence,
-        )
-        found = judge(project.rules, example, label, known if seen is not None else Known(recent=known.recent))
-        return ingest.NewFeedback(
-            project=project.name,
-            key=given.key,
-            label=label,
-            received=now,
-            prediction=given.prediction_id,
-            x=None if x is None else x.tolist(),
-            source=given.source,
-            doubt=None if found is None else found.reason,
-            supersedes=given.supersedes,
-        )
-
-    def _answer(self, project: Project, given: Given) -> predictions.Prediction | None:
-        """The prediction that is labelled, where a rule looks at it and it is stored."""
-        row_id = given.prediction_id
-        if row_id is None or (project.rules.contradicts >= 1 and project.rules.outlier == 0):
-            return None
-        try:
-            return self._engine.read(lambda connection: predictions.get(connection, row_id))
-        except NotFoundError:
-            return None
+    def _answers(self, project: Project, many: Sequence[Given]) -> dict[str, predictions.Prediction]:
+        """The predictions that are labelled, as far as they are stored and a rule looks at them."""
+        ids = [given.prediction_id for given in many if given.prediction_id is not None]
+        if not ids or (project.rules.contradicts >= 1 and project.rules.outlier == 0):
+            return {}
+        return self._engine.read(lambda connection: predictions.among(connection, ids))
 
     def _sent(self, project: Project, source: str, now: float) -> int:
         """How much `source` sent within the seconds of the rule before this; it is counted."""
@@ -146,3 +128,53 @@ class Intake:
             normal = Normal.of(x, project.rules.outlier) if len(x) >= 20 else None
             known = self._normal[name] = (len(rows), normal)
         return project, known[1]
+
+
+def _output(project: Project, given: Given) -> int | DataError:
+    """The output that is meant, or what is wrong with it."""
+    if given.prediction_id is None and given.x is None:
+        return DataError(f"feedback {given.key!r} should name a prediction_id or bring x; it does neither")
+    try:
+        return project.output(given.label)
+    except DataError as error:
+        return error
+
+
+def _inputs(project: Project, many: Sequence[Given]) -> dict[int, Inputs | DataError]:
+    """By place, the inputs that were sent, or what is wrong with them."""
+    places = [place for place, given in enumerate(many) if given.x is not None]
+    return dict(zip(places, project.input.check_each([many[place].x for place in places]), strict=True))
+
+
+def _usual(normal: Normal | None, inputs: Mapping[int, Inputs | DataError]) -> set[int]:
+    """The places of inputs that are like known ones: most are, and need no closer look."""
+    good = {place: x for place, x in inputs.items() if not isinstance(x, DataError)}
+    if normal is None or not good:
+        return set(good)
+    fits = normal.usual(np.stack(list(good.values())))
+    return {place for place, fit in zip(good, fits, strict=True) if fit}
+
+
+def _doubt(
+    project: Project, given: Given, label: int, seen: object, answer: predictions.Prediction | None, known: Known
+) -> str | None:
+    """Why a person should look first."""
+    output, confidence = (None, None) if answer is None else (answer.output, answer.confidence)
+    found = judge(project.rules, Example(seen, label, given.source, output, confidence), label, known)
+    return None if found is None else found.reason
+
+
+def _row(
+    project: Project, given: Given, label: int, x: Inputs | None, doubt: str | None, now: float
+) -> ingest.NewFeedback:
+    return ingest.NewFeedback(
+        project=project.name,
+        key=given.key,
+        label=label,
+        received=now,
+        prediction=given.prediction_id,
+        x=None if x is None else x.tolist(),
+        source=given.source,
+        doubt=doubt,
+        supersedes=given.supersedes,
+    )

@@ -11,14 +11,14 @@ import numpy as np
 from lifelong.loop.engine.base import Engine, project_of
 from lifelong.loop.lot import Row, cut, pack
 from lifelong.loop.project import Project
-from lifelong.loop.quarantine import Tally, suspects
+from lifelong.loop.quarantine import Claim, Tally, conflicts, suspects
 from lifelong.loop.schema import Inputs
 from lifelong.store import feedback, lots, review, tasks
 from lifelong.store.database import Connection
 from lifelong.store.errors import NotFoundError
 from lifelong.store.failpoints import reach
 
-__all__ = ["LARGEST_LOT", "prepare", "screen", "take"]
+__all__ = ["LARGEST_LOT", "digest", "prepare", "screen", "take"]
 
 LARGEST_LOT = 5000
 
@@ -30,21 +30,31 @@ def take(connection: Connection, project: Project, number: int) -> None:
 
 
 def screen(connection: Connection, project: Project) -> int:
-    """Quarantine what suspect sources have sent, and return how many rows that were; done before a lot is taken."""
-    if project.rules.suspicion == 0:
-        return 0
-    rows = feedback.listed(connection, project.name, state="accepted", limit=LARGEST_LOT)
+    """Quarantine what suspect sources have sent, and inputs that sources labelled differently, before a lot is taken.
+
+    Returns how many rows that were.
+    """
+    rows = lots.waiting(connection, project.name, limit=LARGEST_LOT)
+    reasons = _suspected(connection, project, rows)
+    left = [row for row in rows if row.id not in reasons]
+    claims = [Claim(digest(project.input.check(row.x)), row.source, project.output(row.label)) for row in left]
+    reasons |= {left[place].id: found.reason for place, found in conflicts(project.rules, claims).items()}
+    for row_id, reason in reasons.items():
+        review.quarantine(connection, row_id, reason)
+    return len(reasons)
+
+
+def _suspected(connection: Connection, project: Project, rows: Sequence[lots.Example]) -> dict[str, str]:
+    """By the id of the row, what is to be said of its source."""
+    if project.rules.suspicion == 0 or not rows:
+        return {}
     sources = {row.seq: row.source for row in rows}
     tallies: dict[str, list[bool]] = defaultdict(list)
-    if rows:
-        for each in feedback.judged(connection, project.name, after=rows[0].seq - 1, limit=LARGEST_LOT):
-            if each.seq in sources:
-                tallies[sources[each.seq]].append(each.output != each.label)
+    for each in feedback.judged(connection, project.name, after=rows[0].seq - 1, limit=LARGEST_LOT):
+        if each.seq in sources:
+            tallies[sources[each.seq]].append(each.output != each.label)
     found = suspects(project.rules, {name: Tally(len(each), sum(each)) for name, each in tallies.items()})
-    taken = [row for row in rows if row.source in found]
-    for row in taken:
-        review.quarantine(connection, row.id, found[row.source].reason)
-    return len(taken)
+    return {row.id: found[row.source].reason for row in rows if row.source in found}
 
 
 def prepare(engine: Engine, project_name: str, number: int) -> tasks.Task:
@@ -73,11 +83,13 @@ def prepare(engine: Engine, project_name: str, number: int) -> tasks.Task:
 
 def _rows(project: Project, examples: Sequence[lots.Example]) -> tuple[list[Row], dict[str, Inputs]]:
     inputs = {each.id: project.input.check(each.x) for each in examples}
-    rows = [
-        Row(each.id, project.output(each.label), each.seq, sha256(inputs[each.id].tobytes()).hexdigest())
-        for each in examples
-    ]
+    rows = [Row(each.id, project.output(each.label), each.seq, digest(inputs[each.id])) for each in examples]
     return rows, inputs
+
+
+def digest(x: Inputs) -> str:
+    """The name of an input: equal numbers, equal names."""
+    return sha256(x.tobytes()).hexdigest()
 
 
 def _packed(ids: Sequence[str], inputs: Mapping[str, Inputs], labels: Mapping[str, int]) -> bytes:

@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 from lifelong.loop.engine.base import Engine, active, project_of, version_of
 from lifelong.loop.life import VersionRow, life
 from lifelong.store import aliases, feedback, tasks, updates, versions
+from lifelong.store.database import Connection
 
 __all__ = ["evaluation", "status", "version_json"]
 
@@ -56,10 +57,12 @@ def status(engine: Engine, name: str) -> dict[str, Any]:
 
 def evaluation(engine: Engine, name: str, text: str) -> dict[str, Any]:
     """The exam row of a version, and what was decided about it. Raises: `NotFoundError`."""
-    version, rows = engine.read(
-        lambda connection: (version_of(connection, name, text), updates.listed(connection, name))
-    )
-    found = next((row for row in rows if row.id == version.update_id), None)
+
+    def page(connection: Connection) -> tuple[versions.Version, updates.Update | None]:
+        row = version_of(connection, name, text)
+        return row, None if row.update_id is None else updates.get(connection, row.update_id)
+
+    version, found = engine.read(page)
     return {
         "version": version.id,
         "number": version.number,

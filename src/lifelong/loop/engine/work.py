@@ -16,6 +16,7 @@ from lifelong.loop.plain import plain
 from lifelong.loop.project import MethodChoice, Project, to_json
 from lifelong.loop.update import Beat, Examined, Failed
 from lifelong.store import projects, tasks, updates, versions
+from lifelong.store.backend import serialise
 from lifelong.store.database import Connection
 from lifelong.store.failpoints import reach
 
@@ -77,8 +78,9 @@ def release(engine: Engine, owner: str, *, died: bool) -> list[updates.Update]:
 
     def work(connection: Connection) -> list[updates.Update]:
         now = engine.clock()
-        rows = [row for each in projects.listed(connection) for row in updates.listed(connection, each.name)]
-        held = [row for row in rows if row.state == "training" and (row.lease_owner or "").startswith(owner)]
+        names = [each.name for each in projects.listed(connection)]
+        rows = [row for name in names for row in updates.in_states(connection, name, ["training"])]
+        held = [row for row in rows if (row.lease_owner or "").startswith(owner)]
         for row in held:
             holder = row.lease_owner or ""
             if died:
@@ -132,6 +134,7 @@ def complete(
     reach("candidate stored")
 
     def work(connection: Connection) -> updates.Update:
+        serialise(connection, f"updates of {row.project}")  # the same once more, by way of another server, waits
         now = engine.clock()
         version = versions.add(connection, content, now, row.id)
         evidence = {"row": accuracy, "answers": content.exam_row["answers"], "latency": dict(latency)}

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lifelong.loop.engine import deciding, work
+from lifelong.loop.engine import deciding, traffic, work
 from lifelong.loop.engine.asking import Watch
 from lifelong.loop.engine.base import Engine
+from lifelong.loop.engine.traffic import Failures, no_failures
 from lifelong.loop.job import Job
 from lifelong.loop.trainer import Trainer
 from lifelong.store import projects
@@ -20,6 +21,8 @@ from lifelong.store import projects
 __all__ = ["Direct", "Worker"]
 
 EMBEDDED = "embedded-"
+#: seconds: labels that come by the thousand each wake the worker, and it should not look as often
+PAUSE = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +65,12 @@ class Direct:
 
 
 class Worker:
-    """Does the work of `engine` until `stop`, in a thread that `start` makes.
+    """Does the work of `engine` until `stop`: one thread looks after the projects, another learns.
 
     Arguments: `folder` is for files of the update at hand. `changed(project)` is called after each decision, so that a
-        new champion answers at once. `alone`: no other server has this store, so what an embedded worker was doing
-        is free. `learns` False leaves updates to other workers. `idle`: seconds between two looks.
+        new champion answers at once. `failures` counts inputs on which a version failed. `alone`: no other server has
+        this store, so what an embedded worker was doing is free. `learns` False leaves updates to other workers.
+        `idle`: seconds between two looks.
     """
 
     def __init__(
@@ -74,55 +78,72 @@ class Worker:
         engine: Engine,
         folder: Path,
         changed: Callable[[str], object],
+        failures: Failures = no_failures,
         *,
         alone: bool,
         learns: bool = True,
         idle: float = 1.0,
         lease: float = work.LEASE,
     ) -> None:
-        self._engine, self._changed, self._idle = engine, changed, idle
-        self._alone, self._learns = alone, learns
+        self._engine, self._changed, self._failures, self._idle = engine, changed, failures, idle
+        self._alone = alone
         self._watch = Watch(engine)
-        self._wake, self._stopping = threading.Event(), threading.Event()
+        self._stopping = threading.Event()
         owner = f"{EMBEDDED}{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._trainer = Trainer(Direct(engine, changed), folder, owner, self._stopping, lease)
-        self._thread = threading.Thread(target=self._run, name="lifelong-worker", daemon=True)
+        jobs = [self.look, self.learn] if learns else [self.look]
+        self._wakes = [threading.Event() for _ in jobs]
+        self._threads = [
+            threading.Thread(target=self._run, args=(job, wake), name=f"lifelong-{name}", daemon=True)
+            for job, wake, name in zip(jobs, self._wakes, ("watch", "learn"), strict=False)
+        ]
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        if self._alone:
+            work.release(self._engine, EMBEDDED, died=True)
+        for thread in self._threads:
+            thread.start()
 
     def wake(self) -> None:
         """Look now."""
-        self._wake.set()
+        for wake in self._wakes:
+            wake.set()
 
     def stop(self) -> None:
-        """End the process that trains, and the thread; the update goes back to the queue."""
+        """End the process that trains, and the threads; the update goes back to the queue."""
         self._stopping.set()
-        self._wake.set()
-        if self._thread.ident is not None:  # else it was never started
-            self._thread.join()
+        self.wake()
+        for thread in self._threads:
+            if thread.ident is not None:  # else it was never started
+                thread.join()
         work.release(self._engine, self._trainer.owner, died=False)
 
-    def step(self) -> bool:
-        """One look; whether an update was worked on."""
+    def look(self) -> bool:
+        """Look at leases, at what a crash left undecided, at canaries and triggers; whether to look again at once."""
         engine = self._engine
         work.expire(engine)
         for row in engine.read(projects.listed):
             for _ in deciding.finish(engine, row.name):
                 self._changed(row.name)
-            self._watch.look(row.name)
-        return self._learns and self._trainer.step()
+            if traffic.look(engine, row.name, self._failures) is not None:
+                self._changed(row.name)
+            if self._watch.look(row.name) is not None:
+                self.wake()
+        return False
 
-    def _run(self) -> None:
-        if self._alone:
-            work.release(self._engine, EMBEDDED, died=True)
+    def learn(self) -> bool:
+        """Learn the update that has waited longest; whether there was one."""
+        return self._trainer.step()
+
+    def _run(self, job: Callable[[], bool], wake: threading.Event) -> None:
         while not self._stopping.is_set():
+            wake.clear()
             try:
-                worked = self.step()
+                worked = job()
             except Exception:  # what fails now may work the next time; the thread must live
                 logger.exception("the worker met an error, and goes on")
                 worked = False
             if not worked:
-                self._wake.wait(self._idle)
-            self._wake.clear()
+                wake.wait(self._idle)
+                self._stopping.wait(PAUSE)

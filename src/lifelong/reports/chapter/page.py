@@ -12,10 +12,10 @@ from jinja2 import Environment, StrictUndefined
 
 from lifelong.errors import require
 from lifelong.reports.bilingual import Language, Text, readable
-from lifelong.reports.chapter.shown import Shown
+from lifelong.reports.chapter.shown import Picture, Shown
 from lifelong.store.files import write_atomically
 
-__all__ = ["Section", "write_chapter"]
+__all__ = ["Section", "write_chapter", "write_pictures"]
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
@@ -44,16 +44,30 @@ class _Drawn:
     sources: dict[Language, str]
 
 
-def write_chapter(folder: Path, sections: Sequence[Section], command: str) -> list[Path]:
-    """Write `index.html` and `pictures/*.png` into `folder`; the paths, the page first.
+def write_pictures(folder: Path, name: str, pictures: Sequence[Picture]) -> list[Path]:
+    """Draw the pictures of experiment `name` into `folder/pictures`, in every language that can be lettered.
 
-    `command` is shown as the way to run it all again. Where no font has Chinese letters, the pictures of both
-    languages are lettered in English. Each file is written whole or not at all, the page last.
+    Where no font has Chinese letters, the pictures of both languages are lettered in English.
+
+    Raises: `StorageError` where a file cannot be written.
+    """
+    paths: list[Path] = []
+    for picture in pictures:
+        for language in _languages():
+            paths.append(_path(folder, name, picture, language))
+            write_atomically(paths[-1], picture.png(language))
+    return paths
+
+
+def write_chapter(folder: Path, sections: Sequence[Section], command: str) -> list[Path]:
+    """Write `index.html` of pictures that `write_pictures` drew; the paths, the page first.
+
+    `command` is shown as the way to run it all again. The page is written whole or not at all.
 
     Raises: `SettingError` without sections; `StorageError` where a file cannot be written.
     """
     require(len(sections) > 0, "no experiment of the chapter is finished yet; run one with: lifelong chapter NAME")
-    languages = [language for language in LANGUAGES if readable(language) == language]
+    languages = _languages()
     paths = [folder / "index.html"]
     drawn: dict[str, list[_Drawn]] = {}
     for section in sections:
@@ -61,10 +75,8 @@ def write_chapter(folder: Path, sections: Sequence[Section], command: str) -> li
         for picture in section.shown.pictures:
             sources: dict[Language, str] = {}
             for language in languages:
-                data = picture.png(language)
-                paths.append(folder / "pictures" / f"{section.name}-{picture.name}-{language}.png")
-                write_atomically(paths[-1], data)
-                sources[language] = "data:image/png;base64," + b64encode(data).decode()
+                paths.append(_path(folder, section.name, picture, language))
+                sources[language] = "data:image/png;base64," + b64encode(paths[-1].read_bytes()).decode()
             drawn[section.name].append(_Drawn(picture.caption, sources))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     place = files("lifelong.reports")
@@ -80,3 +92,11 @@ def write_chapter(folder: Path, sections: Sequence[Section], command: str) -> li
     )
     write_atomically(paths[0], html.encode())
     return paths
+
+
+def _languages() -> list[Language]:
+    return [language for language in LANGUAGES if readable(language) == language]
+
+
+def _path(folder: Path, name: str, picture: Picture, language: Language) -> Path:
+    return folder / "pictures" / f"{name}-{picture.name}-{language}.png"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import FastAPI, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
@@ -15,6 +17,8 @@ from lifelong.errors import LifelongError
 from lifelong.service.problems import ProblemError, answer
 from lifelong.service.v1.feedback import feedback_routes
 from lifelong.service.v1.here import Here
+from lifelong.service.v1.taking import Taking
+from lifelong.service.v1.traffic import traffic_routes
 from lifelong.service.v1.updates import update_routes
 from lifelong.service.v1.versions import version_routes
 from lifelong.service.v1.work import work_routes
@@ -23,8 +27,24 @@ __all__ = ["create_api"]
 
 LARGEST_BLOB = 2**30
 
+PROBLEM = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "what is wrong, and the mend"},
+    },
+    "required": ["type", "title", "status", "detail"],
+}
 
-def create_api(here: Here) -> ASGIApp:
+
+def refusal(description: str) -> dict[str, Any]:
+    """How the document tells of answers that are problem+json."""
+    return {"description": description, "content": {"application/problem+json": {"schema": PROBLEM}}}
+
+
+def create_api(here: Here, taking: Taking) -> ASGIApp:
     """The API over `here`, to be mounted at /v1."""
     api = FastAPI(
         title="lifelong",
@@ -33,12 +53,20 @@ def create_api(here: Here) -> ASGIApp:
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
         dependencies=[Security(HTTPBearer(auto_error=False))],
+        responses={
+            "4XX": refusal(
+                "400 and 422: the request is wrong; 401 and 403: the key; 404: what is named is not stored; 409: it "
+                "contradicts the state; 412 and 428: If-Match; 413 and 429: too much"
+            ),
+            "5XX": refusal("503: the store does not answer, nothing was stored; 500: our fault"),
+        },
         exception_handlers={
             **dict.fromkeys((ProblemError, LifelongError, HTTPException, Exception), answer),
             RequestValidationError: invalid,
         },
     )
-    for routes in (feedback_routes, update_routes, version_routes, work_routes):
+    api.include_router(feedback_routes(here, taking))
+    for routes in (update_routes, version_routes, traffic_routes, work_routes):
         api.include_router(routes(here))
     return Limited(api, here.settings.max_body)
 

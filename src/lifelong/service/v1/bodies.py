@@ -7,16 +7,23 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "SHA256",
     "BeatBody",
     "ClaimBody",
     "CompleteBody",
+    "ExampleBody",
     "FailBody",
     "FeedbackBody",
     "MethodBody",
     "MoveBody",
     "ReasonBody",
+    "ReceiptBody",
+    "TrafficBody",
     "UpdateBody",
 ]
+
+
+SHA256 = "^[0-9a-f]{64}$"
 
 
 class Body(BaseModel):
@@ -34,6 +41,24 @@ class FeedbackBody(Body):
     key: str | None = Field(None, description="your own name for this label: sent twice, it counts once")
     source: str | None = Field(None, description="who labelled it; the name of the API key where it is left out")
     supersedes: str | None = Field(None, description="the id of the feedback that this one corrects")
+
+
+class ExampleBody(Body):
+    """One labelled example, with its own input."""
+
+    label: int | str = Field(description="a class name or its index")
+    x: list[Any] = Field(description="the input, of the project's shape")
+    key: str | None = Field(None, description="your own name for it: sent twice, it counts once")
+    source: str | None = Field(None, description="who labelled it; the name of the API key where it is left out")
+    supersedes: str | None = Field(None, description="the id of the feedback that this one corrects")
+
+
+class ReceiptBody(Body):
+    """What the sender of a label is told."""
+
+    id: str
+    state: str
+    duplicate: bool
 
 
 class MethodBody(Body):
@@ -55,6 +80,14 @@ class ReasonBody(Body):
     """Why."""
 
     reason: str = ""
+
+
+class TrafficBody(ReasonBody):
+    """Who answers beside the champion; what is left out is nobody."""
+
+    canary: str | None = Field(None, description="a version's id or number, which answers for some of the keys")
+    percent: float | None = Field(None, ge=0, le=100, description="of the keys; the project's where it is left out")
+    shadow: str | None = Field(None, description="a version's id or number, whose answers are compared and not given")
 
 
 class MoveBody(ReasonBody):
@@ -101,6 +134,6 @@ class LatencyBody(Body):
 class CompleteBody(Attempt):
     """What was learned, as names of blobs, and how long one prediction takes."""
 
-    candidate: str
-    answers: str
+    candidate: str = Field(pattern=SHA256)
+    answers: str = Field(pattern=SHA256)
     latency: LatencyBody

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from lifelong.loop.engine import Engine
 from lifelong.loop.engine.intake import Intake
+from lifelong.loop.engine.traffic import Failures
 from lifelong.service.auth import Keys, allow
 from lifelong.service.catalogue import Scope
 from lifelong.service.limits import Buckets
@@ -27,6 +28,7 @@ class Here:
     """The engine, who may ask, and what is to be called after a change.
 
     `changed(project)` makes a new champion answer; it may wait. `wake()` lets the worker look at once.
+    `failures` counts inputs on which a version failed.
     """
 
     engine: Engine
@@ -36,6 +38,7 @@ class Here:
     buckets: Buckets
     changed: Callable[[str], object]
     wake: Callable[[], object]
+    failures: Failures
 
     async def allowed(self, request: Request, scope: Scope, project: str | None) -> str:
         """The name of the key that a request came with; `project` None is all of them.

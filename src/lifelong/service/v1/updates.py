@@ -84,7 +84,8 @@ def update_routes(here: Here) -> APIRouter:
     async def follow(project: str, update: str, request: Request) -> StreamingResponse:
         await here.allowed(request, "admin", project)
         await here.run(lambda: stored(project, update))  # 404 before the stream begins
-        stream = events(lambda: here.run(lambda: stored(project, update)))
+        ending = request.scope.get("lifelong.ending")  # see `server.Patient`
+        stream = events(lambda: here.run(lambda: stored(project, update)), ending=ending)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     @routes.post(f"{AT}/updates/{{update}}:cancel", summary="Stop an update that is queued or training")

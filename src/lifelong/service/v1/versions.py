@@ -9,11 +9,10 @@ from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lifelong.errors import ConflictError
 from lifelong.loop.engine import deciding
 from lifelong.loop.engine.base import project_of, version_of
 from lifelong.loop.engine.status import evaluation, version_json
-from lifelong.service.problems import ProblemError
+from lifelong.service.problems import ProblemError, swapped
 from lifelong.service.v1.bodies import MoveBody, ReasonBody
 from lifelong.service.v1.here import Here, wanted_revision
 from lifelong.store import aliases, audit, versions
@@ -177,14 +176,3 @@ def version_routes(here: Here) -> APIRouter:
         return await here.run(lambda: here.engine.read(page))
 
     return routes
-
-
-def swapped(at: int | None, move: Any) -> Alias:
-    """What `move` returns; a compare-and-swap that the client asked for and lost is 412."""
-    try:
-        alias: Alias = move()
-    except ConflictError as error:
-        if at is not None and "expected revision" in str(error):
-            raise ProblemError(412, str(error)) from error
-        raise
-    return alias

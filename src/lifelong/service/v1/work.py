@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lifelong.errors import StorageError
 from lifelong.loop.engine import deciding, work
-from lifelong.service.v1.bodies import BeatBody, ClaimBody, CompleteBody, FailBody
+from lifelong.service.v1.bodies import SHA256, BeatBody, ClaimBody, CompleteBody, FailBody
 from lifelong.service.v1.here import Here
+from lifelong.store.errors import NotFoundError
 
 __all__ = ["work_routes"]
+
+BYTES = "application/octet-stream"
 
 
 def work_routes(here: Here) -> APIRouter:
@@ -28,13 +32,23 @@ def work_routes(here: Here) -> APIRouter:
             return Response(status_code=204)
         return Response(msgspec.json.encode(job), media_type="application/json")
 
-    @routes.get("/blobs/{name}", summary="The bytes of that SHA-256", response_class=Response)
-    async def blob(name: str, request: Request) -> Response:
+    @routes.get(
+        "/blobs/{name}",
+        summary="The bytes of that SHA-256",
+        response_class=Response,
+        responses={200: {"content": {BYTES: {}}}},
+    )
+    async def blob(request: Request, name: str = Path(pattern=SHA256)) -> Response:
         await here.allowed(request, "admin", None)
-        data = await here.run(lambda: here.engine.blobs.get(name))
-        return Response(data, media_type="application/octet-stream")
+        data = await here.run(lambda: stored(here, name))
+        return Response(data, media_type=BYTES)
 
-    @routes.post("/blobs", status_code=201, summary="Keep the bytes of the body; their SHA-256")
+    @routes.post(
+        "/blobs",
+        status_code=201,
+        summary="Keep the bytes of the body; their SHA-256",
+        openapi_extra={"requestBody": {"content": {BYTES: {"schema": {"type": "string", "format": "binary"}}}}},
+    )
     async def keep(request: Request) -> dict[str, Any]:
         await here.allowed(request, "admin", None)
         data = await request.body()
@@ -59,14 +73,13 @@ def work_routes(here: Here) -> APIRouter:
         await here.allowed(request, "admin", None)
 
         def done() -> str:
-            blobs = here.engine.blobs
             work.complete(
                 here.engine,
                 update,
                 body.owner,
                 body.attempt,
-                candidate=blobs.get(body.candidate),
-                answers=blobs.get(body.answers),
+                candidate=stored(here, body.candidate),
+                answers=stored(here, body.answers),
                 latency=body.latency.model_dump(),
             )
             row = deciding.decide(here.engine, update)
@@ -76,3 +89,13 @@ def work_routes(here: Here) -> APIRouter:
         return {"state": await here.run(done)}
 
     return routes
+
+
+def stored(here: Here, name: str) -> bytes:
+    """The blob `name`. Raises: `NotFoundError` where it was never sent; `StorageError` where it cannot be read."""
+    try:
+        return here.engine.blobs.get(name)
+    except StorageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise NotFoundError(f"no blob {name} is stored; send it by POST /v1/blobs first") from error
+        raise

@@ -1,0 +1,149 @@
+"""SIGKILL of a server, at every named place and at random moments: nothing lost, nothing doubled, one champion."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loop_clients import AT, Account, Caller, LostError, RefusedError, examples
+from loop_kills import kills
+from loop_server import Forked, Life, started
+from loop_verify import Verifier, at_rest
+
+from lifelong.store.failpoints import VARIABLE
+
+SOON = 3.0  # seconds until a server is ready again, without the import of torch, which the fork server has done
+
+LABELS = [{**body, "key": f"k{number}"} for number, body in enumerate(examples()[:120])]
+
+FEEDBACK = ("feedback before commit", "store before commit", "store after commit")
+UPDATE = (
+    "update claimed", "blob written", "blob renamed", "lot stored", "training", "candidate stored", "examined",
+    "decided before commit", "decided",
+)  # fmt: skip
+PROMOTE = ("promote before commit", "promote after commit")
+ROLLBACK = ("rollback before commit", "rollback after commit")
+
+
+def again(server: Life, key: str, servers: Forked, work: Callable[[Caller], Any]) -> Any:
+    """What `work` gives on another server of the same home, after one that died."""
+    assert server.seconds <= SOON
+    with Caller(server.url, key) as caller:
+        done = work(caller)
+    assert servers.end(server.pid) == -9
+    return done
+
+
+def until_decided(caller: Caller, update: str) -> dict[str, Any]:
+    """The update, when it is decided."""
+    while True:
+        row: dict[str, Any] = caller.ask("GET", f"{AT}/updates/{update}")
+        if row["state"] in ("promoted", "rejected", "failed", "cancelled"):
+            return row
+
+
+@pytest.mark.parametrize("failpoint", FEEDBACK)
+def test_feedback_at_every_place(loop_home: tuple[Path, str], forking: subprocess.Popen[bytes], failpoint: str) -> None:
+    home, key = loop_home
+    servers, account, verifier = Forked(home, forking), Account(), Verifier(home)
+    server = started(servers)
+    with Caller(server.url, key) as caller:
+        account.send(caller, LABELS[:20])
+        servers.arm(server.pid, failpoint)
+        account.send(caller, LABELS[20:])
+    assert servers.ended(server.pid) == -9
+    assert (len(account.acknowledged), len(account.unknown)) == (20, 100), "nobody heard that it was stored"
+
+    def resend(caller: Caller) -> int:
+        verifier.look(caller, account)
+        stored = verifier.stored - 20
+        known = account.send(caller, LABELS[20:])
+        assert known == stored
+        verifier.look(caller, account, whole=True)
+        return stored
+
+    stored = again(started(servers), key, servers, resend)
+    assert stored == 0 or failpoint == "store after commit"
+    assert stored in (0, 100), "a batch is stored as a whole"
+    assert verifier.faults + at_rest(home) + account.wrong == []
+
+
+@pytest.mark.parametrize("failpoint", UPDATE)
+def test_an_update_at_every_place(
+    loop_home: tuple[Path, str], forking: subprocess.Popen[bytes], failpoint: str
+) -> None:
+    home, key = loop_home
+    servers, account, verifier = Forked(home, forking), Account(), Verifier(home)
+    server = started(servers, failpoint)
+    with Caller(server.url, key) as caller, contextlib.suppress(LostError, RefusedError):
+        account.send(caller, LABELS)
+        caller.ask("POST", f"{AT}/updates", {"key": "once"})  # it may die as soon as that is queued
+    assert servers.ended(server.pid) == -9
+
+    def go_on(caller: Caller) -> dict[str, Any]:
+        asked = caller.ask("POST", f"{AT}/updates", {"key": "once"})
+        done = until_decided(caller, asked["id"])
+        verifier.look(caller, account)
+        status = caller.ask("GET", AT)
+        assert [row["number"] for row in status["life"]["versions"]] == [1, 2, 3], "made twice, it is one version"
+        assert status["champion"] == {"version": done["candidate"], "number": 3, "revision": 2}
+        assert status["feedback"]["used"] == 120
+        return done
+
+    done = again(started(servers), key, servers, go_on)
+    assert (done["state"], done["task"]) == ("promoted", 2), done["decision"]
+    assert verifier.faults + at_rest(home) + account.wrong == []
+
+
+@pytest.mark.parametrize("failpoint", [*PROMOTE, *ROLLBACK])
+def test_the_champion_at_every_place(
+    loop_home: tuple[Path, str], forking: subprocess.Popen[bytes], failpoint: str
+) -> None:
+    home, key = loop_home
+    servers, account, verifier = Forked(home, forking), Account(), Verifier(home)
+    server = started(servers, failpoint)
+    path, body = (f"{AT}/versions/2:promote", {}) if failpoint in PROMOTE else (f"{AT}:rollback", {"version": "2"})
+    with Caller(server.url, key) as caller, pytest.raises(LostError):
+        caller.ask("POST", path, body, **{"If-Match": '"1"'})
+    assert servers.ended(server.pid) == -9
+    revision = 2 if "after" in failpoint else 1
+
+    def see(caller: Caller) -> None:
+        champion = caller.ask("GET", f"{AT}/aliases/champion")
+        assert champion["revision"] == revision
+        verifier.look(caller, account)
+        if revision == 2:  # who asks again on the old ETag learns that it moved
+            with pytest.raises(RefusedError, match=r"412 .*revision 2"):
+                caller.ask("POST", path, body, **{"If-Match": '"1"'})
+        else:
+            assert caller.ask("POST", path, body, **{"If-Match": '"1"'})["revision"] == 2
+        verifier.look(caller, account)
+
+    again(started(servers), key, servers, see)
+    assert verifier.faults + at_rest(home) == []
+
+
+def test_every_failpoint_is_tried() -> None:
+    source = Path(__file__).parents[2] / "src"
+    text = "".join(path.read_text() for path in source.rglob("*.py"))
+    tried = {*FEEDBACK, *UPDATE, *PROMOTE, *ROLLBACK}
+    for name in tried:
+        assert f'reach("{name}")' in text or name in {*PROMOTE, *ROLLBACK}
+    assert text.count("reach(") - text.count("def reach(") - text.count(">>> reach(") == len(tried) - 2, VARIABLE
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_hundred_random_moments(loop_home: tuple[Path, str], forking: subprocess.Popen[bytes], seed: int) -> None:
+    home, key = loop_home
+    outcome = kills(Forked(home, forking), key, 100, seed=seed, longest=0.2, often=0.4)
+    print(outcome.told())
+    assert outcome.faults == []
+    assert outcome.kills == 100
+    assert len(outcome.account.acknowledged) > 100
+    assert max(outcome.seconds) <= SOON, f"ready after {max(outcome.seconds)} seconds"
+    assert outcome.revision > 1
+    assert outcome.were_stored > 0, "some were killed between the commit and the answer"
