@@ -41,7 +41,7 @@ FOLLOWED = 5  # the task whose life is drawn alone
 #: at full length: the official files, as long as the published runs
 FULL = Training(epochs=60, batch=32, optimizer="adam", lr=3e-3)
 SHORT = Training(epochs=6, batch=128, optimizer="adam", lr=1e-2)
-QUESTIONS = 2000  # per task, in the shortened run
+QUESTIONS = 1800  # per task, in the shortened run
 
 
 def _stream(setup: Setup) -> Stream:
@@ -63,7 +63,7 @@ def _joint(setup: Setup, scratch: Path) -> Values:
     """The accuracies of one network that learned all tasks at once."""
     tasks = _stream(setup)
     merged = Task(1, "all tasks", tasks.task(1).classes, {"train": _together(tasks)}.get)
-    training = FULL if setup.full else replace(SHORT, epochs=8)
+    training = FULL if setup.full else replace(SHORT, epochs=7)
     checkpoint = scratch / "joint.safetensors"
     if checkpoint.exists():
         learner = Learner.load(checkpoint)

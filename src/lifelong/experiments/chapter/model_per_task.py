@@ -27,7 +27,7 @@ SAMPLES: dict[str, tuple[int | None, ...]] = {
     "digits": (20, 50, 200, None),
     "mnist": (20, 50, 200, 2000),
 }
-STEPS = {"digits": 90, "mnist": 150}
+STEPS = {"digits": 60, "mnist": 120}
 TESTS = 2000
 CAPACITY = 500
 
