@@ -72,7 +72,7 @@ def paint(first: Path, tmp_path: Path) -> Iterator[Paint]:
         secret = first_key(opened.engine)
         assert secret is not None
         assert first_key(opened.engine) is None, "there is one already"
-        with httpx.Client(base_url=url, timeout=10, headers={"Authorization": f"Bearer {secret}"}) as client:
+        with httpx.Client(base_url=url, timeout=60, headers={"Authorization": f"Bearer {secret}"}) as client:
             yield Paint(client, opened.engine, secret)
 
 
