@@ -52,6 +52,7 @@ def two_projects(connection: Connection) -> None:
 @pytest.fixture
 def connection(store: Store) -> Iterator[Connection]:
     """A transaction on the writing connection, undone in the end."""
+    store._drop()  # there is one only
     with store._backend.writing.connect() as opened:
         yield opened
 

@@ -18,6 +18,7 @@ __all__ = ["Backend", "RacedError", "explain", "is_race", "serialise"]
 class Backend:
     """An engine with one connection for writing, an engine for reading snapshots, and how to let go of the place.
 
+    `keeps`: the writing connection cannot be lost between two uses.
     `warnings` are sentences about what makes this place less trustworthy than it should be.
     """
 
@@ -25,6 +26,7 @@ class Backend:
     writing: Engine
     reading: Engine
     warnings: tuple[str, ...]
+    keeps: bool
     release: Callable[[], None]
 
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -26,7 +27,7 @@ from lifelong.errors import StorageError
 from lifelong.store import postgres, sqlite
 from lifelong.store.backend import Backend, explain, is_race
 from lifelong.store.failpoints import reach
-from lifelong.store.groups import Entry, parts, run_part
+from lifelong.store.groups import Entry, Outcome, parts, run_part
 from lifelong.store.migrations import MIGRATIONS, Migration, migrate
 
 __all__ = ["Store", "open_store"]
@@ -66,6 +67,7 @@ class Store:
         self._waiting: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._door = threading.Lock()
         self._open = True
+        self._kept: Connection | None = None  # the writing thread's own
         self._thread = threading.Thread(target=self._serve, name="lifelong-store", daemon=True)
         self._thread.start()
 
@@ -119,6 +121,32 @@ class Store:
     ) -> None:
         self.close()
 
+    def _run(self, connection: Connection, group: list[Entry]) -> list[Outcome]:
+        """The outcomes; one entry alone needs no savepoint: where it fails, the transaction is undone."""
+        if len(group) == 1:
+            return [(group[0], group[0].many(connection, [group[0].item])[0])]
+        return [outcome for part in parts(group) for outcome in run_part(connection, part)]
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """The connection to write with. One to a file is kept open; one over a network is tried anew each time."""
+        if not self._backend.keeps:
+            with self._backend.writing.connect() as connection:
+                yield connection
+            return
+        if self._kept is None:
+            self._kept = self._backend.writing.connect()
+        try:
+            yield self._kept
+        except BaseException:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
     def _put(self, entry: Entry) -> Future[Any]:
         with self._door:
             if not self._open:
@@ -140,12 +168,13 @@ class Store:
             last = entry is None
             while group:  # once, but for entries that met another server and try again
                 group = self._commit(group)
+        self._drop()
 
     def _commit(self, group: list[Entry]) -> list[Entry]:
         """Run and commit `group`, answer its futures, and return the entries that are to be tried again."""
         try:
-            with self._backend.writing.begin() as connection:
-                outcomes = [outcome for part in parts(group) for outcome in run_part(connection, part)]
+            with self._writing() as connection, connection.begin():
+                outcomes = self._run(connection, group)
                 reach("store before commit")
             reach("store after commit")
         except BaseException as error:  # noqa: BLE001 - the thread outlives whatever goes wrong

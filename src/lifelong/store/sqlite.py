@@ -44,6 +44,7 @@ def open_home(home: Path) -> Backend:
         writing=sqlite_engine(path, begin="BEGIN IMMEDIATE", connections=1),
         reading=sqlite_engine(path, begin="BEGIN", connections=READERS, query_only=True),
         warnings=version_warnings(sqlite3.sqlite_version_info),
+        keeps=True,
         release=release,
     )
 
