@@ -43,7 +43,9 @@ def open_url(database: str) -> Backend:
         warnings = _warnings(snapshots)
     except SQLAlchemyError as error:
         raise explain(error, place) from error
-    return Backend(place=place, writing=writing, reading=snapshots, warnings=warnings, keeps=False, release=lambda: None)
+    return Backend(
+        place=place, writing=writing, reading=snapshots, warnings=warnings, keeps=False, release=lambda: None
+    )
 
 
 def _engine(url: Any, connections: int) -> Engine:

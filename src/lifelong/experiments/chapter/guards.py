@@ -248,7 +248,12 @@ def _notes(setup: Setup, moved: int, parameters: int) -> tuple[Text, ...]:
             f"从 {count(parameters)} 个参数中抽取 {moved} 个，各移动 ±{MOVE:g}。强度曲线用三个任务（{tasks.zh}），"
             f"{seeds} 个随机种子。“不肯学习的程度”（intransigence）指刚学完某任务时，正确率比多任务联合学习低多少"
             "（Chaudhry 等, 2018）；为负表示比联合学习学得更好。",
-        )
+        ),
+        Text(
+            "These tasks and this training were chosen looking at test accuracies, so that there is much to forget and "
+            "to guard. They show what guards do; they are no comparison of methods.",
+            "任务与训练方式是看着测试正确率挑选的，好让遗忘明显、守卫有用武之地；这里展示守卫的作用，并不比较方法的优劣。",
+        ),
     ]
     if not setup.full:
         notes.append(
