@@ -146,6 +146,7 @@ class Crowd:
 
     def __init__(self, url: str, key: str, name: str, bodies: list[dict[str, Any]], senders: int = 3) -> None:
         self._url, self._key, self._name, self._bodies = url, key, name, bodies
+        self.moved = threading.Event()  # the champion was moved, and that was acknowledged
         self._stop = threading.Event()
         works = [*(self._feed for _ in range(senders)), self._predict, self._operate]
         self._accounts = [Account() for _ in works]
@@ -209,6 +210,8 @@ class Crowd:
                     body = {"reason": self._name} | ({"version": str(version)} if action.endswith(":rollback") else {})
                     alias = caller.ask("POST", action, body)
                     account.moves[alias["revision"]] = alias["version"]
+                    if alias["revision"] > what["champion"]["revision"]:
+                        self.moved.set()
             except (RefusedError, LostError) as error:
                 account.note(error)
             time.sleep(0.01)

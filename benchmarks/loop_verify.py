@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,21 @@ from lifelong.service.home import open_engine
 from lifelong.store import audit, tasks, updates, versions
 
 __all__ = ["Verifier", "at_rest"]
+
+SWAPPED = 5.0  # seconds after which a champion must be in memory
+
+
+def settled(caller: Caller) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
+    """The champion, its history and the versions that answer, of one moment: an update goes on while we ask."""
+    end = time.monotonic() + SWAPPED
+    while True:
+        champion = caller.ask("GET", f"{AT}/aliases/champion")
+        history = caller.ask("GET", f"{AT}/aliases/champion/history")
+        answering = caller.ask("GET", "/v2/models/digits")["versions"]
+        moved = caller.ask("GET", f"{AT}/aliases/champion")["revision"] != champion["revision"]
+        if not moved and (champion["version"] in answering or time.monotonic() > end):
+            return champion, history, answering
+        time.sleep(0.01)
 
 
 class Verifier:
@@ -68,8 +84,7 @@ class Verifier:
                 self.faults.append(f"{key} is stored with other content")
 
     def _champion(self, caller: Caller, account: Account) -> None:
-        champion = caller.ask("GET", f"{AT}/aliases/champion")
-        history = caller.ask("GET", f"{AT}/aliases/champion/history")
+        champion, history, answering = settled(caller)
         if [move["revision"] for move in history] != list(range(1, champion["revision"] + 1)):
             self.faults.append(f"the history {[move['revision'] for move in history]} is not that of {champion}")
         if [move["previous"] for move in history] != [None, *(move["version"] for move in history[:-1])]:
@@ -83,9 +98,8 @@ class Verifier:
         for revision, version in account.moves.items():
             if made.get(revision) != version:
                 self.faults.append(f"the move {revision} to {version[:12]} was acknowledged and is lost")
-        ready = caller.ask("GET", "/v2/models/digits")["versions"]
-        if champion["version"] not in ready:
-            self.faults.append(f"the champion {champion['version'][:12]} does not answer, but {ready}")
+        if champion["version"] not in answering:
+            self.faults.append(f"the champion {champion['version'][:12]} does not answer, but {answering}")
 
     def _load(self, caller: Caller) -> None:
         for row in caller.ask("GET", f"{AT}/versions"):
