@@ -91,7 +91,7 @@ def engine(home: Path) -> Iterator[Engine]:
 
 def feed(engine: Engine, rows: list[tuple[Any, int]], name: str = "lot") -> list[str]:
     given = [Given(key=f"{name} {place}", label=label, x=x, source="ann") for place, (x, label) in enumerate(rows)]
-    receipts = Intake(engine).add_many("digits", given)
+    receipts = Intake(engine).take("digits", given).result()
     assert all(isinstance(each, ingest.Receipt) for each in receipts), receipts[:1]
     return [each.state for each in receipts if isinstance(each, ingest.Receipt)]
 
@@ -335,7 +335,7 @@ def test_bad_feedback_is_refused_and_odd_feedback_waits(engine: Engine) -> None:
         (Given(key="a", label=1, x=[[[float("nan")] * 8] * 8]), "finite"),
     ):
         with pytest.raises(DataError, match=message):
-            intake.add("digits", wrong)
+            intake.add("digits", wrong).result()
     assert counted(engine) == {}
     blank = intake.add("digits", Given(key="blank", label=1, x=[[[1.0] * 8] * 8])).result()
     assert blank.state == "quarantined"
@@ -344,7 +344,7 @@ def test_bad_feedback_is_refused_and_odd_feedback_waits(engine: Engine) -> None:
     again = intake.add("digits", Given(key="early", label=1, prediction_id="p1")).result()
     assert again == ingest.Receipt(pending.id, "pending", duplicate=True)
     with pytest.raises(NotFoundError):
-        intake.add("nothing", Given(key="a", label=1, x=x))
+        intake.add("nothing", Given(key="a", label=1, x=x)).result()
 
 
 def test_a_source_that_sends_too_much_waits(engine: Engine) -> None:
@@ -369,7 +369,7 @@ def test_a_source_that_flips_labels_is_found_before_the_lot_is_taken(engine: Eng
         )
         for place, row in enumerate(rows)
     ]
-    intake.add_many("digits", given)
+    intake.take("digits", given).result()
     assert counted(engine) == {"accepted": 240}
     project = engine.project("digits")
     assert engine.write(lambda connection: lots.screen(connection, project)) == 60
@@ -396,7 +396,7 @@ def test_inputs_that_sources_label_differently_wait_for_a_person(engine: Engine)
         Given(key=f"{source}{place}", label=label, x=x[place], source=source)
         for source, place, label in (("ann", 0, 1), ("bob", 0, 2), ("ann", 1, 3), ("bob", 1, 3), ("ann", 2, 4))
     ]
-    intake.add_many("digits", [*given, Given(key="again", label=5, x=x[2], source="ann")])
+    intake.take("digits", [*given, Given(key="again", label=5, x=x[2], source="ann")]).result()
     project = engine.project("digits")
     assert engine.write(lambda connection: lots.screen(connection, project)) == 2
     held = engine.read(lambda connection: feedback.listed(connection, "digits", state="quarantined"))

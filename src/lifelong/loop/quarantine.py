@@ -218,10 +218,10 @@ def suspects(rules: Rules, tallies: Mapping[str, Tally]) -> dict[str, Quarantine
 
 
 def _suspect(rules: Rules, name: str, source: Tally, others: Tally) -> Quarantined | None:
-    from scipy.stats import binom  # here, as it is slow to import, and a server should be ready soon
-
     if min(source.judged, others.judged) < rules.least:
         return None
+    from scipy.stats import binom  # here, as it is slow to import, and a server should be ready soon
+
     usual = (others.differed + 1) / (others.judged + 2)  # never 0 or 1, however few
     p = float(binom.sf(source.differed - 1, source.judged, usual))
     if p >= rules.suspicion:

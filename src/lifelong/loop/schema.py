@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -89,6 +91,18 @@ class InputSchema:
         except DataError:  # some are wrong: find out which
             return [self._tried(x) for x in many]
 
+    def read_each(self, texts: Sequence[bytes | msgspec.Raw]) -> list[Inputs | DataError]:
+        """`check_each` of inputs as texts of JSON: those that are right, nearly always all, are read in one go."""
+        try:
+            array = np.asarray(_reader(len(self.shape) + 1).decode(b"[" + b",".join(texts) + b"]"))
+            if array.shape == (len(texts), *self.shape):
+                return list(self._ranged(array, "the input"))
+        except (msgspec.DecodeError, ValueError, RecursionError, DataError):  # some are wrong: find out which
+            pass
+        found = [_value(text) for text in texts]
+        checked = iter(self.check_each([value for value in found if not isinstance(value, DataError)]))
+        return [value if isinstance(value, DataError) else next(checked) for value in found]
+
     def _sized(self, x: object) -> NDArray[np.float64] | DataError:
         try:
             return self._shaped(x, "the input", self.shape)
@@ -122,6 +136,22 @@ class InputSchema:
             small = array.astype(np.float32)
         _refuse(what, array, ~np.isfinite(small), "numbers that float32 can hold", "scale it")
         return small
+
+
+@lru_cache(maxsize=16)
+def _reader(depth: int) -> msgspec.json.Decoder[Any]:
+    """Reads lists in lists, so deep, of bare numbers: no texts, no null, no true."""
+    kind: Any = float
+    for _ in range(depth):
+        kind = list[kind]
+    return msgspec.json.Decoder(kind)
+
+
+def _value(text: bytes | msgspec.Raw) -> object | DataError:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return DataError(f"the input is no JSON: {error}; send lists of numbers")
 
 
 def _numbers(x: object, what: str) -> NDArray[np.float64]:

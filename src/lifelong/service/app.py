@@ -16,6 +16,7 @@ from lifelong.errors import LifelongError
 from lifelong.loop.learning import opened
 from lifelong.service.auth import Keys
 from lifelong.service.catalogue import Catalogue
+from lifelong.service.front import Front
 from lifelong.service.infer import Predictor
 from lifelong.service.limits import Buckets
 from lifelong.service.metrics import Metrics
@@ -74,6 +75,7 @@ def create_app(
         exception_handlers=dict.fromkeys((ProblemError, LifelongError, HTTPException, Exception), answer),
         lifespan=lifespan,
     )
+    app.middleware_stack = Front(app.build_middleware_stack(), app.routes)
     app.state.models, app.state.metrics, app.state.keys, app.state.serving = models, metrics, keys, serving
     return app
 

@@ -53,8 +53,8 @@ class PredictionLog:
 
     async def _flush(self) -> None:
         try:
-            await asyncio.sleep(self._seconds)
             while self._waiting:
+                await asyncio.sleep(self._seconds)  # each time: what comes during a COMMIT would be small
                 batch = self._waiting
                 self._waiting = []
                 try:

@@ -11,13 +11,14 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 import lifelong
 from lifelong.errors import LifelongError
 from lifelong.loop import Project
 from lifelong.loop.schema import InputSchema
 from lifelong.service import auth, tensors
+from lifelong.service.front import Bare
 from lifelong.service.infer import Predictor
 from lifelong.service.limits import Buckets, read_body
 from lifelong.service.problems import ProblemError, answer
@@ -38,15 +39,6 @@ class Form(NamedTuple):
 
 INFER = Form(tensors.read_infer, tensors.write_infer)
 INVOCATION = Form(tensors.read_invocation, tensors.write_invocation)
-
-
-class Bare(NamedTuple):
-    """An ASGI function as a route's endpoint, without the handlers that Starlette puts around a function."""
-
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
 
 
 @dataclass(frozen=True, eq=False)

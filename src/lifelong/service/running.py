@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import threading
@@ -27,6 +28,7 @@ def announced(home: Path, app: ASGIApp, settings: ServeSettings, host: str, port
     """Serve `app` while the block runs, with its address in `home`."""
     path = home / ADDRESS
     with serving(app, settings, host, port) as url:
+        gc.freeze()  # what is here now stays: a look through all of torch takes longer than a hundred answers
         write_json(path, {"url": url, "pid": os.getpid()})
         try:
             yield url

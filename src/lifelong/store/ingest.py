@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from sqlalchemy import Connection, bindparam, select
 
 from lifelong.errors import ConflictError, DataError, LifelongError
@@ -14,7 +14,7 @@ from lifelong.store.errors import NotFoundError
 from lifelong.store.failpoints import reach
 from lifelong.store.feedback import feedback_id, lock_threads, settle
 from lifelong.store.tables import feedback, insert_many, insert_new, prediction
-from lifelong.store.values import chunks, encode, same
+from lifelong.store.values import chunks, decode, encode, same
 
 __all__ = ["NewFeedback", "Receipt", "add", "add_many"]
 
@@ -36,7 +36,7 @@ PREDICTED = select(prediction.c.id, prediction.c.project).where(prediction.c.id.
 
 
 class NewFeedback(Struct, frozen=True, kw_only=True):
-    """One label as it came in, for a stored `prediction` or with its own `x`.
+    """One label as it came in, for a stored `prediction` or with its own `x`, a value or its JSON (`msgspec.Raw`).
 
     `doubt` says why a person should look first: the row goes to quarantine. `supersedes` names the feedback that this
     one corrects; a later row for the same prediction needs no such name.
@@ -54,7 +54,8 @@ class NewFeedback(Struct, frozen=True, kw_only=True):
 
     def content(self) -> tuple[Any, ...]:
         """What may not differ when the same key is sent again."""
-        return self.prediction, self.x, self.label, self.supersedes
+        x = decode(encode(self.x)) if isinstance(self.x, Raw) else self.x
+        return self.prediction, x, self.label, self.supersedes
 
 
 class Receipt(Struct, frozen=True):
@@ -84,8 +85,9 @@ def add_many(connection: Connection, rows: Sequence[NewFeedback]) -> list[Receip
     """
     faults = [_fault(row) for row in rows]
     ids = [feedback_id(row.project, row.key) if fault is None else "" for row, fault in zip(rows, faults, strict=True)]
-    known: dict[str, tuple[str, tuple[Any, ...]]] = {
-        row.id: (row.state, tuple(row[2:])) for row in _among(connection, STORED, [each for each in ids if each])
+    known: dict[str, tuple[str, Callable[[], tuple[Any, ...]]]] = {
+        row.id: (row.state, lambda row=row: tuple(row[2:]))
+        for row in _among(connection, STORED, [each for each in ids if each])
     }
     fresh = [row for row, row_id in zip(rows, ids, strict=True) if row_id and row_id not in known]
     named = {row.id: row for row in _among(connection, NAMED, [row.supersedes for row in fresh if row.supersedes])}
@@ -96,14 +98,15 @@ def add_many(connection: Connection, rows: Sequence[NewFeedback]) -> list[Receip
     inserts: list[dict[str, Any]] = []
     for row, row_id, fault in zip(rows, ids, faults, strict=True):
         if row_id in known:
-            outcomes.append(_again(row, row_id, *known[row_id]))
+            state, content = known[row_id]
+            outcomes.append(_again(row, row_id, state, content()))
             continue
         values = fault or _placed(row, row_id, named, owners)
         if isinstance(values, LifelongError):
             outcomes.append(values)
             continue
         inserts.append(values)
-        known[row_id] = values["state"], row.content()
+        known[row_id] = values["state"], row.content
         outcomes.append(Receipt(row_id, values["state"], duplicate=False))
     if inserts:
         if insert_many(connection, INSERT, inserts) != len(inserts):

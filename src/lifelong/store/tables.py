@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -50,6 +51,9 @@ __all__ = [
     "version",
 ]
 
+#: rows in one statement: few different ones, as each is compiled and kept
+SIZES = tuple(2**power for power in range(9, -1, -1))
+
 PerDialect: TypeAlias = Mapping[str, Insert]
 
 
@@ -80,11 +84,24 @@ def insert_many(connection: Connection, statement: PerDialect, rows: Sequence[Ma
     """Run `insert_new`'s statement for `rows`, given as the driver takes them (JSON as text); how many were new.
 
     It hands the rows to the driver in one piece: what SQLAlchemy does to each would take twice as long as storing it.
+    SQLite gets many rows in one statement, as its driver lets go of the interpreter's lock for each statement: a server
+    that answers meanwhile would have to give it back as often.
     """
     text, places = _compiled(statement[connection.dialect.name], connection.dialect, tuple(rows[0]))
-    values: Any = list(rows) if places is None else [tuple([row[name] for name in places]) for row in rows]
-    done = connection.exec_driver_sql(text, values, execution_options={"preserve_rowcount": True})
-    return done.rowcount
+    if places is None:
+        return _executed(connection, text, list(rows))
+    values = [tuple([row[name] for name in places]) for row in rows]
+    row, at, new = f"({', '.join('?' * len(places))})", 0, 0
+    for size in SIZES:
+        together = text.replace(row, ", ".join([row] * size), 1)
+        while len(values) - at >= size:
+            new += _executed(connection, together, tuple(chain.from_iterable(values[at : at + size])))
+            at += size
+    return new
+
+
+def _executed(connection: Connection, text: str, values: Any) -> int:
+    return connection.exec_driver_sql(text, values, execution_options={"preserve_rowcount": True}).rowcount
 
 
 @lru_cache(maxsize=64)

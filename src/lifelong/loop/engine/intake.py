@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -18,12 +18,16 @@ from lifelong.loop.project import Project
 from lifelong.loop.quarantine import Example, Known, Normal, judge
 from lifelong.loop.schema import Inputs
 from lifelong.store import feedback, ingest, predictions, tasks
+from lifelong.store.database import Connection
 
 __all__ = ["Given", "Intake"]
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """One label as a client sends it: for a prediction, or with its own input `x`. `key` is its name for it."""
+    """One label as a client sends it: for a prediction, or with its own input `x`. `key` is its name for it.
+
+    `x` may be left as the JSON that came, a `msgspec.Raw`: many are read together, and stored as they are.
+    """
 
     key: str
     label: Any
@@ -45,19 +49,46 @@ class Intake:
     def add(self, name: str, given: Given) -> Future[ingest.Receipt]:
         """Store one label; the future answers when it is durable.
 
-        Raises: `NotFoundError` for the project; `DataError` for what could never be learned.
+        It raises: `NotFoundError` for the project; `DataError` for what could never be learned; `ConflictError` for a
+        key that is taken.
         """
-        (row,) = self.rows(name, [given])
-        if isinstance(row, LifelongError):
-            raise row
-        return self._engine.store.write_each(ingest.add_many, row)
+        judged = self._judged(name, [given])
 
-    def add_many(self, name: str, many: Sequence[Given]) -> list[ingest.Receipt | LifelongError]:
-        """Store labels, and return when they are durable: for each its receipt, or what is wrong with it."""
-        rows = self.rows(name, many)
-        good = [row for row in rows if isinstance(row, ingest.NewFeedback)]
-        receipts = iter(self._engine.write(lambda connection: ingest.add_many(connection, good)))
-        return [next(receipts) if isinstance(row, ingest.NewFeedback) else row for row in rows]
+        def work(connection: Connection) -> ingest.Receipt:
+            (outcome,) = judged(connection)
+            if isinstance(outcome, LifelongError):
+                raise outcome
+            return outcome
+
+        return self._engine.store.write(work)
+
+    def take(self, name: str, many: Sequence[Given]) -> Future[list[ingest.Receipt | LifelongError]]:
+        """Store labels; the future answers when they are durable: for each its receipt, or what is wrong with it.
+
+        They are judged in the store's thread, as every change of threads takes as long as judging and storing one.
+        """
+        return self._engine.store.write(self._judged(name, many))
+
+    def ready(self, name: str) -> bool:
+        """Whether labels of project `name` can be judged without a look at the store first."""
+        known = self._projects.get(name)
+        return known is not None and time.monotonic() <= known[0]
+
+    def prepare(self, name: str) -> None:
+        """Look at the project, which may take a while after a task was learned. Raises: `NotFoundError`."""
+        self._known(name)
+
+    def _judged(self, name: str, many: Sequence[Given]) -> Callable[[Connection], list[ingest.Receipt | LifelongError]]:
+        rows: list[ingest.NewFeedback | LifelongError] = []
+
+        def work(connection: Connection) -> list[ingest.Receipt | LifelongError]:
+            if not rows:  # a work may run again, and what a source sent is counted
+                rows.extend(self.rows(name, many))
+            good = [row for row in rows if isinstance(row, ingest.NewFeedback)]
+            receipts = iter(ingest.add_many(connection, good))
+            return [next(receipts) if isinstance(row, ingest.NewFeedback) else row for row in rows]
+
+        return work
 
     def rows(self, name: str, many: Sequence[Given]) -> list[ingest.NewFeedback | LifelongError]:
         """What is to be stored for each label, or what is wrong with it. Raises: `NotFoundError` for the project."""
@@ -77,9 +108,13 @@ class Intake:
                 rows.append(x)
                 continue
             answer = answers.get(given.prediction_id or "")
+            recent = self._sent(project, given.source, now)
+            if recent == 0 and answer is None and (x is None or place in usual):  # no rule has a reason to doubt
+                rows.append(_row(project, given, label, x, None, now))
+                continue
             seen = answer.x if x is None and answer is not None else x
             looked = None if seen is None or place in usual else normal
-            known = Known(recent=self._sent(project, given.source, now), normal=looked)
+            known = Known(recent=recent, normal=looked)
             rows.append(_row(project, given, label, x, _doubt(project, given, label, seen, answer, known), now))
         return rows
 
@@ -142,8 +177,10 @@ def _output(project: Project, given: Given) -> int | DataError:
 
 def _inputs(project: Project, many: Sequence[Given]) -> dict[int, Inputs | DataError]:
     """By place, the inputs that were sent, or what is wrong with them."""
-    places = [place for place, given in enumerate(many) if given.x is not None]
-    return dict(zip(places, project.input.check_each([many[place].x for place in places]), strict=True))
+    texts = [place for place, given in enumerate(many) if isinstance(given.x, msgspec.Raw)]
+    found = dict(zip(texts, project.input.read_each([many[place].x for place in texts]), strict=True)) if texts else {}
+    values = [place for place, given in enumerate(many) if given.x is not None and place not in found]
+    return found | dict(zip(values, project.input.check_each([many[place].x for place in values]), strict=True))
 
 
 def _usual(normal: Normal | None, inputs: Mapping[int, Inputs | DataError]) -> set[int]:
@@ -173,7 +210,7 @@ def _row(
         label=label,
         received=now,
         prediction=given.prediction_id,
-        x=None if x is None else x.tolist(),
+        x=given.x if x is None or isinstance(given.x, msgspec.Raw) else x.tolist(),
         source=given.source,
         doubt=doubt,
         supersedes=given.supersedes,

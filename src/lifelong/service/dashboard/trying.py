@@ -71,7 +71,7 @@ class Trying:
         if not prediction:
             raise ProblemError(400, "draw something first: feedback is for a prediction")
         given = Given(key=uuid.uuid4().hex, label=label, prediction_id=prediction, source=visitor.key.name)
-        receipt = await asyncio.wrap_future(await self._here.run(lambda: self._here.intake.add(name, given)))
+        receipt = await asyncio.wrap_future(self._here.intake.add(name, given))
         self._here.wake()
         said = {"label": label, "state": receipt.state, "id": receipt.id}
         if is_part(request):

@@ -18,15 +18,17 @@ from starlette.types import Receive, Scope, Send
 
 from lifelong.errors import DataError, LifelongError
 from lifelong.loop.engine.intake import Given, Intake
+from lifelong.service.front import Bare
 from lifelong.service.limits import read_body
 from lifelong.service.problems import ProblemError, answer
-from lifelong.service.routes import Bare
 from lifelong.service.v1.here import Here
 from lifelong.store.ingest import Receipt
 
 __all__ = ["Gathering", "Line", "Taking"]
 
 LARGEST = 1000
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+NOTHING = msgspec.Raw(b"null")
 
 
 class Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -34,18 +36,23 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
 
     label: int | str
     prediction_id: str | None = None
-    x: list[Any] | None = None
+    x: msgspec.Raw = NOTHING
     key: str | None = None
     source: str | None = None
     supersedes: str | None = None
 
     def given(self, actor: str, key: str | None = None) -> Given:
-        """What the loop takes; a label without a name of its own gets one, and counts each time it is sent."""
+        """What the loop takes; a label without a name of its own gets one, and counts each time it is sent.
+
+        Raises: `msgspec.ValidationError` where x is no list.
+        """
+        if self.x != NOTHING and not bytes(self.x).startswith(b"["):
+            raise msgspec.ValidationError("Expected `array | null` - at `$.x`")
         return Given(
             key=self.key or key or uuid.uuid4().hex,
             label=self.label,
             prediction_id=self.prediction_id,
-            x=self.x,
+            x=None if self.x == NOTHING else self.x,
             source=actor if self.source is None else self.source,
             supersedes=self.supersedes,
         )
@@ -79,30 +86,28 @@ class Gathering:
         try:
             while self._waiting:
                 group, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
-                outcomes = await asyncio.to_thread(self._stored, group)
-                for waiting, outcome in zip(group, outcomes, strict=True):
-                    if waiting.then.done():  # its client went away
-                        continue
-                    if isinstance(outcome, Exception):
-                        waiting.then.set_exception(outcome)
-                    else:
-                        waiting.then.set_result(outcome)
+                mine: dict[str, list[Waiting]] = defaultdict(list)
+                for waiting in group:
+                    mine[waiting.project].append(waiting)
+                await asyncio.gather(*(self._store(project, own) for project, own in mine.items()))
         finally:
             self._running = None
 
-    def _stored(self, group: Sequence[Waiting]) -> list[Receipt | Exception]:
-        places: dict[str, list[int]] = defaultdict(list)
-        for place, waiting in enumerate(group):
-            places[waiting.project].append(place)
-        outcomes: dict[int, Receipt | Exception] = {}
-        for project, mine in places.items():
-            try:
-                found: Sequence[Receipt | Exception]
-                found = self._intake.add_many(project, [group[place].given for place in mine])
-            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-                found = [error] * len(mine)
-            outcomes.update(zip(mine, found, strict=True))
-        return [outcomes[place] for place in range(len(group))]
+    async def _store(self, project: str, own: Sequence[Waiting]) -> None:
+        outcomes: Sequence[Receipt | Exception]
+        try:
+            if not self._intake.ready(project):
+                await asyncio.to_thread(self._intake.prepare, project)
+            outcomes = await asyncio.wrap_future(self._intake.take(project, [waiting.given for waiting in own]))
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            outcomes = [error] * len(own)
+        for waiting, outcome in zip(own, outcomes, strict=True):
+            if waiting.then.done():  # its client went away
+                continue
+            if isinstance(outcome, Exception):
+                waiting.then.set_exception(outcome)
+            else:
+                waiting.then.set_result(outcome)
 
 
 class Taking:
@@ -135,7 +140,7 @@ class Taking:
         body = await read_body(request, here.settings.max_body)
         try:
             given = self._decoder.decode(body).given(actor, request.headers.get("idempotency-key"))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             raise ProblemError(422, f"the body is not one label as JSON: {error}; see /v1/openapi.json") from error
         if with_x and (given.x is None or given.prediction_id is not None):
             raise ProblemError(
@@ -159,10 +164,10 @@ class Taking:
         for number, line in enumerate(lines, start=1):
             try:
                 found.append(self._decoder.decode(line).given(actor))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except MALFORMED as error:
                 found.append(DataError(f"line {number}: {error}"))
         good = [each for each in found if isinstance(each, Given)]
-        outcomes = iter(self._here.intake.add_many(project, good))
+        outcomes = iter(self._here.intake.take(project, good).result())
         return [_result(next(outcomes) if isinstance(each, Given) else each) for each in found]
 
     def _bare(self, handle: Any) -> Any:
