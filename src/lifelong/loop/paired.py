@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, ndtr, ndtri
 
 from lifelong.errors import require
 
@@ -55,6 +54,12 @@ class Pairs:
         return Pairs(self.gained + other.gained, self.lost + other.lost, self.n + other.n)
 
 
+def _special() -> Any:
+    from scipy import special  # here, as it is slow to import, and a server should be ready soon
+
+    return special
+
+
 def mcnemar(pairs: Pairs) -> float:
     """McNemar's exact p-value that both learners are equally good: two-sided binomial of b out of b + c at ½.
 
@@ -63,7 +68,7 @@ def mcnemar(pairs: Pairs) -> float:
 
     Reference: McNemar 1947; exact form in Fagerland, Lydersen & Laake 2013, section on the exact conditional test.
     """
-    tail = float(bdtr(min(pairs.gained, pairs.lost), pairs.gained + pairs.lost, 0.5))
+    tail = float(_special().bdtr(min(pairs.gained, pairs.lost), pairs.gained + pairs.lost, 0.5))
     return min(1.0, 2 * tail)
 
 
@@ -107,7 +112,7 @@ def bounds(pairs: Pairs, confidence: float, test: PairedTest = "mcnemar", seed: 
         draws = _resampled(pairs, seed)
         low = np.quantile(draws, 1 - confidence, method="lower")
         return float(low), float(np.quantile(draws, confidence, method="higher"))
-    z = float(ndtri(confidence))
+    z = float(_special().ndtri(confidence))
     return _root(pairs, z), _root(pairs, -z)
 
 
@@ -119,7 +124,7 @@ def p_above(pairs: Pairs, margin: float, test: PairedTest = "mcnemar", seed: int
     """
     if test == "bootstrap":
         return float((1 + (_resampled(pairs, seed) <= margin).sum()) / (1 + RESAMPLES))
-    return float(ndtr(-score(pairs, margin)))
+    return float(_special().ndtr(-score(pairs, margin)))
 
 
 def smallest_exam(fall: float, confidence: float) -> int:
@@ -128,7 +133,7 @@ def smallest_exam(fall: float, confidence: float) -> int:
     >>> smallest_exam(0.05, 0.95), smallest_exam(0.02, 0.95)
     (52, 133)
     """
-    z = float(ndtri(confidence))
+    z = float(_special().ndtri(confidence))
     return math.ceil(z**2 * (1 - fall) / fall - 1e-9)
 
 

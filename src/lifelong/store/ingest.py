@@ -121,9 +121,9 @@ def _among(connection: Connection, statement: Any, ids: Sequence[str]) -> list[A
 
 
 def _fault(row: NewFeedback) -> DataError | None:
-    texts = {"project": row.project, "key": row.key, "prediction": row.prediction, "supersedes": row.supersedes}
-    for name, text in texts.items():
+    for text in (row.project, row.key, row.prediction, row.supersedes):
         if text is not None and not (0 < len(text) <= LONGEST and text.isprintable()):
+            name = next(name for name in ("project", "key", "prediction", "supersedes") if getattr(row, name) is text)
             return DataError(f"{name} should be 1 to {LONGEST} printable characters, got {len(text)}: {text[:20]!r}")
     if len(row.source) > LONGEST or not row.source.isprintable():
         return DataError(f"source should be up to {LONGEST} printable characters, got {row.source[:20]!r}")

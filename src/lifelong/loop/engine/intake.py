@@ -63,11 +63,16 @@ class Intake:
         return self._engine.store.write(work)
 
     def take(self, name: str, many: Sequence[Given]) -> Future[list[ingest.Receipt | LifelongError]]:
-        """Store labels; the future answers when they are durable: for each its receipt, or what is wrong with it.
+        """Store a few labels; the future answers when they are durable: for each its receipt, or what is wrong with it.
 
         They are judged in the store's thread, as every change of threads takes as long as judging and storing one.
         """
         return self._engine.store.write(self._judged(name, many))
+
+    def add_many(self, name: str, many: Sequence[Given]) -> list[ingest.Receipt | LifelongError]:
+        """Store many labels, judged in this thread, and return when they are durable: like `take`."""
+        rows = self.rows(name, many)
+        return self._engine.write(lambda connection: _stored(connection, rows))
 
     def ready(self, name: str) -> bool:
         """Whether labels of project `name` can be judged without a look at the store first."""
@@ -84,9 +89,7 @@ class Intake:
         def work(connection: Connection) -> list[ingest.Receipt | LifelongError]:
             if not rows:  # a work may run again, and what a source sent is counted
                 rows.extend(self.rows(name, many))
-            good = [row for row in rows if isinstance(row, ingest.NewFeedback)]
-            receipts = iter(ingest.add_many(connection, good))
-            return [next(receipts) if isinstance(row, ingest.NewFeedback) else row for row in rows]
+            return _stored(connection, rows)
 
         return work
 
@@ -163,6 +166,13 @@ class Intake:
             normal = Normal.of(x, project.rules.outlier) if len(x) >= 20 else None
             known = self._normal[name] = (len(rows), normal)
         return project, known[1]
+
+
+def _stored(
+    connection: Connection, rows: Sequence[ingest.NewFeedback | LifelongError]
+) -> list[ingest.Receipt | LifelongError]:
+    receipts = iter(ingest.add_many(connection, [row for row in rows if isinstance(row, ingest.NewFeedback)]))
+    return [next(receipts) if isinstance(row, ingest.NewFeedback) else row for row in rows]
 
 
 def _output(project: Project, given: Given) -> int | DataError:

@@ -167,7 +167,7 @@ class Taking:
             except MALFORMED as error:
                 found.append(DataError(f"line {number}: {error}"))
         good = [each for each in found if isinstance(each, Given)]
-        outcomes = iter(self._here.intake.take(project, good).result())
+        outcomes = iter(self._here.intake.add_many(project, good))
         return [_result(next(outcomes) if isinstance(each, Given) else each) for each in found]
 
     def _bare(self, handle: Any) -> Any:
