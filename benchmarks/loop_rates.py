@@ -131,7 +131,7 @@ def labels(url: str, key: str, name: str, per: int = 1) -> Iterator[bytes]:
 
 
 def rates(servers: Servers, key: str, seconds: float) -> list[Rate]:
-    """Start a server and measure: predictions on 16 connections, feedback of one client, of 64, and by lines."""
+    """Start a server and measure: predictions, feedback one by one, and feedback as lines."""
     start = time.perf_counter()
     server = ready(servers, servers.fork(), start)
     url, found = server.url, list[Rate]()
@@ -141,6 +141,7 @@ def rates(servers: Servers, key: str, seconds: float) -> list[Rate]:
         ("feedback, one client", 1, labels(url, key, "one"), 1),
         ("feedback, 64 clients", 64, labels(url, key, "many"), 1),
         ("feedback, one client, 1000 lines at once", 1, labels(url, key, "lines", 1000), 1000),
+        ("feedback, 4 clients, 1000 lines at once", 4, labels(url, key, "more lines", 1000), 1000),
     ):
         found.append(asyncio.run(load(url, Rate(name, each=per), until(seconds, bodies), connections)))
     with Caller(url, key) as caller:

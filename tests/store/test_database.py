@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -13,7 +14,7 @@ import pytest
 from sqlalchemy import Connection, create_engine
 
 from lifelong.errors import DataError, SettingError, StorageError
-from lifelong.store import audit, projects
+from lifelong.store import audit, postgres, projects
 from lifelong.store.backend import RacedError
 from lifelong.store.database import Store, open_store
 from lifelong.store.projects import Project
@@ -268,3 +269,11 @@ def test_a_server_that_does_not_answer_is_told_without_its_password(tmp_path: Pa
     with pytest.raises(StorageError, match="see that the") as caught:
         open_store(tmp_path, "postgresql+psycopg://me:secret@127.0.0.1:9/x?connect_timeout=2")
     assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_is_silent_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "PATIENCE", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(StorageError, match="timeout"):
+            open_store(tmp_path, f"postgresql+psycopg://me:secret@127.0.0.1:{port}/x")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -21,18 +21,22 @@ __all__ = ["Patient", "configured", "serving"]
 
 LONGEST_HEAD = 64 * 1024
 LEAST_BYTES = 100 * 1024
+LINGER = 2.0
 
 
 class Gathered(asyncio.Transport):
-    """A transport that sends what was written in one turn of the event loop at once.
+    """A transport that sends what was written in one turn of the event loop at once, and closes politely.
 
     uvicorn writes the head and the body of an answer apart, which would be two calls of the system and two packets, and
     two wake-ups of the client: together a fifth of what an answer costs.
+
+    Who is answered before all was read (413) is still sending. Were the connection closed, that would be met by a
+    reset, which can take the answer with it; so it is read and forgotten for `LINGER` seconds. `unread` tells.
     """
 
-    def __init__(self, inner: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, inner: asyncio.Transport, loop: asyncio.AbstractEventLoop, unread: Callable[[], bool]) -> None:
         super().__init__()
-        self._inner, self._loop = inner, loop
+        self._inner, self._loop, self._unread = inner, loop, unread
         self._pieces: list[bytes] = []
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -42,7 +46,12 @@ class Gathered(asyncio.Transport):
 
     def close(self) -> None:
         self._flush()
-        self._inner.close()
+        if self._unread() and not self._inner.is_closing():
+            self._inner.write_eof()
+            self._inner.resume_reading()
+            self._loop.call_later(LINGER, self._inner.close)
+        else:
+            self._inner.close()
 
     def abort(self) -> None:
         self._inner.abort()
@@ -86,7 +95,7 @@ class Patient(HttpToolsProtocol):
         self._ending = asyncio.Event()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(Gathered(transport, self.loop))
+        super().connection_made(Gathered(transport, self.loop, lambda: not self._in_head))
         self._wait()
 
     def data_received(self, data: bytes) -> None:

@@ -21,6 +21,10 @@ SESSION = """
 """
 
 
+#: seconds after which a server that does not answer at all counts as gone; a connect_timeout in the address goes first
+PATIENCE = 10
+
+
 def open_url(database: str) -> Backend:
     """The database at `postgresql+psycopg://user:password@host/name`.
 
@@ -49,6 +53,8 @@ def open_url(database: str) -> Backend:
 
 
 def _engine(url: Any, connections: int) -> Engine:
+    if "connect_timeout" not in url.query:
+        url = url.update_query_dict({"connect_timeout": str(PATIENCE)})
     engine = create_engine(url, pool_size=connections, max_overflow=0, pool_pre_ping=True)
 
     def connect(connection: Any, _: object) -> None:
