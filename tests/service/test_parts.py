@@ -169,6 +169,18 @@ def test_the_log_stores_in_batches_and_at_the_end(memory: Any) -> None:
     assert [each.id for each in memory.logged] == [str(number) for number in range(100)]
 
 
+def test_the_log_can_be_waited_for(memory: Any) -> None:
+    async def main() -> None:
+        log = PredictionLog(memory.log, Metrics(), seconds=60)
+        log.add([prediction(1), prediction(2)])
+        await log.settled()
+        assert [each.id for each in memory.logged] == ["1", "2"]
+        await log.settled()
+
+    asyncio.run(main())
+    assert len(memory.logged) == 2
+
+
 def test_the_log_counts_what_it_cannot_keep(memory: Any) -> None:
     metrics = Metrics()
 

@@ -93,6 +93,7 @@ def open_home(
             changed,
             wake,
             failures,
+            lambda: app.state.serving().predictor.settled(),
         )
         dashboard = create_dashboard(here, lambda: app.state.serving())
         taking = Taking(here)

@@ -96,6 +96,10 @@ class Predictor:
             self._ask_shadow(lineup, lineup.shadow, answered, question)
         return answered
 
+    async def settled(self) -> None:
+        """Return when all that was answered until now is stored."""
+        await self._log.settled()
+
     async def close(self) -> None:
         """Store what was answered, and end."""
         await self._log.close()

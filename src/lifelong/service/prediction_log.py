@@ -46,6 +46,10 @@ class PredictionLog:
         await asyncio.wrap_future(self._store(predictions))
         self._metrics.logged.add(n=len(predictions))
 
+    async def settled(self) -> None:
+        """Return when all that was answered until now is stored; what comes after it waits for its own turn."""
+        await self._put()  # the store works in the order of what it is given
+
     async def close(self) -> None:
         """Store what waits."""
         while self._flushing is not None:
@@ -55,12 +59,15 @@ class PredictionLog:
         try:
             while self._waiting:
                 await asyncio.sleep(self._seconds)  # each time: what comes during a COMMIT would be small
-                batch = self._waiting
-                self._waiting = []
-                try:
-                    await self.durable(batch)
-                except Exception:
-                    self._metrics.unlogged.add(n=len(batch))
-                    logger.exception("%d predictions were answered but could not be stored", len(batch))
+                await self._put()
         finally:
             self._flushing = None
+
+    async def _put(self) -> None:
+        batch = self._waiting
+        self._waiting = []
+        try:
+            await self.durable(batch)
+        except Exception:
+            self._metrics.unlogged.add(n=len(batch))
+            logger.exception("%d predictions were answered but could not be stored", len(batch))

@@ -50,6 +50,7 @@ class Actions:
         visitor, fields = await self._guard.sent(request, project, "admin")
         method = {"name": fields["method"]} if fields.get("method") else None
         task = number_of(fields, "task")
+        await self._here.settled()
         await self._here.run(
             lambda: asking.ask(self._here.engine, project, actor=visitor.key.name, method=method, task=task)
         )

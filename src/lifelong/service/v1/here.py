@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,7 +28,8 @@ class Here:
     """The engine, who may ask, and what is to be called after a change.
 
     `changed(project)` makes a new champion answer; it may wait. `wake()` lets the worker look at once.
-    `failures` counts inputs on which a version failed.
+    `failures` counts inputs on which a version failed. `settled()` returns when all that was answered is stored: labels
+    wait for their predictions, and whoever asks for an update means all that he sent.
     """
 
     engine: Engine
@@ -39,6 +40,7 @@ class Here:
     changed: Callable[[str], object]
     wake: Callable[[], object]
     failures: Failures
+    settled: Callable[[], Awaitable[None]]
 
     async def allowed(self, request: Request, scope: Scope, project: str | None) -> str:
         """The name of the key that a request came with; `project` None is all of them.

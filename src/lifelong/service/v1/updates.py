@@ -47,6 +47,7 @@ def update_routes(here: Here) -> APIRouter:
         actor = await here.allowed(request, "admin", project)
         method = None if body.method is None else body.method.model_dump()
         key = body.key or idempotency_key
+        await here.settled()
         row = await here.run(
             lambda: asking.ask(here.engine, project, actor=actor, method=method, task=body.task, key=key)
         )
