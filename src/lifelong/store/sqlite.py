@@ -72,7 +72,7 @@ def sqlite_engine(path: Path | None, *, begin: str, connections: int, query_only
             raise StorageError(f"{path} cannot be kept in WAL mode; choose a --home on a local disk")
         for pragma in SAFE:
             connection.execute(f"PRAGMA {pragma}")
-        connection.execute("PRAGMA wal_autocheckpoint = 8000")
+        connection.execute("PRAGMA wal_autocheckpoint = 8000")  # 32 MiB, as pages of an index are written often
         connection.execute("PRAGMA cache_size = -65536")  # 64 MiB: ids are random, so every page of their index is used
         connection.execute(f"PRAGMA query_only = {int(query_only)}")
 
