@@ -85,15 +85,19 @@ class Hand:
 
         return run
 
-    def ahead(self, size: int) -> Run:
-        """Forward alone."""
+    def ahead(self, size: int, network: nn.Module | None = None) -> Run:
+        """Forward alone, of another network where one is given."""
 
         @torch.no_grad()
         def run() -> Tensor:
-            answer: Tensor = self.model(self.take(size)[0])
+            answer: Tensor = (network or self.model)(self.take(size)[0])
             return answer
 
         return run
+
+    def taught(self) -> Run:
+        """What finetune does, and the answers of a teacher, whose weights are others."""
+        return together(self.plain(), self.ahead(self.batch, layers(*WIDTHS)))
 
     def move(self) -> Run:
         """The optimiser's step."""
@@ -303,8 +307,7 @@ LEAST: dict[str, Least] = {
         lambda h: together(h.passes(h.batch + REPLAY), h.half(h.batch + SUBSET), h.move()),
         lambda h: h.products(h.batch + SUBSET),
     ),
-    "icarl": Least("pass(B) + ahead(B)", lambda h: together(h.plain(), h.ahead(h.batch))),
-    "lwf": Least("pass(B) + ahead(B)", lambda h: together(h.plain(), h.ahead(h.batch))),
+    **dict.fromkeys(("icarl", "lwf"), Least("pass(B) + ahead(B) of the teacher", Hand.taught)),
     "dgr": Least(
         "pass(B) + pass(32) + ahead(32); generator: pass(B + 32), Adam, 2 decoder ahead(32)",
         lambda h: together(h.passes(h.batch, REPLAY), h.ahead(REPLAY), h.move(), h.autoencoder(h.batch + REPLAY)),

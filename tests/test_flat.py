@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -17,20 +18,46 @@ def test_backward_writes_into_the_flat_gradient() -> None:
     model, twin = net(), net()
     flat = Flat(model)
     x = torch.randn(5, 3)
-    torch.autograd.backward(model(x).square().sum())
+    flat.grad_P.fill_(9.0)
+    flat.backward(model(x).square().sum())
     torch.autograd.backward(twin(x).square().sum())
     expected = torch.cat([p.grad.reshape(-1) for p in twin.parameters() if p.grad is not None])
     assert torch.equal(flat.grad_P, expected)
     assert torch.equal(flat.gradient(model(x).square().sum()), expected)
 
 
-def test_views_survive_zero_grad_and_optimiser_steps() -> None:
+def test_what_has_no_influence_has_the_gradient_zero() -> None:
+    model = net()
+    flat = Flat(model)
+    flat.grad_P.fill_(9.0)
+    flat.backward(model[0](torch.ones(2, 3)).sum())
+    assert flat.grad_P[: 3 * 4 + 4].tolist() == [2.0] * 16
+    assert flat.grad_P[3 * 4 + 4 :].tolist() == [0.0] * 10
+
+
+def test_other_weights_may_answer_between_an_answer_and_its_gradient() -> None:
+    model = net()
+    flat, x = Flat(model), torch.randn(5, 3)
+    loss = model(x).square().sum()
+    expected, before = flat.gradient(model(x).square().sum()), flat.theta_P.detach().clone()
+    other = torch.randn(len(flat))
+    with torch.no_grad(), flat.holding(other):
+        theirs = model(x)
+    assert torch.equal(flat.gradient(loss), expected)
+    with pytest.raises(ValueError, match="broken"), flat.holding(other):
+        raise ValueError("broken")
+    assert torch.equal(flat.theta_P.detach(), before)
+    assert not torch.equal(model(x), theirs)
+    flat.assign(other)
+    assert torch.equal(model(x), theirs)
+
+
+def test_views_survive_backward_and_optimiser_steps() -> None:
     model = net()
     flat = Flat(model)
     optimizer = torch.optim.Adam([flat.theta_P], lr=0.1)
     for _ in range(3):
-        flat.zero_grad()
-        torch.autograd.backward(model(torch.ones(2, 3)).sum())
+        flat.backward(model(torch.ones(2, 3)).sum())
         optimizer.step()
     start = flat.theta_P.data_ptr()
     for name, p in model.named_parameters():
@@ -46,9 +73,8 @@ def test_one_flat_adam_step_is_the_step_of_every_parameter() -> None:
     ours, theirs = torch.optim.Adam([flat.theta_P], lr=0.01), torch.optim.Adam(twin.parameters(), lr=0.01)
     for step in range(5):
         x = torch.randn(4, 3, generator=torch.Generator().manual_seed(step))
-        flat.zero_grad()
         theirs.zero_grad()
-        torch.autograd.backward(model(x).square().mean())
+        flat.backward(model(x).square().mean())
         torch.autograd.backward(twin(x).square().mean())
         ours.step()
         theirs.step()

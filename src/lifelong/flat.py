@@ -6,11 +6,14 @@ vectors and an optimiser steps one tensor. Suffix P: parameters, in the order of
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-__all__ = ["Flat"]
+__all__ = ["Flat", "swapped"]
 
 
 class Flat:
@@ -25,7 +28,7 @@ class Flat:
     >>> layer.bias.tolist()
     [1.0, 1.0]
 
-    `zero_grad(set_to_none=True)` on the module would cut the gradient views; `zero_grad()` here keeps them.
+    `zero_grad(set_to_none=True)` on the module would cut the gradient views; `backward` here keeps them.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -44,8 +47,8 @@ class Flat:
         self.theta_P = nn.Parameter(theta_P.clone())
         self.grad_P = torch.zeros_like(theta_P)
         self.theta_P.grad = self.grad_P
-        views = zip(self.parameters, self.views(self.theta_P.detach()), self.views(self.grad_P), strict=True)
-        for p, value, grad in views:
+        self._grads = self.views(self.grad_P)
+        for p, value, grad in zip(self.parameters, self.views(self.theta_P.detach()), self._grads, strict=True):
             p.data = value
             p.grad = grad
 
@@ -70,14 +73,26 @@ class Flat:
         answer: Tensor = functional_call(module, {**values, **everywhere}, (x,), tie_weights=False)
         return answer
 
-    def zero_grad(self) -> None:
-        """Set g to zero in place."""
-        self.grad_P.zero_()
+    def holding(self, theta_P: Tensor) -> AbstractContextManager[None]:
+        """Inside the block the module's parameters are views into `theta_P`, afterwards into θ again.
+
+        For answers without gradients; it takes a tenth of the time that `call` takes to replace a network's weights.
+        """
+        return swapped(self.parameters, self.views(theta_P))
+
+    def backward(self, loss: Tensor) -> None:
+        """g ← ∂loss/∂θ, zeros for parameters without influence.
+
+        Copied into the views, as adding to zeros reads and writes g twice more.
+        """
+        torch._foreach_copy_(self._grads, self._gradients(loss))
 
     def gradient(self, loss: Tensor) -> Tensor:
         """∂loss/∂θ as a new vector (P,); g is left as it is, parameters without influence give zeros."""
-        grads = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
-        return torch.cat([grad.reshape(-1) for grad in grads])
+        return torch.cat([grad.reshape(-1) for grad in self._gradients(loss)])
+
+    def _gradients(self, loss: Tensor) -> tuple[Tensor, ...]:
+        return torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
 
     @torch.no_grad()
     def assign(self, theta_P: Tensor) -> None:
@@ -100,6 +115,29 @@ class Flat:
             source = vector_P[..., old.slices[name]].view(*lead, *was)
             new_P[..., self.slices[name]].view(*lead, *now)[(..., *corner)] = source
         return new_P
+
+
+@contextmanager
+def swapped(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> Iterator[None]:
+    """Inside the block each of `tensors` holds the numbers of its partner in `others`; nothing is copied.
+
+    What was noted for a backward pass before the block is as it was after it.
+
+    >>> weight = torch.zeros(1)
+    >>> with swapped([weight], [torch.ones(1)]):
+    ...     print(weight)
+    tensor([1.])
+    >>> weight
+    tensor([0.])
+    """
+    own = [tensor.data for tensor in tensors]
+    try:
+        for tensor, other in zip(tensors, others, strict=True):
+            tensor.data = other
+        yield
+    finally:
+        for tensor, values in zip(tensors, own, strict=True):
+            tensor.data = values
 
 
 def _aliases(module: nn.Module, names: dict[int, str]) -> dict[str, str]:

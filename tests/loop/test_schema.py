@@ -58,6 +58,7 @@ WRONG = [
     b"[[1,2,3],[4,5]]", b"[[1,2,3],[4,5,6],[]]", b"[]", b"[[1,2,3],[4,5,1e400]]",
     b"[[1,2,3],[4,5,200]]", b'[[1,2,3],[4,5,"6"]]', b"[[1,2,3],[4,5,null]]",
     b"[1,2,3,4,5,6]", b"[[1,2],[3,4],[5,6]]", b"[[1,2],[3,4,5,6]]", b"[[[1,2,3],[4,5,6]]]",
+    b"[[1,2,3],[4,5,true]]", b"[[false,2,3],[4,5,6]]",
 ]  # fmt: skip
 
 
@@ -66,4 +67,5 @@ def test_one_that_is_wrong_takes_no_other_with_it(text: bytes) -> None:
     good = b"[[0, 1, 2], [3, 4, 5.5]]"
     found = SCHEMA.read_each([good, text, good])
     assert isinstance(found[1], DataError)
+    assert alone(text) is None
     assert [math.isclose(float(np.sum(found[place])), 15.5) for place in (0, 2)] == [True, True]  # type: ignore[arg-type]

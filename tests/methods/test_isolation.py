@@ -309,8 +309,7 @@ def test_hat_compensates_the_gradient_of_the_embeddings(clouds: Callable[..., St
     step = step_of(learner, clouds("task").task(2).train.at(slice(0, 10)), number=2)
     for gate in backbone.gates:
         gate.embedding.data.mul_(0.1)
-    learner.flat.zero_grad()
-    torch.autograd.backward(method.loss(learner.state, step, Step.cross_entropy))
+    learner.flat.backward(method.loss(learner.state, step, Step.cross_entropy))
     grad_P = method.gradient(learner.state, step, learner.flat.grad_P.clone())
     assert learner.state.scale == pytest.approx(0.02 + (50 - 0.02) / 5)
     gate = backbone.gates[1]

@@ -59,6 +59,7 @@ def test_whole_numbers_are_read_as_what_the_model_reads() -> None:
         (tensor(data=["0", *ROW[1:]]), "found text; send numbers without quotes"),
         (tensor(data=[None, *ROW[1:]]), "found null"),
         (tensor(data=[True] * 6), "found true or false"),
+        (tensor(data=[True, *ROW[1:]]), "found true or false"),
         (tensor(data=[[1.0], [1.0, 2.0]]), "ragged"),
         (tensor(data=[2.0, *ROW[1:]]), r"input 0 of the batch holds 2\.0 at place \[0, 0\].*scale it"),
         (tensor(data=[1e300, *ROW[1:]]), "expected numbers in -1 … 1"),

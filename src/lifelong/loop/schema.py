@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lifelong.errors import DataError, require
 
-__all__ = ["InputSchema", "Inputs"]
+__all__ = ["InputSchema", "Inputs", "holds_truth"]
 
 #: inputs as the model reads them
 Inputs: TypeAlias = NDArray[np.float32]
@@ -165,13 +165,26 @@ def _value(text: bytes | msgspec.Raw) -> object | DataError:
         return DataError(f"the input is no JSON: {error}; send lists of numbers")
 
 
+def holds_truth(x: object) -> bool:
+    """Whether `true` or `false` stands among the numbers of nested lists, where NumPy would count it as 1 or 0.
+
+    >>> holds_truth([[1, 0], [True, 0]]), holds_truth([[1, 0], [1.0, 0]])
+    (True, False)
+    """
+    if not isinstance(x, list):
+        return isinstance(x, bool)
+    kinds = set(map(type, x))
+    return bool in kinds or (list in kinds and any(map(holds_truth, x)))
+
+
 def _numbers(x: object, what: str) -> NDArray[np.float64]:
     try:
         array = np.asarray(x)
     except ValueError as error:
         raise DataError(f"{what} is ragged: expected lists of equal lengths ({error}); pad or cut it") from error
-    if array.dtype.kind not in "fiu":
-        raise DataError(f"{what} holds {array.dtype.name} values, expected numbers; send bare numbers, no null")
+    if array.dtype.kind not in "fiu" or holds_truth(x):
+        kind = "bool" if array.dtype.kind in "fiu" else array.dtype.name
+        raise DataError(f"{what} holds {kind} values, expected numbers; send bare numbers, no null")
     return np.asarray(array, dtype=np.float64)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from lifelong.memory.reservoir import write
+from lifelong.memory.reservoir import latest, write
 from lifelong.types import Examples
 
 __all__ = ["Scored"]
@@ -53,17 +54,18 @@ class Scored:
         free = min(self.capacity - self.held, len(batch))
         self._write(torch.arange(self.held, self.held + free), torch.arange(free), batch, score_B)
         self.held += free
-        rest_B = score_B[free:].double().cpu()
+        rest_B = score_B[free:].double().cpu().numpy()
         if len(rest_B) == 0:
             return
-        score_M = self.score.double().cpu().clamp_min(1e-12)
-        place_B = torch.multinomial(score_M, len(rest_B), replacement=True, generator=generator)
-        luck_B = torch.rand(len(rest_B), dtype=torch.float64, generator=generator)
-        wins_B = (rest_B < 1) & (luck_B * (score_M[place_B] + rest_B) < score_M[place_B])
-        later_BB = (place_B[:, None] == place_B[None, :]) & wins_B[None, :]
-        wins_B &= ~later_BB.triu(1).any(1)  # of two newcomers in one place the later stays
-        kept = wins_B.nonzero()[:, 0]
-        self._write(place_B[kept], kept + free, batch, score_B)
+        # NumPy, because a dozen operations on a few numbers take PyTorch several times as long
+        score_M = np.maximum(self.score.double().cpu().numpy(), 1e-12)
+        sum_M = score_M.cumsum()
+        draw_2B = torch.rand(2, len(rest_B), dtype=torch.float64, generator=generator).numpy()
+        place_B = np.searchsorted(sum_M, draw_2B[0] * sum_M[-1], side="right").clip(max=self.capacity - 1)
+        odds_B = score_M[place_B]
+        wins_B = (rest_B < 1) & (draw_2B[1] * (odds_B + rest_B) < odds_B)
+        kept = latest(np.flatnonzero(wins_B), place_B, self.capacity)
+        self._write(torch.from_numpy(place_B[kept]), torch.from_numpy(kept + free), batch, score_B)
 
     def sample(self, size: int, generator: torch.Generator) -> Examples:
         """`size` different examples drawn uniformly, or all of them where fewer are held."""
@@ -75,9 +77,9 @@ class Scored:
         return Examples(self.x[: self.held], self.y[: self.held], self.task[: self.held])
 
     def _write(self, place: Tensor, kept: Tensor, batch: Examples, score_B: Tensor) -> None:
-        place, kept = place.to(self.x.device), kept.to(self.x.device)
         if len(place) == 0:
             return
+        place, kept = place.to(self.x.device), kept.to(self.x.device)
         write(self.x, place, batch.x, kept)
         write(self.y, place, batch.y, kept)
         write(self.task, place, batch.task_numbers(), kept)

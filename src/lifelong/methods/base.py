@@ -5,7 +5,7 @@ writes its state in place; at a boundary it returns a state. The loop calls the 
 
     adapt, init                           once
     begin_task, examples                  at the start of a task
-      loss, gradient, after_step          every step: zero → loss → backward → gradient → step → after_step
+      loss, gradient, after_step          every step: loss → backward → gradient → step → after_step
     end_task                              at its end
     forward                               whenever the network answers in training
     predict                               whenever an answer is asked for; `forward` unless a method knows better

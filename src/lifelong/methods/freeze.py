@@ -19,7 +19,10 @@ __all__ = ["Frozen", "freeze", "hold", "marked", "nothing", "rows_of", "still"]
 
 @dataclass
 class Frozen:
-    """Which weights are held, and at which values (0 for the others): 5 bytes for each of P float32 parameters."""
+    """1 for weights that are held and 0 for others, and the values at which they are: 8 bytes for each of P weights.
+
+    The marks are numbers as θ is: a product with them costs a tenth of a choice by true and false.
+    """
 
     mask_P: Tensor
     anchor_P: Tensor
@@ -35,14 +38,14 @@ def nothing(theta_P: Tensor) -> Frozen:
     >>> theta_P.tolist(), still(frozen, torch.ones(3)).tolist()
     ([5.0, 1.0, 2.0], [0.0, 1.0, 1.0])
     """
-    return Frozen(torch.zeros_like(theta_P, dtype=torch.bool), torch.zeros_like(theta_P))
+    return Frozen(torch.zeros_like(theta_P), torch.zeros_like(theta_P))
 
 
 def freeze(frozen: Frozen, more_P: Tensor, theta_P: Tensor) -> None:
     """Hold the weights in `more_P` too, at θ."""
-    new_P = more_P & ~frozen.mask_P
+    new_P = more_P & (frozen.mask_P == 0)
     frozen.anchor_P = torch.where(new_P, theta_P, frozen.anchor_P)
-    frozen.mask_P = frozen.mask_P | more_P
+    frozen.mask_P = frozen.mask_P.masked_fill(new_P, 1.0)
 
 
 def still(frozen: Frozen, grad_P: Tensor, first: int = 0) -> Tensor:
@@ -50,18 +53,14 @@ def still(frozen: Frozen, grad_P: Tensor, first: int = 0) -> Tensor:
 
     No weight before place `first` is held.
     """
-    grad_P[first:].mul_(_free(frozen, first))
+    own_P = grad_P[first:]
+    own_P.addcmul_(own_P, frozen.mask_P[first:], value=-1)
     return grad_P
 
 
 def hold(frozen: Frozen, theta_P: Tensor, first: int = 0) -> None:
     """Put the weights that are held back, in place; none before place `first` is."""
-    theta_P[first:].mul_(_free(frozen, first)).add_(frozen.anchor_P[first:])
-
-
-def _free(frozen: Frozen, first: int) -> Tensor:
-    """1 for the weights that may move, else 0: a product with bytes costs a tenth of a choice by true and false."""
-    return frozen.mask_P[first:].view(torch.uint8) ^ 1
+    theta_P[first:].lerp_(frozen.anchor_P[first:], frozen.mask_P[first:])  # exact where the mark is 0 or 1
 
 
 def marked(student: Student, masks: Mapping[str, Tensor]) -> Tensor:

@@ -21,10 +21,10 @@ __all__ = ["HAT", "HATState"]
 
 @dataclass
 class HATState(IsolationState):
-    """Beside what is frozen: the s of this step, and whether a unit is one that no past task uses."""
+    """Beside what is frozen: the s of this step, and what an open gate costs, c / Σ (1 − a^{<t}) or 0."""
 
     scale: float
-    new_H: Tensor
+    share_H: Tensor
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class HAT(Isolation[HATState]):
         sparsity: c ≥ 0, the price of a unit that no task used before.
         threshold: a gate counts as open where σ(s_max e) is above it.
 
-    Stores: a mark and a value per weight and a mark per unit, less than 6 · P bytes for P float32 parameters; the
+    Stores: a mark and a value per weight and a mark per unit, less than 9 · P bytes for P float32 parameters; the
     embeddings e, one number per unit and task, are parameters of the network. Capacity:
     `method.capacity_used(state)` is the fraction of the layers that is frozen; near 1, a new task can only choose among
     the units of others.
@@ -83,7 +83,7 @@ class HAT(Isolation[HATState]):
         return HATState
 
     def declared_bytes(self, extent: Extent) -> int:
-        return 6 * extent.parameters
+        return 9 * extent.parameters
 
     def adapt(self, model: nn.Module, space: Space) -> nn.Module:
         def make(place: int, units: int) -> AttentionGate:
@@ -94,21 +94,20 @@ class HAT(Isolation[HATState]):
 
     def init(self, student: Student) -> HATState:
         layers = shared(student, "backbone.layers.")
-        return HATState(
-            [], nothing(student.flat.theta_P.detach()), layers, self.s_max, torch.empty(0, dtype=torch.bool)
-        )
+        return HATState([], nothing(student.flat.theta_P.detach()), layers, self.s_max, torch.empty(0))
 
     def begin_task(self, state: HATState, student: Student, task: Examples) -> HATState:
         state = super().begin_task(state, student, task)
         state.scale = 1 / self.s_max
-        state.new_H = torch.cat([~gate.hard(state.tasks[:-1]).any(0) for gate in _gates(student)])
+        new_H = torch.cat([~gate.hard(state.tasks[:-1]).any(0) for gate in _gates(student)]).float()
+        state.share_H = self.sparsity * new_H / new_H.sum().clamp_min(1)
         return state
 
     def loss(self, state: HATState, step: Step, inner: Inner) -> Tensor:
         state.scale = annealed(step.number, step.steps, step.per_epoch, self.s_max)
         loss = inner(step)
         open_H = torch.cat([gate.soft(step.task, state.scale) for gate in _gates(step.student)])
-        return loss + self.sparsity * (open_H * state.new_H).sum() / state.new_H.sum().clamp_min(1)
+        return loss + open_H @ state.share_H
 
     def forward(self, state: HATState, student: Student, x: Tensor, task: int | Tensor) -> Tensor:
         for gate in _gates(student):

@@ -44,11 +44,11 @@ class Isolation(Method[StateT]):
     scenarios = ("task",)
 
     def declared_bytes(self, extent: Extent) -> int:
-        return 5 * extent.parameters
+        return 8 * extent.parameters
 
     def capacity_used(self, state: StateT) -> float:
         """The fraction of the weights and biases that the tasks share which is frozen for past tasks."""
-        return float(state.frozen.mask_P[: state.shared].float().mean()) if state.shared else 0.0
+        return float(state.frozen.mask_P[: state.shared].mean()) if state.shared else 0.0
 
     def begin_task(self, state: StateT, student: Student, task: Examples) -> StateT:
         number = number_of(task)

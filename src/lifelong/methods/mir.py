@@ -97,7 +97,8 @@ def interference(student: Student, examples: Examples, virtual_P: Tensor) -> Ten
     """By how much the loss of each example would rise if θ became `virtual_P`; θ itself is left alone."""
     flat, model = student.flat, student.model
     with evaluating(model), student.autocast():
-        after_MC = flat.call(model, flat.named(virtual_P), examples.x)
+        with flat.holding(virtual_P):
+            after_MC = model(examples.x)
         before_MC = model(examples.x)
     before_MC, after_MC = (student.outputs.log_probabilities(x.float(), examples.task) for x in (before_MC, after_MC))
     return (before_MC - after_MC).gather(1, examples.y[:, None])[:, 0]

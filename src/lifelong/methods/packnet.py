@@ -40,7 +40,7 @@ class PackNet(Isolation[PackNetState]):
         keep: the fraction of the free weights of each layer that a task keeps; at least one where there is one.
         train_fraction: the fraction of a task's steps before the pruning; the others train what was kept.
 
-    Stores: the owner, a mark and a value per weight, 6 · P bytes for P float32 parameters. Capacity:
+    Stores: the owner, a mark and a value per weight, 9 · P bytes for P float32 parameters. Capacity:
     `method.capacity_used(state)` is the fraction of the backbone that tasks own, 1 − (1 − keep)^T after T tasks.
 
     Reference: Mallya & Lazebnik 2018, PackNet: Adding Multiple Tasks to a Single Network by Iterative Pruning.
@@ -78,7 +78,7 @@ class PackNet(Isolation[PackNetState]):
         return PackNetState
 
     def declared_bytes(self, extent: Extent) -> int:
-        return 6 * extent.parameters
+        return 9 * extent.parameters
 
     def check(self, extent: Extent) -> None:
         last = self.keep * (1 - self.keep) ** (extent.tasks - 1) * extent.parameters

@@ -24,7 +24,7 @@ class Progressive(Isolation[IsolationState]):
     Formula: h_i^k = relu(W_i^k h_{i−1}^k + Σ_{j<k} U_i^{k:j} h_{i−1}^j) for task k; W, U and the head's rows of past
     tasks are frozen.
 
-    Stores: a mark and a value per weight that is trained, 5 · P bytes. The network itself grows: with T tasks and
+    Stores: a mark and a value per weight that is trained, 8 · P bytes. The network itself grows: with T tasks and
     hidden layers of H units about T · H² weights per layer and T² / 2 · H² laterals; `learner.parameters` counts them.
     Capacity is never used up, so `capacity_used` is 0.
 

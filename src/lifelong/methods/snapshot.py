@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lifelong.flat import swapped
 from lifelong.methods.base import Student
 from lifelong.methods.per_sample import evaluating
 from lifelong.models import Outputs
@@ -33,9 +34,15 @@ def freeze(student: Student) -> Snapshot:
 @torch.no_grad()
 def answers(student: Student, snapshot: Snapshot, x: Tensor) -> Tensor:
     """The logits (B, C) of the snapshot in evaluation mode; outputs that are newer than it mean nothing."""
-    values = {**student.flat.named(snapshot.theta_P), **snapshot.buffers}
-    with evaluating(student.model), student.autocast():
-        return student.flat.call(student.model, values, x).float()
+    model = student.model
+    own: list[Tensor] = [*student.flat.parameters]
+    then = student.flat.views(snapshot.theta_P)
+    if snapshot.buffers:
+        own += model.buffers()
+        then += [snapshot.buffers[name] for name, _ in model.named_buffers()]
+    with evaluating(model), student.autocast(), swapped(own, then):
+        logits_BC: Tensor = model(x)
+        return logits_BC.float()
 
 
 def classes_of(outputs: Outputs, tasks: Iterable[int]) -> list[int]:
@@ -52,7 +59,8 @@ def distance(logits_BC: Tensor, teacher_BC: Tensor, temperature: float) -> Tenso
     >>> round(float(distance(now, then, 1.0)), 4), abs(float(distance(then, then, 2.0))) < 1e-6
     (0.4621, True)
     """
-    then_BC = torch.softmax(teacher_BC / temperature, dim=1)
-    now_BC = torch.log_softmax(logits_BC / temperature, dim=1)
+    if temperature != 1:
+        teacher_BC, logits_BC = teacher_BC / temperature, logits_BC / temperature
+    then_BC, now_BC = torch.softmax(teacher_BC, dim=1), torch.log_softmax(logits_BC, dim=1)
     finite_BC = now_BC.clamp_min(torch.finfo(now_BC.dtype).min)  # 0 · −∞ would be no number
     return F.kl_div(finite_BC, then_BC, reduction="sum") * (temperature**2 / len(then_BC))

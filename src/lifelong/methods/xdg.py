@@ -31,7 +31,7 @@ class XdG(Isolation[IsolationState]):
         freeze: hold the weights between units that a past task used, which makes its answers last bit for bit. False
             is the paper's gating, which only lessens interference; use it together with springs, as in `xdg+ewc`.
 
-    Stores: a mark and a value per weight, 5 · P bytes for P float32 parameters. The gates are a function of the seed
+    Stores: a mark and a value per weight, 8 · P bytes for P float32 parameters. The gates are a function of the seed
     of the network and the task number, and are stored nowhere. Capacity: `method.capacity_used(state)` is the fraction
     of the backbone that is frozen; near 1, a new task can learn its head only.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -47,15 +48,19 @@ class Column(nn.Module):
             for parameter in layer.parameters():
                 parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
 
-    def forward(self, x_BD: Tensor, past: list[list[Tensor]]) -> tuple[list[Tensor], Tensor]:
-        """The hidden layers h_1 … h_L, and the features; `past` holds the hidden layers of the columns before."""
+    def forward(self, x_BD: Tensor, past: list[list[Tensor]]) -> list[Tensor]:
+        """The hidden layers h_1 … h_L; `past` holds those of the columns before."""
         hidden: list[Tensor] = []
         for place, layer in enumerate(self.layers):
             z = self._linear(layer, hidden[-1] if hidden else x_BD)
             if hidden and past:
                 z = z + self._lateral(place - 1, past)
             hidden.append(torch.relu(z))
-        return hidden, hidden[-1] + self._lateral(-1, past) if past else hidden[-1]
+        return hidden
+
+    def features(self, hidden: list[Tensor], past: list[list[Tensor]]) -> Tensor:
+        """What the head reads, made of this column's hidden layers and those of the columns before."""
+        return hidden[-1] + self._lateral(-1, past) if past else hidden[-1]
 
     def _lateral(self, place: int, past: list[list[Tensor]]) -> Tensor:
         return self._linear(self.laterals[place], torch.cat([hidden[place] for hidden in past], 1))
@@ -98,25 +103,19 @@ class Columns(PerTask):
 
     def forward(self, x: Tensor) -> Tensor:
         x_BD = x.flatten(1)
-        task = self.selected
+        task, columns = self.selected, cast("list[Column]", list(self.columns))
         if isinstance(task, Tensor):
             place_T = torch.zeros(max(self.tasks) + 1, dtype=torch.int64)
             place_T[self.tasks] = torch.arange(len(self.tasks))
-            all_TBD = torch.stack(self._features(x_BD, list(self.columns)))
+            hidden = _hidden(x_BD, columns)
+            all_TBD = torch.stack([column.features(hidden[k], hidden[:k]) for k, column in enumerate(columns)])
             return all_TBD[place_T.to(task.device)[task], torch.arange(len(x), device=x.device)]
         if task in self.tasks:
-            return self._features(x_BD, list(self.columns)[: self.tasks.index(task) + 1])[-1]
-        fresh = [self._fresh(task)] if self.tasks else []
-        return self._features(x_BD, [*self.columns, *fresh])[-1]
-
-    def _features(self, x_BD: Tensor, columns: list[nn.Module]) -> list[Tensor]:
-        past: list[list[Tensor]] = []
-        features: list[Tensor] = []
-        for column in columns:
-            hidden, feature_BD = column(x_BD, list(past))
-            past.append(hidden)
-            features.append(feature_BD)
-        return features
+            columns = columns[: self.tasks.index(task) + 1]
+        elif self.tasks:
+            columns.append(self._fresh(task))
+        *past, own = _hidden(x_BD, columns)
+        return columns[-1].features(own, past)
 
     def _fresh(self, task: int) -> Column:
         """The column from which a new task starts."""
@@ -125,3 +124,11 @@ class Columns(PerTask):
         column.train(self.training)
         weight = next(self.columns[0].parameters())
         return column.to(weight)
+
+
+def _hidden(x_BD: Tensor, columns: list[Column]) -> list[list[Tensor]]:
+    """The hidden layers of each column."""
+    hidden: list[list[Tensor]] = []
+    for column in columns:
+        hidden.append(column(x_BD, hidden))
+    return hidden

@@ -43,6 +43,8 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
+        #: the parts of the backbone that have something of their own for every task
+        self.per_task = [part for part in backbone.modules() if isinstance(part, PerTask)]
 
     def forward(self, x: Tensor) -> Tensor:
         logits_BC: Tensor = self.head(self.backbone(x))
@@ -79,11 +81,6 @@ class Network(nn.Module):
         head = copy.deepcopy(self.head)
         head.grow(outputs)
         return Network(self.backbone, head)
-
-    @property
-    def per_task(self) -> list[PerTask]:
-        """The parts of the backbone that have something of their own for every task."""
-        return [part for part in self.backbone.modules() if isinstance(part, PerTask)]
 
 
 def mlp(features: int, hidden: tuple[int, ...]) -> tuple[nn.Module, int]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lifelong.errors import DataError
 from lifelong.loop import Project
-from lifelong.loop.schema import Inputs, InputSchema
+from lifelong.loop.schema import Inputs, InputSchema, holds_truth
 from lifelong.service.catalogue import Variant
 from lifelong.service.models import Answers
 
@@ -196,8 +196,9 @@ def _array(data: object, place: str) -> NDArray[Any]:
         array = np.asarray(data)
     except ValueError as error:
         raise DataError(f"{place} is ragged: expected lists of equal lengths; pad or cut it") from error
-    if array.dtype.kind not in "fiu":
-        what = {"O": "null or numbers too large", "U": "text", "b": "true or false"}.get(array.dtype.kind, "others")
+    kind = "b" if array.dtype.kind in "fiu" and holds_truth(data) else array.dtype.kind
+    if kind not in "fiu":
+        what = {"O": "null or numbers too large", "U": "text", "b": "true or false"}.get(kind, "others")
         raise DataError(f"{place}: expected numbers alone, found {what}; send numbers without quotes, and no null")
     return array
 

@@ -1,7 +1,6 @@
 """The training loop; it exists once.
 
     for every batch of the task, in an order drawn from the learner's seed:
-        zero            g ← 0
         loss            method.loss, at its core the cross-entropy of the batch
         backward        g ← ∂loss/∂θ
         gradient        method.gradient: springs, projections, masks (after unscaling, before clipping)
@@ -105,12 +104,9 @@ def run(
     for number, epoch, batch in batches(examples, training, order, position, steps):
         lr = optimizer.param_groups[0]["lr"]
         step = Step(student, forward, batch, task, number, steps, epoch, per_epoch, lr, limit)
-        flat.zero_grad()
         loss = method.loss(state, step, Step.cross_entropy)
-        if scaler is None:
-            torch.autograd.backward(loss)
-        else:
-            torch.autograd.backward(scaler.scale(loss))
+        flat.backward(loss if scaler is None else scaler.scale(loss))
+        if scaler is not None:
             scaler.unscale_(optimizer)
         grad_P = method.gradient(state, step, flat.grad_P)
         if grad_P is not flat.grad_P:
