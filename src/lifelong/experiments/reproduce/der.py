@@ -31,11 +31,14 @@ WITH_MEMORY: dict[str, dict[str, tuple[tuple[float, ...], tuple[float, ...], dic
     "sequential": {"er": ((80.43, 86.12, 93.40), (0.01, 0.1, 0.1), {})},
 }
 WHY = {
-    ("permuted", "finetune"): "not found out; one seed beside a value that is recalled",
+    (
+        "permuted",
+        "finetune",
+    ): "not found out; the published value is recalled, and er, der, der++ there agree",
     (
         "permuted",
         "online-ewc",
-    ): "not found out; one seed, a recalled value; fine-tuning is lower too",
+    ): "not found out; a recalled value, and one of our seeds is 3 points above the others",
     ("sequential", "er"): "not found out; one seed beside a value that is recalled",
 }
 
