@@ -52,6 +52,23 @@ def test_other_weights_may_answer_between_an_answer_and_its_gradient() -> None:
     assert torch.equal(model(x), theirs)
 
 
+def test_other_weights_answer_for_themselves_under_autocast() -> None:
+    """Autocast keeps a rounded copy of a weight, by its place in memory."""
+    model, x = net(), torch.randn(5, 3)
+    flat = Flat(model)
+    other = torch.randn(len(flat))
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        expected, theirs = model(x), flat.call(model, flat.named(other), x)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        first = model(x)
+        with flat.holding(other):
+            second = model(x)
+        third = model(x)
+    assert torch.equal(first, expected)
+    assert torch.equal(second, theirs)
+    assert torch.equal(third, expected)
+
+
 def test_views_survive_backward_and_optimiser_steps() -> None:
     model = net()
     flat = Flat(model)

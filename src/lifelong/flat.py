@@ -121,7 +121,8 @@ class Flat:
 def swapped(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> Iterator[None]:
     """Inside the block each of `tensors` holds the numbers of its partner in `others`; nothing is copied.
 
-    What was noted for a backward pass before the block is as it was after it.
+    What was noted for a backward pass before the block is as it was after it. Weights that autocast has rounded are
+    forgotten on both sides, as it knows them by the tensor and not by its numbers.
 
     >>> weight = torch.zeros(1)
     >>> with swapped([weight], [torch.ones(1)]):
@@ -131,6 +132,7 @@ def swapped(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> Iterator[Non
     tensor([0.])
     """
     own = [tensor.data for tensor in tensors]
+    torch.clear_autocast_cache()
     try:
         for tensor, other in zip(tensors, others, strict=True):
             tensor.data = other
@@ -138,6 +140,7 @@ def swapped(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> Iterator[Non
     finally:
         for tensor, values in zip(tensors, own, strict=True):
             tensor.data = values
+        torch.clear_autocast_cache()
 
 
 def _aliases(module: nn.Module, names: dict[int, str]) -> dict[str, str]:
