@@ -35,6 +35,16 @@ def test_what_has_no_influence_has_the_gradient_zero() -> None:
     assert flat.grad_P[3 * 4 + 4 :].tolist() == [0.0] * 10
 
 
+def test_sparse_gradients_become_dense() -> None:
+    model = nn.Sequential(nn.Embedding(3, 2, sparse=True), nn.Flatten(), nn.Linear(2, 1, bias=False))
+    flat = Flat(model)
+    flat.assign(torch.arange(8.0))
+    loss = model(torch.tensor([[1], [1]])).sum()
+    assert flat.gradient(model(torch.tensor([[1], [1]])).sum()).tolist() == [0, 0, 12, 14, 0, 0, 4, 6]
+    flat.backward(loss)
+    assert flat.grad_P.tolist() == [0, 0, 12, 14, 0, 0, 4, 6]
+
+
 def test_other_weights_may_answer_between_an_answer_and_its_gradient() -> None:
     model = net()
     flat, x = Flat(model), torch.randn(5, 3)

@@ -34,6 +34,7 @@ class Flat:
     def __init__(self, module: nn.Module) -> None:
         named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
         self.names = [name for name, _ in named]
+        self._sparse = any(getattr(part, "sparse", False) for part in module.modules())  # as embeddings may be
         self._aliases = _aliases(module, {id(p): name for name, p in named})
         self.parameters = [p for _, p in named]
         self.shapes = [p.shape for p in self.parameters]
@@ -92,7 +93,8 @@ class Flat:
         return torch.cat([grad.reshape(-1) for grad in self._gradients(loss)])
 
     def _gradients(self, loss: Tensor) -> tuple[Tensor, ...]:
-        return torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
+        grads = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
+        return tuple(grad.to_dense() for grad in grads) if self._sparse else grads
 
     @torch.no_grad()
     def assign(self, theta_P: Tensor) -> None:
