@@ -91,7 +91,7 @@ class Examples:
 
 
 def _rows(values: Tensor, index: Tensor | slice) -> Tensor:
-    """`values[index]`; positions go by `index_select`, which copies whole rows, in a third of the time of indexing."""
+    """`values[index]`; positions go by `index_select`, which copies whole rows and is faster than indexing."""
     if isinstance(index, slice) or index.dtype == torch.bool:
         return values[index]
     return values.index_select(0, index)

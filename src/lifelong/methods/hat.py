@@ -41,7 +41,7 @@ class HAT(Isolation[HATState]):
         sparsity: c ≥ 0, the price of a unit that no task used before.
         threshold: a gate counts as open where σ(s_max e) is above it.
 
-    Stores: a mark and a value per weight and a mark per unit, less than 9 · P bytes for P float32 parameters; the
+    Stores: a mark and a value per weight and a price per unit, less than 9 · P bytes for P float32 parameters; the
     embeddings e, one number per unit and task, are parameters of the network. Capacity:
     `method.capacity_used(state)` is the fraction of the layers that is frozen; near 1, a new task can only choose among
     the units of others.
