@@ -1,6 +1,7 @@
 """How fast a server is: predictions, feedback in three ways, and predictions while the champion is swapped.
 
-Clients are plain asyncio protocols in this process, each with one connection that asks again as soon as it is answered.
+Clients are asyncio protocols on uvloop in this process, each with one connection that asks again as soon as it is
+answered.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import orjson
+import uvloop
 from loop_clients import AT, Caller, examples
 from loop_server import Servers, ready
 
@@ -137,7 +139,7 @@ def rates(servers: Servers, key: str, seconds: float) -> list[Rate]:
     start = time.perf_counter()
     server = ready(servers, servers.fork(), start)
     url, found = server.url, list[Rate]()
-    asyncio.run(load(url, Rate(""), until(1.0, questions(url, key)), 16))
+    uvloop.run(load(url, Rate(""), until(1.0, questions(url, key)), 16))
     for name, connections, bodies, per in (
         ("predictions, 16 connections", 16, questions(url, key), 1),
         ("feedback, one client", 1, labels(url, key, "one"), 1),
@@ -145,7 +147,7 @@ def rates(servers: Servers, key: str, seconds: float) -> list[Rate]:
         ("feedback, one client, 1000 lines at once", 1, labels(url, key, "lines", 1000), 1000),
         ("feedback, 4 clients, 1000 lines at once", 4, labels(url, key, "more lines", 1000), 1000),
     ):
-        found.append(asyncio.run(load(url, Rate(name, each=per), until(seconds, bodies), connections)))
+        found.append(uvloop.run(load(url, Rate(name, each=per), until(seconds, bodies), connections)))
     with Caller(url, key) as caller:
         counts = caller.ask("GET", AT)["feedback"]
     sent = sum(rate.each * (rate.statuses[200] + rate.statuses[201]) for rate in found[1:])
@@ -159,10 +161,10 @@ def swaps(servers: Servers, key: str, count: int, connections: int = 8) -> list[
     start = time.perf_counter()
     server = ready(servers, servers.fork(), start)
     url = server.url
-    asyncio.run(load(url, Rate(""), until(1.0, questions(url, key)), connections))
-    steady = asyncio.run(load(url, Rate("predictions, steady"), until(5.0, questions(url, key)), connections))
+    uvloop.run(load(url, Rate(""), until(1.0, questions(url, key)), connections))
+    steady = uvloop.run(load(url, Rate("predictions, steady"), until(5.0, questions(url, key)), connections))
     swapping = Rate(f"predictions, {count} swaps")
-    asyncio.run(swapped(url, key, count, swapping, connections))
+    uvloop.run(swapped(url, key, count, swapping, connections))
     servers.end(server.pid)
     return [steady, swapping]
 

@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Raw, Struct
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 
 from lifelong.errors import ConflictError, DataError, LifelongError
+from lifelong.store.among import rows_among
 from lifelong.store.backend import RacedError
 from lifelong.store.errors import NotFoundError
 from lifelong.store.failpoints import reach
 from lifelong.store.feedback import feedback_id, lock_threads, settle
 from lifelong.store.tables import feedback, insert_many, insert_new, prediction
-from lifelong.store.values import chunks, decode, encode, same
+from lifelong.store.values import decode, encode, same
 
-__all__ = ["NewFeedback", "Receipt", "add", "add_many"]
+__all__ = ["NewFeedback", "Prepared", "Receipt", "add", "add_many", "add_prepared", "prepare"]
 
 LONGEST = 200
 
@@ -28,11 +29,9 @@ STORED = select(
     feedback.c.x,
     feedback.c.label,
     feedback.c.supersedes,
-).where(feedback.c.id.in_(bindparam("ids", expanding=True)))
-NAMED = select(feedback.c.id, feedback.c.project, feedback.c.thread).where(
-    feedback.c.id.in_(bindparam("ids", expanding=True))
 )
-PREDICTED = select(prediction.c.id, prediction.c.project).where(prediction.c.id.in_(bindparam("ids", expanding=True)))
+NAMED = select(feedback.c.id, feedback.c.project, feedback.c.thread)
+PREDICTED = select(prediction.c.id, prediction.c.project)
 
 
 class NewFeedback(Struct, frozen=True, kw_only=True):
@@ -58,6 +57,15 @@ class NewFeedback(Struct, frozen=True, kw_only=True):
         return self.prediction, x, self.label, self.supersedes
 
 
+class Prepared(Struct, frozen=True):
+    """A row with what can be known of it without the store: its id, and x and label as JSON texts."""
+
+    row: NewFeedback
+    id: str
+    x: str | None
+    label: str
+
+
 class Receipt(Struct, frozen=True):
     """What the sender is told: the id, the state, and whether the row was there already."""
 
@@ -74,6 +82,18 @@ def add(connection: Connection, row: NewFeedback) -> Receipt:
     raise outcome
 
 
+def prepare(row: NewFeedback) -> Prepared | DataError:
+    """What any thread can do for `add_prepared`, which runs in the store's own; or what is wrong with the row."""
+    fault = _fault(row)
+    if fault is not None:
+        return fault
+    try:
+        x, label = None if row.x is None else encode(row.x), encode(row.label)
+    except DataError as error:
+        return DataError(f"feedback {row.key!r}: {error}")
+    return Prepared(row, feedback_id(row.project, row.key), x, label)
+
+
 def add_many(connection: Connection, rows: Sequence[NewFeedback]) -> list[Receipt | LifelongError]:
     """Store rows, in order; a result for each: its receipt, or what is wrong with it (then it is not stored).
 
@@ -83,41 +103,45 @@ def add_many(connection: Connection, rows: Sequence[NewFeedback]) -> list[Receip
 
     Raises: `StorageError` (from the store) where the project is unknown or the database fails; then none is stored.
     """
-    faults = [_fault(row) for row in rows]
-    ids = [feedback_id(row.project, row.key) if fault is None else "" for row, fault in zip(rows, faults, strict=True)]
+    return add_prepared(connection, [prepare(row) for row in rows])
+
+
+def add_prepared(connection: Connection, prepared: Sequence[Prepared | LifelongError]) -> list[Receipt | LifelongError]:
+    """Like `add_many`; what is wrong already is passed on."""
+    rows = [each for each in prepared if isinstance(each, Prepared)]
     known: dict[str, tuple[str, Callable[[], tuple[Any, ...]]]] = {
         row.id: (row.state, lambda row=row: tuple(row[2:]))
-        for row in _among(connection, STORED, [each for each in ids if each])
+        for row in rows_among(connection, STORED, feedback.c.id, [r.id for r in rows])
     }
-    fresh = [row for row, row_id in zip(rows, ids, strict=True) if row_id and row_id not in known]
-    named = {row.id: row for row in _among(connection, NAMED, [row.supersedes for row in fresh if row.supersedes])}
+    fresh = [each.row for each in rows if each.id not in known]
+    corrected = [row.supersedes for row in fresh if row.supersedes]
+    named = {row.id: row for row in rows_among(connection, NAMED, feedback.c.id, corrected)}
     predicted = [row.prediction for row in fresh if row.prediction is not None]
     lock_threads(connection, predicted + [row.thread for row in named.values()])
-    owners = {row.id: row.project for row in _among(connection, PREDICTED, predicted)}
+    owners = {row.id: row.project for row in rows_among(connection, PREDICTED, prediction.c.id, predicted)}
     outcomes: list[Receipt | LifelongError] = []
     inserts: list[dict[str, Any]] = []
-    for row, row_id, fault in zip(rows, ids, faults, strict=True):
-        if row_id in known:
-            state, content = known[row_id]
-            outcomes.append(_again(row, row_id, state, content()))
+    for each in prepared:
+        if not isinstance(each, Prepared):
+            outcomes.append(each)
             continue
-        values = fault or _placed(row, row_id, named, owners)
+        if each.id in known:
+            state, content = known[each.id]
+            outcomes.append(_again(each, state, content()))
+            continue
+        values = _placed(each, named, owners)
         if isinstance(values, LifelongError):
             outcomes.append(values)
             continue
         inserts.append(values)
-        known[row_id] = values["state"], row.content
-        outcomes.append(Receipt(row_id, values["state"], duplicate=False))
+        known[each.id] = values["state"], each.row.content
+        outcomes.append(Receipt(each.id, values["state"], duplicate=False))
     if inserts:
         if insert_many(connection, INSERT, inserts) != len(inserts):
             raise RacedError
         settle(connection, [values["thread"] for values in inserts if values["thread"] != values["id"]])
         reach("feedback before commit")
     return outcomes
-
-
-def _among(connection: Connection, statement: Any, ids: Sequence[str]) -> list[Any]:
-    return [row for some in chunks(ids) for row in connection.execute(statement, {"ids": some})]
 
 
 def _fault(row: NewFeedback) -> DataError | None:
@@ -134,26 +158,19 @@ def _fault(row: NewFeedback) -> DataError | None:
     return None
 
 
-def _again(row: NewFeedback, row_id: str, state: str, content: tuple[Any, ...]) -> Receipt | ConflictError:
-    if same(content, row.content()):
-        return Receipt(row_id, state, duplicate=True)
+def _again(each: Prepared, state: str, content: tuple[Any, ...]) -> Receipt | ConflictError:
+    if same(content, each.row.content()):
+        return Receipt(each.id, state, duplicate=True)
     return ConflictError(
-        f"feedback {row.key!r} is stored with other content; correct it under a new key that supersedes {row_id!r}"
+        f"feedback {each.row.key!r} is stored with other content; "
+        f"correct it under a new key that supersedes {each.id!r}"
     )
 
 
-def _placed(
-    row: NewFeedback,
-    row_id: str,
-    named: Mapping[str, Any],
-    owners: Mapping[str, str],
-) -> dict[str, Any] | LifelongError:
+def _placed(each: Prepared, named: Mapping[str, Any], owners: Mapping[str, str]) -> dict[str, Any] | LifelongError:
     """The columns of a new row as the driver takes them: its thread, and the state that it begins in."""
-    try:
-        x, label = None if row.x is None else encode(row.x), encode(row.label)
-    except DataError as error:
-        return DataError(f"feedback {row.key!r}: {error}")
-    thread = row.prediction or row_id
+    row = each.row
+    thread = row.prediction or each.id
     if row.supersedes is not None:
         earlier = named.get(row.supersedes)
         if earlier is None or earlier.project != row.project:
@@ -168,13 +185,13 @@ def _placed(
     else:
         state = "accepted" if row.doubt is None else "quarantined"
     return {
-        "id": row_id,
+        "id": each.id,
         "project": row.project,
         "key": row.key,
         "thread": thread,
         "prediction": row.prediction,
-        "x": x,
-        "label": label,
+        "x": each.x,
+        "label": each.label,
         "source": row.source,
         "received": row.received,
         "state": state,

@@ -9,15 +9,16 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import Connection, bindparam, select
 
+from lifelong.store.among import rows_among
 from lifelong.store.errors import NotFoundError
 from lifelong.store.tables import insert_many, insert_new, prediction
-from lifelong.store.values import chunks, encode
+from lifelong.store.values import encode
 
 __all__ = ["Prediction", "add_many", "among", "get", "listed"]
 
 INSERT = insert_new(prediction, "id")
 ONE = select(prediction).where(prediction.c.id == bindparam("id"))
-SOME = select(prediction).where(prediction.c.id.in_(bindparam("ids", expanding=True)))
+ALL = select(prediction)
 LATEST = (
     select(prediction)
     .where(prediction.c.project == bindparam("project"))
@@ -58,8 +59,7 @@ def get(connection: Connection, row_id: str) -> Prediction:
 
 def among(connection: Connection, ids: Sequence[str]) -> dict[str, Prediction]:
     """Those of `ids` that are stored, by id."""
-    found = [Prediction(*row) for some in chunks(ids) for row in connection.execute(SOME, {"ids": some})]
-    return {row.id: row for row in found}
+    return {row.id: Prediction(*row) for row in rows_among(connection, ALL, prediction.c.id, ids)}
 
 
 def listed(connection: Connection, project: str, *, limit: int = 100) -> list[Prediction]:

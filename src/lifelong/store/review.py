@@ -9,10 +9,10 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from lifelong.errors import ConflictError
 from lifelong.store import predictions
+from lifelong.store.among import rows_among
 from lifelong.store.feedback import CHANGES, Feedback, get, lock_threads, settle
 from lifelong.store.predictions import Prediction
 from lifelong.store.tables import feedback, prediction
-from lifelong.store.values import chunks
 
 __all__ = ["Judge", "accept", "join", "log", "quarantine", "refuse"]
 
@@ -30,7 +30,6 @@ JOINED = (
     .order_by(feedback.c.seq)
 )
 JOINED_IN_PROJECT = JOINED.where(feedback.c.project == bindparam("in_project"))
-JOINED_TO = JOINED.where(feedback.c.thread.in_(bindparam("predictions", expanding=True)))
 CHANGE = {
     (before, to): update(feedback)
     .where(feedback.c.id == bindparam("row"), feedback.c.state == before)
@@ -44,11 +43,7 @@ def log(connection: Connection, rows: Sequence[Prediction], judge: Judge | None 
     """Store predictions and join the feedback that waited for them; fit for `Store.write_each`."""
     predictions.add_many(connection, rows)
     names = [row.id for row in rows]
-    _join(
-        [row for some in chunks(names) for row in connection.execute(JOINED_TO, {"predictions": some})],
-        connection,
-        judge,
-    )
+    _join(rows_among(connection, JOINED, feedback.c.thread, names), connection, judge)
     return [None] * len(rows)
 
 

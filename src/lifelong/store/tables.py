@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -90,7 +91,7 @@ def insert_many(connection: Connection, statement: PerDialect, rows: Sequence[Ma
     text, places = _compiled(statement[connection.dialect.name], connection.dialect, tuple(rows[0]))
     if places is None:
         return _executed(connection, text, list(rows))
-    values = [tuple([row[name] for name in places]) for row in rows]
+    values = list(map(itemgetter(*places), rows))
     row, at, new = f"({', '.join('?' * len(places))})", 0, 0
     for size in SIZES:
         together = text.replace(row, ", ".join([row] * size), 1)

@@ -71,8 +71,8 @@ class Intake:
 
     def add_many(self, name: str, many: Sequence[Given]) -> list[ingest.Receipt | LifelongError]:
         """Store many labels, judged in this thread, and return when they are durable: like `take`."""
-        rows = self.rows(name, many)
-        return self._engine.write(lambda connection: _stored(connection, rows))
+        rows = [_prepared(row) for row in self.rows(name, many)]
+        return self._engine.write(lambda connection: ingest.add_prepared(connection, rows))
 
     def ready(self, name: str) -> bool:
         """Whether labels of project `name` can be judged without a look at the store first."""
@@ -84,12 +84,12 @@ class Intake:
         self._known(name)
 
     def _judged(self, name: str, many: Sequence[Given]) -> Callable[[Connection], list[ingest.Receipt | LifelongError]]:
-        rows: list[ingest.NewFeedback | LifelongError] = []
+        rows: list[ingest.Prepared | LifelongError] = []
 
         def work(connection: Connection) -> list[ingest.Receipt | LifelongError]:
             if not rows:  # a work may run again, and what a source sent is counted
-                rows.extend(self.rows(name, many))
-            return _stored(connection, rows)
+                rows.extend(map(_prepared, self.rows(name, many)))
+            return ingest.add_prepared(connection, rows)
 
         return work
 
@@ -168,11 +168,8 @@ class Intake:
         return project, known[1]
 
 
-def _stored(
-    connection: Connection, rows: Sequence[ingest.NewFeedback | LifelongError]
-) -> list[ingest.Receipt | LifelongError]:
-    receipts = iter(ingest.add_many(connection, [row for row in rows if isinstance(row, ingest.NewFeedback)]))
-    return [next(receipts) if isinstance(row, ingest.NewFeedback) else row for row in rows]
+def _prepared(row: ingest.NewFeedback | LifelongError) -> ingest.Prepared | LifelongError:
+    return ingest.prepare(row) if isinstance(row, ingest.NewFeedback) else row
 
 
 def _output(project: Project, given: Given) -> int | DataError:
