@@ -18,6 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def waiting(store: Store, seconds: float) -> float:
     numbers = count()
 
     def work() -> int:
-        store.write_each(ingest.add_many, row(f"one-{next(numbers)}")).result()
+        store.write(partial(ingest.add, row=row(f"one-{next(numbers)}"))).result()
         return 1
 
     return rate(work, seconds)
@@ -73,7 +74,7 @@ def together(store: Store, seconds: float) -> float:
     over = threading.Semaphore(0)
 
     def send(number: int) -> None:
-        future = store.write_each(ingest.add_many, row(f"many-{number}"))
+        future = store.write(partial(ingest.add, row=row(f"many-{number}")))
         future.add_done_callback(lambda _: send(next(done)) if time.perf_counter() < ends else over.release())
 
     start = time.perf_counter()

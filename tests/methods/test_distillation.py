@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import torch
@@ -92,8 +93,11 @@ def two_steps(
     return learner.flat.theta_P.detach().double(), theta
 
 
+@pytest.mark.parametrize(("per", "weight"), [("softmax", 1), ("task", 2)])
 @pytest.mark.parametrize("scenario", ["task", "domain", "class"])
-def test_lwf_holds_the_old_outputs_in_groups_of_one_softmax(clouds: Clouds, scenario: Scenario) -> None:
+def test_lwf_holds_the_old_outputs_in_groups_of_one_softmax(
+    clouds: Clouds, scenario: Scenario, per: Literal["softmax", "task"], weight: int
+) -> None:
     stream = clouds(scenario)
     task = stream.task(3).train
     x = task.x.double()
@@ -103,9 +107,10 @@ def test_lwf_holds_the_old_outputs_in_groups_of_one_softmax(clouds: Clouds, scen
     def loss(model: nn.Module, teacher: nn.Module, _: Learner) -> Tensor:
         now, then = model(x), teacher(x).detach()
         new = -torch.log_softmax(now[:, allowed], 1)[range(len(x)), task.y - allowed[0]].mean()
-        return new + 0.7 * sum(slow_distance(now[:, group], then[:, group], 2.0) for group in groups)
+        strength = 0.7 * (weight if len(groups) == 1 else 1)
+        return new + strength * sum(slow_distance(now[:, group], then[:, group], 2.0) for group in groups)
 
-    ours, slow = two_steps(stream, LwF(strength=0.7, temperature=2.0), loss)
+    ours, slow = two_steps(stream, LwF(strength=0.7, temperature=2.0, per=per), loss)
     assert torch.allclose(ours, slow, atol=1e-5)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,30 +81,6 @@ def test_a_commit_that_fails_acknowledges_nothing_and_the_store_goes_on(store: S
             future.result(timeout=30)
     assert names(store) == ["digits", "other"]
     assert store.write(make("a")).result(timeout=30).name == "a"
-
-
-def test_items_that_wait_for_the_same_work_are_one_call(store: Store) -> None:
-    calls: list[list[str]] = []
-
-    def many(connection: Connection, items: Sequence[str]) -> list[Project | Exception]:
-        calls.append(list(items))
-        if len(items) > 1 and "poison" in items:
-            raise DataError("all at once")
-        return [DataError(item) if item == "bad" else make(item)(connection) for item in items]
-
-    with held(store):
-        futures = [store.write_each(many, item) for item in ("a", "bad", "b")]
-        between = store.write(make("c"))
-    assert futures[0].result(timeout=30).name == "a"
-    with pytest.raises(DataError, match="bad"):
-        futures[1].result(timeout=30)
-    assert futures[2].result(timeout=30).name == "b"
-    assert between.result(timeout=30).name == "c"
-    assert calls == [["a", "bad", "b"]]
-    with held(store):
-        poisoned = [store.write_each(many, item) for item in ("d", "poison")]
-    assert [future.result(timeout=30).name for future in poisoned] == ["d", "poison"]
-    assert calls[1:] == [["d", "poison"], ["d"], ["poison"]]
 
 
 def test_a_cancelled_work_is_not_run(store: Store) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import wait
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -310,8 +311,8 @@ def test_two_servers_take_in_the_same_feedback(place: Place, store: Store) -> No
             rows = [label(f"{name}-{side}", side, prediction=name) for side in range(2)]
             for server in servers:
                 for row in chance.sample(rows, 2):
-                    futures.append(server.write_each(ingest.add_many, row))
-            futures.append(chance.choice(servers).write_each(review.log, answer(name)))
+                    futures.append(server.write(partial(ingest.add, row=row)))
+            futures.append(chance.choice(servers).write(partial(review.log, rows=[answer(name)])))
         for future in futures:
             future.result(timeout=60)
         other.write(lambda connection: review.join(connection, "digits")).result(timeout=60)
@@ -336,7 +337,7 @@ def test_labels_of_one_thing_wait_for_each_other(place: Place, store: Store) -> 
     first = store.write(slow)
     assert added.wait(30)
     with place.open() as other:
-        second = other.write_each(ingest.add_many, label("b", 2, prediction="p"))
+        second = other.write(lambda connection: ingest.add(connection, label("b", 2, prediction="p")))
         done, _ = wait([second], timeout=0.3)
         gate.set()
         first.result(timeout=30)

@@ -17,6 +17,7 @@ from .conftest import Place, two_projects
 
 CLIENTS = """
 import sys, threading
+from functools import partial
 from pathlib import Path
 from lifelong.store import ingest
 from lifelong.store.database import open_store
@@ -29,7 +30,7 @@ def client(number):
     for each in range(1_000_000):
         key = f"{life}-{number}-{each}"
         row = ingest.NewFeedback(project="digits", key=key, label=each % 10, x=[number, each], received=1.0)
-        store.write_each(ingest.add_many, row).result()
+        store.write(partial(ingest.add, row=row)).result()
         with door:
             print(key, flush=True)
 
@@ -41,6 +42,7 @@ threading.Event().wait()
 
 ONE = """
 import os, sys
+from functools import partial
 from pathlib import Path
 from lifelong.store import ingest
 from lifelong.store.database import open_store
@@ -49,7 +51,7 @@ from lifelong.store.failpoints import VARIABLE
 store = open_store(Path(sys.argv[1]), sys.argv[2] or None)
 os.environ[VARIABLE] = sys.argv[3]
 row = ingest.NewFeedback(project="digits", key="a", label=1, x=[1], received=1.0)
-future = store.write_each(ingest.add_many, row)
+future = store.write(partial(ingest.add, row=row))
 future.add_done_callback(lambda done: print(done.result().state, flush=True))  # in the writing thread, at once
 store.close()
 """

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def fill(store: Store, most: int) -> list[str]:
     acknowledged: list[str] = []
     for number in range(most):
         row = ingest.NewFeedback(project="digits", key=f"k{number}", label=1, x="x" * 20_000, received=1.0)
-        failure = store.write_each(ingest.add_many, row).exception(timeout=30)
+        failure = store.write(partial(ingest.add, row=row)).exception(timeout=30)
         if failure is not None:
             assert isinstance(failure, StorageError)
             assert re.search("full; nothing of it was stored; free some space", str(failure))
@@ -142,5 +143,5 @@ def test_a_database_at_its_largest_loses_nothing_acknowledged(tmp_path: Path) ->
 def fill_more(store: Store) -> list[str]:
     for key in ("x", "y", "z"):
         row = ingest.NewFeedback(project="digits", key=key, label=1, x=[1], received=1.0)
-        store.write_each(ingest.add_many, row).result(timeout=30)
+        store.write(partial(ingest.add, row=row)).result(timeout=30)
     return stored(store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -35,11 +36,14 @@ class LwF(Method[LwFState]):
 
     Arguments:
         strength: λ ≥ 0. 0 is fine-tuning, bit for bit. Above about 1 / (lr · T²) gradient descent may swing.
+        per: `softmax`: λ holds for each g, as written; `task`: where g holds n past tasks it is n λ, so that with λ = 1
+            each past task weighs as much as the new one, in all scenarios.
         temperature: T > 0; above 1 it shows the teacher's smaller probabilities.
 
     Stores: the previous network, 4 · P bytes for P float32 parameters; no example.
 
-    Reference: Li & Hoiem 2016, Learning without Forgetting, equations 2-4, algorithm 1 (T = 2 there).
+    Reference: Li & Hoiem 2016, Learning without Forgetting, equations 2-4, algorithm 1 (T = 2 there); `per="task"`: van
+    de Ven, Tuytelaars & Tolias 2022, Three types of incremental learning, whose losses weigh 1/t and 1 − 1/t at task t.
 
     Deviations: the paper has the cross-entropy with the old answers, which differs from KL by a constant, and no factor
     T²: its λ_o = 1 is strength = 1 / T² here. It first trains the new outputs alone (warm-up); this does not. The old
@@ -59,6 +63,7 @@ class LwF(Method[LwFState]):
 
     strength: float = 0.2
     temperature: float = 1.0
+    per: Literal["softmax", "task"] = "softmax"
 
     name = "lwf"
     family = "distillation"
@@ -69,6 +74,7 @@ class LwF(Method[LwFState]):
     def __post_init__(self) -> None:
         require(self.strength >= 0, f"lwf.strength must be 0 or more, got {self.strength}")
         require(self.temperature > 0, f"lwf.temperature must be above 0, got {self.temperature}")
+        require(self.per in ("softmax", "task"), f"lwf.per must be softmax or task, got {self.per!r}")
 
     @property
     def state_type(self) -> type[LwFState]:
@@ -90,11 +96,13 @@ class LwF(Method[LwFState]):
         loss = inner(step)
         if state.teacher is None or self.strength == 0:
             return loss
+        past = sum(other != step.task for other in state.tasks)
+        strength = self.strength * (past / len(state.groups) if self.per == "task" else 1)
         now_BC = step.logits_BC.float()
         then_BC = answers(step.student, state.teacher, step.batch.x)
         for group in state.groups:
             now_BG, then_BG = now_BC.index_select(1, group), then_BC.index_select(1, group)
-            loss = loss + self.strength * distance(now_BG, then_BG, self.temperature)
+            loss = loss + strength * distance(now_BG, then_BG, self.temperature)
         return loss
 
     def end_task(self, state: LwFState, student: Student, task: Examples) -> LwFState:

@@ -85,7 +85,7 @@ class StoredCatalogue:
 
     def log(self, rows: Sequence[Prediction]) -> Future[None]:
         """Store predictions, and join the feedback that came before them."""
-        return self._store.write(lambda connection: _nothing(review.log(connection, as_rows(rows), self._judge)))
+        return self._store.write(lambda connection: review.log(connection, as_rows(rows), self._judge))
 
 
 def as_rows(logged: Sequence[Prediction]) -> list[predictions.Prediction]:
@@ -103,7 +103,3 @@ def as_rows(logged: Sequence[Prediction]) -> list[predictions.Prediction]:
         )
         for each in logged
     ]
-
-
-def _nothing(_: object) -> None:
-    """Forget a result."""

@@ -2,7 +2,7 @@
 
     write(work) ─┐                      ┌ SAVEPOINT work RELEASE ┐
     write(work) ─┼→ queue → BEGIN ──────┤ SAVEPOINT work RELEASE ├── COMMIT → every future answers
-    write_each ──┘   (one thread)       └ … (raises: ROLLBACK TO)┘
+    write(work) ─┘   (one thread)       └ … (raises: ROLLBACK TO)┘
 
 One thread with one connection takes all works that wait, runs each for itself, and commits them together: a hundred
 waiting clients cost one flush of the disk, not a hundred.
@@ -27,13 +27,12 @@ from lifelong.errors import StorageError
 from lifelong.store import postgres, sqlite
 from lifelong.store.backend import Backend, explain, is_race
 from lifelong.store.failpoints import reach
-from lifelong.store.groups import Entry, Outcome, parts, run_part
+from lifelong.store.groups import Entry, Outcome, run_apart
 from lifelong.store.migrations import MIGRATIONS, Migration, migrate
 
 __all__ = ["Store", "open_store"]
 
 T = TypeVar("T")
-A = TypeVar("A")
 
 LARGEST_GROUP = 1000
 MOST_TRIES = 10
@@ -80,15 +79,7 @@ class Store:
 
         Raises: `StorageError` after `close`.
         """
-        return self._put(Entry(lambda connection, _: [work(connection)], None, alone=True))
-
-    def write_each(self, many: Callable[[Connection, list[A]], Sequence[T | Exception]], item: A) -> Future[T]:
-        """Like `write` of `many(connection, [item])`, but all items that wait for the same `many` are one call.
-
-        `many` answers one result for each item, in order; a result that is an exception is raised by that future.
-        Where the call itself raises, each item is tried alone.
-        """
-        return self._put(Entry(many, item))
+        return self._put(Entry(work))
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on a read connection, in this thread: it sees one committed state from beginning to end.
@@ -124,8 +115,8 @@ class Store:
     def _run(self, connection: Connection, group: list[Entry]) -> list[Outcome]:
         """The outcomes; one entry alone needs no savepoint: where it fails, the transaction is undone."""
         if len(group) == 1:
-            return [(group[0], group[0].many(connection, [group[0].item])[0])]
-        return [outcome for part in parts(group) for outcome in run_part(connection, part)]
+            return [(group[0], group[0].work(connection))]
+        return [run_apart(connection, entry) for entry in group]
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -39,12 +39,11 @@ CHANGE = {
 }
 
 
-def log(connection: Connection, rows: Sequence[Prediction], judge: Judge | None = None) -> list[None]:
-    """Store predictions and join the feedback that waited for them; fit for `Store.write_each`."""
+def log(connection: Connection, rows: Sequence[Prediction], judge: Judge | None = None) -> None:
+    """Store predictions and join the feedback that waited for them."""
     predictions.add_many(connection, rows)
     names = [row.id for row in rows]
     _join(rows_among(connection, JOINED, feedback.c.thread, names), connection, judge)
-    return [None] * len(rows)
 
 
 def join(connection: Connection, project: str, judge: Judge | None = None) -> int:

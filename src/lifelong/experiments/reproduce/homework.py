@@ -21,8 +21,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "ewc": {"strength": 200.0, "fisher": "empirical"},
     "mas": {"strength": 0.1},
     "si": {"strength": 1.0},
-    "rwalk": {"strength": 100.0},
-    "scp": {"strength": 100.0},
+    "rwalk": {"strength": 100.0, "alpha": 0.4, "epsilon": 0.1},
+    "scp": {"strength": 100.0, "projections": 100},
 }
 WHY = {
     "mas": "the homework's code adds to each new importance every sum of before, not the newest alone, so that task "
