@@ -16,6 +16,7 @@ import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import orjson
 import uvloop
@@ -61,8 +62,7 @@ class Asker(asyncio.Protocol):
         self._start = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # that of uvloop only does as one
         self._ask()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -67,6 +67,12 @@ def test_a_cell_is_reproduced_within_two_points_or_the_interval_or_when_better(
     assert Compared("r", "m", "acc", mean, ci95, 3, 1.0).reproduced is None
 
 
+def test_two_intervals_that_meet_are_a_reproduction() -> None:
+    cell = Compared("r", "m", "acc", 37.5, 1.7, 3, 1.0, published=40.7, published_ci95=1.6)
+    assert cell.reproduced
+    assert not replace(cell, published_ci95=1.4).reproduced
+
+
 def test_measures_are_read_off_the_matrix() -> None:
     found = {part.label: part for part in table("homework").parts}["ewc"]
     rows = [[0.1] * 5] + [[0.5 + 0.1 * (i == j) for j in range(5)] for i in range(5)]

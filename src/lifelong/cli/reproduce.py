@@ -68,7 +68,8 @@ def reproduce(
 
 
 def _row(cell: Compared) -> tuple[str, ...]:
-    published = "" if cell.published is None else f"{cell.published:.2f} ({cell.confidence})"
+    spread = "" if cell.published_ci95 is None else f" ± {cell.published_ci95:.2f}"
+    published = "" if cell.published is None else f"{cell.published:.2f}{spread} ({cell.confidence})"
     ours = f"{cell.mean:.2f}" + ("" if cell.ci95 is None else f" ± {cell.ci95:.2f}")
     difference = "" if cell.difference is None else f"{cell.difference:+.2f}"
     return cell.row, cell.label, cell.measure, published, ours, difference

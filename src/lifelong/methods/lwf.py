@@ -43,7 +43,7 @@ class LwF(Method[LwFState]):
     Stores: the previous network, 4 · P bytes for P float32 parameters; no example.
 
     Reference: Li & Hoiem 2016, Learning without Forgetting, equations 2-4, algorithm 1 (T = 2 there); `per="task"`: van
-    de Ven, Tuytelaars & Tolias 2022, Three types of incremental learning, whose losses weigh 1/t and 1 − 1/t at task t.
+    de Ven, Tuytelaars & Tolias 2022, Three types of incremental learning, whose code weighs like this.
 
     Deviations: the paper has the cross-entropy with the old answers, which differs from KL by a constant, and no factor
     T²: its λ_o = 1 is strength = 1 / T² here. It first trains the new outputs alone (warm-up); this does not. The old

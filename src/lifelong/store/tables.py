@@ -59,7 +59,7 @@ PerDialect: TypeAlias = Mapping[str, Insert]
 
 
 class Json(TypeDecorator[Any]):
-    """A plain value, kept as canonical JSON text; None is NULL."""
+    """A plain value, kept as JSON text (canonical, but for what came as a `msgspec.Raw`); None is NULL."""
 
     impl = Text
     cache_ok = True

@@ -13,7 +13,7 @@ from lifelong.evaluation.scores import all_scores
 from lifelong.evaluation.statistics import interval
 from lifelong.experiments.reproduce.table import Cell, Part
 
-__all__ = ["Compared", "compare"]
+__all__ = ["Compared", "beside", "compare"]
 
 TOLERANCE = 2.0
 
@@ -22,8 +22,8 @@ TOLERANCE = 2.0
 class Compared:
     """One cell: ours in percent (`mean` ± `ci95`, None for one seed) over `seeds` beside the published value.
 
-    `published`, `confidence` and `why` are None or empty where the table has no such cell. `seconds` is the mean
-    training time of a run.
+    `published`, `published_ci95`, `confidence` and `why` are None or empty where the table has no such cell. `seconds`
+    is the mean training time of a run.
     """
 
     row: str
@@ -34,6 +34,7 @@ class Compared:
     seeds: int
     seconds: float
     published: float | None = None
+    published_ci95: float | None = None
     confidence: str = ""
     why: str = ""
 
@@ -44,14 +45,14 @@ class Compared:
 
     @property
     def reproduced(self) -> bool | None:
-        """Within 2 points of the published mean, or within our interval of it, or better; None without a value.
+        """Within 2 points of the published mean, or the two intervals meet, or better; None without a value.
 
-        >>> Compared("r", "ewc", "acc", 70.0, 3.0, 5, 1.0, published=72.5).reproduced
+        >>> Compared("r", "ewc", "acc", 70.0, 3.0, 5, 1.0, published=74.5, published_ci95=2.0).reproduced
         True
         """
         if self.difference is None:
             return None
-        return self.difference >= -max(TOLERANCE, self.ci95 or 0.0)
+        return self.difference >= -max(TOLERANCE, (self.ci95 or 0.0) + (self.published_ci95 or 0.0))
 
 
 def compare(part: Part, records: Sequence[Record]) -> list[Compared]:
@@ -64,11 +65,21 @@ def compare(part: Part, records: Sequence[Record]) -> list[Compared]:
         measure = "acc" if cell is None else cell.measure
         mean, ci95 = interval([100 * _measured(record.matrix, measure) for record in records])
         half = None if np.isnan(ci95) else ci95
-        ours = Compared(part.row, part.label, measure, mean, half, len(records), seconds)
-        if cell is not None:
-            ours = replace(ours, published=cell.published, confidence=cell.confidence, why=cell.why)
-        found.append(ours)
+        found.append(beside(cell, Compared(part.row, part.label, measure, mean, half, len(records), seconds)))
     return found
+
+
+def beside(cell: Cell | None, ours: Compared) -> Compared:
+    """`ours` with what `cell` says was published."""
+    if cell is None:
+        return ours
+    return replace(
+        ours,
+        published=cell.published,
+        published_ci95=cell.ci95,
+        confidence=cell.confidence,
+        why=cell.why,
+    )
 
 
 def _measured(matrix: Array, measure: str) -> float:

@@ -15,7 +15,8 @@ HEADER = """# Published tables, reproduced
 
 Made from stored results by `lifelong reproduce --store docs/results --write docs/benchmarks.md`. Accuracies and
 backward transfer in percent; ours is the mean over seeds ± its 95 % interval. A cell counts as reproduced when ours is
-within 2 points of the published mean, or within our interval of it, or better. *recalled* values are unverified leads.
+within 2 points of the published mean, or the two intervals meet, or it is better. *recalled* values, and all
+published intervals, are unverified leads.
 """
 
 
@@ -57,7 +58,8 @@ def _section(of: Table, results: Path) -> str:
 
 
 def _row(cell: Compared) -> str:
-    published = "" if cell.published is None else f"{cell.published:g} ({cell.confidence})"
+    spread = "" if cell.published_ci95 is None else f" ± {cell.published_ci95:.2f}"
+    published = "" if cell.published is None else f"{cell.published:g}{spread} ({cell.confidence})"
     ours = f"{cell.mean:.2f}" + (f" ± {cell.ci95:.2f}" if cell.ci95 is not None else "")
     difference = "" if cell.difference is None else f"{cell.difference:+.2f}"
     cells = (cell.row, cell.label, cell.measure, published, ours, difference, verdict(cell), str(cell.seeds))

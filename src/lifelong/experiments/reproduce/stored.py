@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 import lifelong
 from lifelong.errors import StorageError
 from lifelong.evaluation import Record
-from lifelong.experiments.reproduce.compare import Compared, compare
+from lifelong.experiments.reproduce.compare import Compared, beside, compare
 from lifelong.experiments.reproduce.table import Part, Table
 from lifelong.store import read_json, write_json
 
@@ -48,13 +48,15 @@ def store(folder: Path, table: Table, part: Part, records: Sequence[Record]) -> 
 
 
 def read_all(folder: Path, table: Table) -> list[Stored]:
-    """What is stored of `table`, in its own order."""
-    files = [folder / table.name / f"{part.folder}.json" for part in table.parts]
+    """What is stored of `table`, in its own order, beside what the table says now."""
     found = []
-    for file in files:
+    for part in table.parts:
+        file = folder / table.name / f"{part.folder}.json"
         if file.exists():
             try:
-                found.append(msgspec.convert(read_json(file), Stored))
+                stored = msgspec.convert(read_json(file), Stored)
             except msgspec.ValidationError as error:
                 raise StorageError(f"{file} is damaged: {error}; remove it and run its command again") from error
+            cells = {cell.measure: cell for cell in part.cells}
+            found.append(replace(stored, cells=[beside(cells.get(ours.measure), ours) for ours in stored.cells]))
     return found

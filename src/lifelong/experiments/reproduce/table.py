@@ -18,13 +18,15 @@ Confidence = Literal["code", "paper", "recalled"]
 class Cell:
     """One number of a table: `measure` is `acc`, `bwt`, or `seen K` (mean accuracy on tasks 1 … K after task K).
 
-    `published` in percent; `why` explains a difference that is known.
+    `published` in percent, with its 95 % interval where its spread over seeds is known; `why` explains a difference
+    that is known.
     """
 
     measure: str
     published: float
     confidence: Confidence
     why: str = ""
+    ci95: float | None = None
 
 
 @dataclass(frozen=True)
