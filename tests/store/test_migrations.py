@@ -41,7 +41,8 @@ def broken(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE nothing ADD COLUMN x TEXT")
 
 
-NEXT: tuple[Migration, ...] = (*MIGRATIONS, ("0003_colour", colour))
+NOW = ["0001_initial", "0002_traffic", "0003_threads"]
+NEXT: tuple[Migration, ...] = (*MIGRATIONS, ("0004_colour", colour))
 
 
 def recorded(connection: Connection) -> list[str]:
@@ -51,10 +52,10 @@ def recorded(connection: Connection) -> list[str]:
 def test_an_earlier_database_is_brought_up_to_date_once(place: Place) -> None:
     with place.open() as store:
         store.write(lambda connection: projects.add(connection, projects.Project("digits", {}, 1.0))).result()
-        assert store.read(recorded) == ["0001_initial", "0002_traffic"]
+        assert store.read(recorded) == NOW
     for _ in range(2):
         with open_store(place.home, place.database, NEXT) as store:
-            assert store.read(recorded) == ["0001_initial", "0002_traffic", "0003_colour"]
+            assert store.read(recorded) == [*NOW, "0004_colour"]
             row = store.read(lambda connection: connection.exec_driver_sql("SELECT name, colour FROM project").one())
             assert tuple(row) == ("digits", "grey")
             assert store.write(lambda connection: migrate(connection, 9.0, NEXT)).result() == []
@@ -62,7 +63,7 @@ def test_an_earlier_database_is_brought_up_to_date_once(place: Place) -> None:
 
 def test_a_newer_database_is_refused_and_left_alone(place: Place) -> None:
     open_store(place.home, place.database, NEXT).close()
-    with pytest.raises(StorageError, match=r"newer lifelong: it has 0003_colour.*0002_traffic; upgrade lifelong"):
+    with pytest.raises(StorageError, match=r"newer lifelong: it has 0004_colour.*0003_threads; upgrade lifelong"):
         place.open()
     open_store(place.home, place.database, NEXT).close()  # and the refused one let go of the place
 
@@ -70,9 +71,9 @@ def test_a_newer_database_is_refused_and_left_alone(place: Place) -> None:
 def test_a_migration_that_fails_leaves_nothing(place: Place) -> None:
     place.open().close()
     with pytest.raises(StorageError, match="nothing"):
-        open_store(place.home, place.database, (*NEXT, ("0004_broken", broken)))
+        open_store(place.home, place.database, (*NEXT, ("0005_broken", broken)))
     with place.open() as store:
-        assert store.read(recorded) == ["0001_initial", "0002_traffic"]
+        assert store.read(recorded) == NOW
         assert not store.read(lambda connection: inspect(connection).has_table("half"))
 
 

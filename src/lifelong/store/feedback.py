@@ -119,14 +119,17 @@ JUDGED = (
     .limit(bindparam("limit"))
 )
 _later = feedback.alias("later")
+_apart = feedback.c.thread != feedback.c.id  # as the index of threads has it: the first row is found by its id
 SETTLE = (
     update(feedback)
     .where(
-        feedback.c.thread.in_(bindparam("threads", expanding=True)),
+        feedback.c.thread.in_(bindparam("threads", expanding=True)) & _apart
+        | feedback.c.id.in_(bindparam("threads", expanding=True)) & ~_apart,
         feedback.c.state.in_(sources("superseded")),
         select(_later.c.seq)
         .where(
             _later.c.thread == feedback.c.thread,
+            _later.c.thread != _later.c.id,
             _later.c.project == feedback.c.project,
             _later.c.seq > feedback.c.seq,
             _later.c.state.in_(["accepted", "used"]),

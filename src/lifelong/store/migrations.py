@@ -32,7 +32,14 @@ def traffic(connection: Connection) -> None:
     tables.traffic.create(connection)
 
 
-MIGRATIONS: tuple[Migration, ...] = (("0001_initial", initial), ("0002_traffic", traffic))
+def threads(connection: Connection) -> None:
+    """The index of threads leaves out the first row of each."""
+    (index,) = (index for index in tables.feedback.indexes if index.name == "feedback_thread")
+    index.drop(connection)
+    index.create(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (("0001_initial", initial), ("0002_traffic", traffic), ("0003_threads", threads))
 
 
 def migrate(connection: Connection, now: float, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:

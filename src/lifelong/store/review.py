@@ -29,6 +29,7 @@ JOINED = (
     .where(feedback.c.state == "pending")
     .order_by(feedback.c.seq)
 )
+JOINED_TO = JOINED.where(feedback.c.thread != feedback.c.id)  # as the index of threads has it
 JOINED_IN_PROJECT = JOINED.where(feedback.c.project == bindparam("in_project"))
 CHANGE = {
     (before, to): update(feedback)
@@ -43,7 +44,7 @@ def log(connection: Connection, rows: Sequence[Prediction], judge: Judge | None 
     """Store predictions and join the feedback that waited for them."""
     predictions.add_many(connection, rows)
     names = [row.id for row in rows]
-    _join(rows_among(connection, JOINED, feedback.c.thread, names), connection, judge)
+    _join(rows_among(connection, JOINED_TO, feedback.c.thread, names), connection, judge)
 
 
 def join(connection: Connection, project: str, judge: Judge | None = None) -> int:

@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -114,6 +115,9 @@ def _compiled(statement: Insert, dialect: Dialect, columns: tuple[str, ...]) -> 
 
 metadata = MetaData()
 
+#: of rows that are not the first of their thread
+APART = text("thread <> id")
+
 migration = Table("migration", metadata, Column("name", Text, primary_key=True), Column("at", Double, nullable=False))
 
 project = Table(
@@ -156,7 +160,8 @@ feedback = Table(
     Column("supersedes", Text),
     Column("task", Integer),
     Index("feedback_state", "project", "state", "seq"),
-    Index("feedback_thread", "thread"),
+    # most rows are alone in their thread, which has their id: they need no second entry at a random place
+    Index("feedback_thread", "thread", sqlite_where=APART, postgresql_where=APART),
     sqlite_autoincrement=True,  # a sequence number is never given twice
 )
 
