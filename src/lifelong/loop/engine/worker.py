@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,8 +22,9 @@ from lifelong.store import projects
 __all__ = ["Direct", "Worker"]
 
 EMBEDDED = "embedded-"
-#: seconds: labels that come by the thousand each wake the worker, and it should not look as often
-PAUSE = 0.1
+#: seconds, and times what the look took: labels that come by the thousand each wake the worker, and it should not look
+#: as often, nor take more than a thirtieth of a core from those who answer
+PAUSE, REST = 0.1, 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -139,11 +141,13 @@ class Worker:
     def _run(self, job: Callable[[], bool], wake: threading.Event) -> None:
         while not self._stopping.is_set():
             wake.clear()
+            start = time.perf_counter()
             try:
                 worked = job()
             except Exception:  # what fails now may work the next time; the thread must live
                 logger.exception("the worker met an error, and goes on")
                 worked = False
             if not worked:
+                took = time.perf_counter() - start
                 wake.wait(self._idle)
-                self._stopping.wait(PAUSE)
+                self._stopping.wait(max(PAUSE, REST * took))

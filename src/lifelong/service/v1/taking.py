@@ -139,7 +139,8 @@ class Taking:
         actor = await here.allowed(request, "feedback", project)
         body = await read_body(request, here.settings.max_body)
         try:
-            given = self._decoder.decode(body).given(actor, request.headers.get("idempotency-key"))
+            line = self._decoder.decode(body)
+            given = line.given(actor, None if line.key else request.headers.get("idempotency-key"))
         except MALFORMED as error:
             raise ProblemError(422, f"the body is not one label as JSON: {error}; see /v1/openapi.json") from error
         if with_x and (given.x is None or given.prediction_id is not None):
