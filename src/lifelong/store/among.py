@@ -1,7 +1,8 @@
-"""Rows whose column is one of many values, all given as one parameter.
+"""Rows whose column is one of many values.
 
-`IN (?, ?, …)` would be written anew by SQLAlchemy for every number of values, which takes longer than finding the rows,
-and a statement may hold so many parameters only.
+SQLite gets all values as one parameter: `IN (?, ?, …)` would be written anew by SQLAlchemy for every number of values,
+which takes longer than finding the rows. PostgreSQL gets them one by one: a plan that it keeps for an array of unknown
+length, made while the table was small, compares every row with every value later.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Text, any_, bindparam, column, func, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Column, Connection, bindparam, column, func, select
 
-from lifelong.store.values import encode
+from lifelong.store.values import chunks, encode
 
 __all__ = ["rows_among"]
 
@@ -24,12 +24,17 @@ def rows_among(connection: Connection, statement: Any, of: Column[str], values: 
     """The rows of `statement` whose column `of`, a text, is among `values`; none is asked for where there are none."""
     if not values:
         return []
-    lite = connection.dialect.name == "sqlite"
-    return connection.execute(_with(statement, of, lite), {VALUES: encode(values) if lite else list(values)}).all()
+    if connection.dialect.name == "sqlite":
+        return connection.execute(_in_one(statement, of), {VALUES: encode(values)}).all()
+    asked = _one_by_one(statement, of)
+    return [row for some in chunks(values) for row in connection.execute(asked, {VALUES: some})]
 
 
 @lru_cache(maxsize=64)
-def _with(statement: Any, of: Column[str], lite: bool) -> Any:
-    if lite:
-        return statement.where(of.in_(select(column("value")).select_from(func.json_each(bindparam(VALUES)))))
-    return statement.where(of == any_(bindparam(VALUES, type_=ARRAY(Text))))
+def _in_one(statement: Any, of: Column[str]) -> Any:
+    return statement.where(of.in_(select(column("value")).select_from(func.json_each(bindparam(VALUES)))))
+
+
+@lru_cache(maxsize=64)
+def _one_by_one(statement: Any, of: Column[str]) -> Any:
+    return statement.where(of.in_(bindparam(VALUES, expanding=True)))
