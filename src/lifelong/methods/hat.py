@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -107,13 +105,18 @@ class HAT(Isolation[HATState]):
 
     def loss(self, state: HATState, step: Step, inner: Inner) -> Tensor:
         state.scale = annealed(step.number, step.steps, step.per_epoch, self.s_max)
-        with _soft_gates(state, step.student) as open_by_gate:
-            loss = inner(step)
-        return loss + torch.cat(open_by_gate) @ state.share_H
+        loss = inner(step)
+        open_H = torch.cat([gate.soft(step.task, state.scale) for gate in _gates(step.student)])
+        return loss + open_H @ state.share_H
 
     def forward(self, state: HATState, student: Student, x: Tensor, task: int | Tensor) -> Tensor:
-        with _soft_gates(state, student):
+        for gate in _gates(student):
+            gate.annealed = (state.tasks[-1], state.scale)
+        try:
             return super().forward(state, student, x, task)
+        finally:
+            for gate in _gates(student):
+                gate.annealed = None
 
     def gradient(self, state: HATState, step: Step, grad_P: Tensor) -> Tensor:
         grad_P = super().gradient(state, step, grad_P)
@@ -135,22 +138,6 @@ class HAT(Isolation[HATState]):
         used_P[_embeddings(student)] = True
         freeze(state.frozen, used_P, student.flat.theta_P.detach())
         return state
-
-
-@contextmanager
-def _soft_gates(state: HATState, student: Student) -> Iterator[list[Tensor]]:
-    """Inside the block the newest task's gates are soft; computed once where blocks are nested."""
-    gates = _gates(student)
-    before = [gate.annealed for gate in gates]
-    task = state.tasks[-1]
-    if before[0] is None:
-        for gate in gates:
-            gate.annealed = (task, gate.soft(task, state.scale))
-    try:
-        yield [gate.of(task) for gate in gates]
-    finally:
-        for gate, earlier in zip(gates, before, strict=True):
-            gate.annealed = earlier
 
 
 def _gates(student: Student) -> list[AttentionGate]:

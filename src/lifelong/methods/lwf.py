@@ -36,9 +36,9 @@ class LwF(Method[LwFState]):
 
     Arguments:
         strength: λ ≥ 0. 0 is fine-tuning, bit for bit. Above about 1 / (lr · T²) gradient descent may swing.
+        temperature: T > 0; above 1 it shows the teacher's smaller probabilities.
         per: `softmax`: λ holds for each g, as written; `task`: where g holds n past tasks it is n λ, so that with λ = 1
             each past task weighs as much as the new one, in all scenarios.
-        temperature: T > 0; above 1 it shows the teacher's smaller probabilities.
 
     Stores: the previous network, 4 · P bytes for P float32 parameters; no example.
 

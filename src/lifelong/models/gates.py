@@ -73,15 +73,15 @@ class RandomGate(Gate):
 class AttentionGate(Gate):
     """Learned gates σ(s·e): one embedding e (H,) per task, a row of the parameter `embedding`.
 
-    Gates are hard, 1 where σ(`s_max`·e) > `threshold` and else 0, save those of the task in `annealed`, which are the
-    soft ones given there.
+    Gates are hard, 1 where σ(`s_max`·e) > `threshold` and else 0, save those of the task in `annealed`, which are soft
+    with the s given there.
     """
 
     def __init__(self, units: int, s_max: float, threshold: float, seed: int) -> None:
         super().__init__()
         self.units, self.s_max, self.threshold, self.seed = units, s_max, threshold, seed
         self.embedding = nn.Parameter(torch.empty(0, units))
-        self.annealed: tuple[int, Tensor] | None = None
+        self.annealed: tuple[int, float] | None = None
         self._place: dict[int, int] = {}
 
     def grow(self, task: int) -> bool:
@@ -101,7 +101,7 @@ class AttentionGate(Gate):
 
     def of(self, task: int) -> Tensor:
         if self.annealed is not None and self.annealed[0] == task:
-            return self.annealed[1]
+            return self.soft(task, self.annealed[1])
         return self._is_open(self._row(task).detach()).to(self.embedding)
 
     def rows(self, task_B: Tensor) -> Tensor:
