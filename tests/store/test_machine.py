@@ -25,9 +25,20 @@ class Row:
 
     content: tuple[Any, ...]
     thread: str
+    source: str
     state: str
     doubt: bool
     task: int | None = None
+    reviewed: bool = False
+
+    @property
+    def label(self) -> object:
+        return self.content[1]
+
+    def speaks_for(self, earlier: Row) -> bool:
+        """Whether this row, which came later in the thread and was accepted, supersedes `earlier`."""
+        said_on_purpose = self.content[2] is not None or self.reviewed
+        return said_on_purpose or self.source == earlier.source or self.label == earlier.label
 
 
 class Life(RuleBasedStateMachine):
@@ -58,12 +69,13 @@ class Life(RuleBasedStateMachine):
             self.engine.dispose()
 
     def settle(self, thread: str) -> None:
-        """The rule of threads, said once more and differently: walk from the latest to the first."""
-        covered = False
-        for row in reversed([row for row in self.rows.values() if row.thread == thread]):
-            if covered and row.state in {"pending", "quarantined", "accepted"}:
+        """The rule of threads, said once more and differently: walk from the first to the latest."""
+        rows = [row for row in self.rows.values() if row.thread == thread]
+        standing = [row.state in {"accepted", "used"} for row in rows]
+        for place, row in enumerate(rows):
+            later = (each for each, stood in zip(rows[place + 1 :], standing[place + 1 :], strict=True) if stood)
+            if row.state in {"pending", "quarantined", "accepted"} and any(each.speaks_for(row) for each in later):
                 row.state = "superseded"
-            covered = covered or row.state in {"accepted", "used"}
 
     def take_in(self, rows: list[NewFeedback]) -> list[str]:
         """What is to be answered to each."""
@@ -83,7 +95,7 @@ class Life(RuleBasedStateMachine):
                 )
             waits = row.prediction is not None and row.prediction not in self.predictions
             state = "pending" if waits else "quarantined" if row.doubt else "accepted"
-            self.rows[row.key] = Row(content, thread, state, row.doubt is not None)
+            self.rows[row.key] = Row(content, thread, row.source, state, row.doubt is not None, None, bool(row.doubt))
             touched.add(thread)
             answers.append(state)
         for thread in touched:
@@ -98,17 +110,31 @@ class Life(RuleBasedStateMachine):
         ]
         assert found == self.take_in(rows)
 
-    @rule(key=KEYS, label=st.integers(0, 2), prediction=st.none() | PREDICTIONS, doubt=st.none() | st.just("odd"))
-    def label_one(self, key: str, label: int, prediction: str | None, doubt: str | None) -> None:
+    @rule(
+        key=KEYS,
+        label=st.integers(0, 2),
+        prediction=st.none() | PREDICTIONS,
+        source=st.sampled_from(["ann", "bob"]),
+        doubt=st.none() | st.just("odd"),
+    )
+    def label_one(self, key: str, label: int, prediction: str | None, source: str, doubt: str | None) -> None:
         x = [0.5] if prediction is None else None
-        self.send(
-            [NewFeedback(project="digits", key=key, label=label, received=1, prediction=prediction, x=x, doubt=doubt)]
+        row = NewFeedback(
+            project="digits", key=key, label=label, received=1, prediction=prediction, x=x, source=source, doubt=doubt
         )
+        self.send([row])
 
-    @rule(keys=st.lists(KEYS, max_size=4), prediction=PREDICTIONS)
-    def label_many(self, keys: list[str], prediction: str) -> None:
-        first = NewFeedback(project="digits", key="", label=1, received=1, prediction=prediction)
-        self.send([NewFeedback(**{**_fields(first), "key": key}) for key in keys])
+    @rule(
+        said=st.lists(st.tuples(KEYS, st.integers(0, 2), st.sampled_from(["ann", "bob"])), max_size=4),
+        prediction=PREDICTIONS,
+    )
+    def label_many(self, said: list[tuple[str, int, str]], prediction: str) -> None:
+        self.send(
+            [
+                NewFeedback(project="digits", key=key, label=label, received=1, prediction=prediction, source=source)
+                for key, label, source in said
+            ]
+        )
 
     @rule(key=KEYS, which=st.integers(0, 20))
     def correct(self, key: str, which: int) -> None:
@@ -151,8 +177,10 @@ class Life(RuleBasedStateMachine):
             assert row.state not in {before, to}
             return
         assert row.state in {before, to}
+        row.reviewed = row.reviewed or (act == "quarantine" and row.state == before)  # once accepted, by a person
         row.state = to
-        self.settle(row.thread)
+        if act == "accept":
+            self.settle(row.thread)
 
     @rule(limit=st.none() | st.integers(1, 3), again=st.booleans())
     def take(self, limit: int | None, again: bool) -> None:
@@ -192,16 +220,13 @@ class Life(RuleBasedStateMachine):
         assert [(row.key, row.state, row.task, row.thread) for row in stored] == [
             (key, row.state, row.task, row.thread) for key, row in self.rows.items()
         ]
-        for thread in {row.thread for row in stored}:
-            assert sum(row.state == "accepted" for row in stored if row.thread == thread) <= 1
+        standing = [row for row in stored if row.state == "accepted"]
+        for said in ("source", "label"):
+            assert len({(row.thread, getattr(row, said)) for row in standing}) == len(standing), said
         champion = aliases.get(self.connection, "digits")
         assert (champion.version if champion else None) == (self.champions[-1] if self.champions else None)
         assert [move.version for move in aliases.moves(self.connection, "digits")] == self.champions
         assert audit.verify(self.connection) == []
-
-
-def _fields(row: NewFeedback) -> dict[str, Any]:
-    return {field: getattr(row, field) for field in row.__struct_fields__}
 
 
 TestLife = Life.TestCase

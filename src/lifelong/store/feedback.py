@@ -3,8 +3,10 @@
     pending ──┬→ accepted ⇄ quarantined → refused        a row is never deleted
               └→ quarantined                             accepted → used | superseded
 
-Rows that tell of one thing (one prediction, or one example and its corrections) share a `thread`. Of a thread the
-latest accepted row stands; whatever is older and not used yet is superseded.
+Rows that tell of one thing (one prediction, or one example and its corrections) share a `thread`. An accepted row
+supersedes what is older in its thread and not used yet: rows of the same source, rows with the same label, and all of
+them where it names one that it corrects, or where a person let it out of quarantine. What another source said
+otherwise stands beside it, for somebody to decide.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, Text, bindparam, func, select, type_coerce, update
 
 from lifelong.store.errors import NotFoundError
 from lifelong.store.tables import feedback, prediction
@@ -58,7 +60,8 @@ class Feedback(Struct, frozen=True):
     """One row of `feedback`.
 
     `seq` grows with every row; `key` is the sender's own name for it, once per project; `prediction` or `x` says what
-    was labelled; `reason` says why it is or was in quarantine; `task` is the task whose lot has it.
+    was labelled; `reason` says why it is or was in quarantine, so an accepted row that has one was let out by a person;
+    `task` is the task whose lot has it.
     """
 
     seq: int
@@ -133,6 +136,10 @@ SETTLE = (
             _later.c.project == feedback.c.project,
             _later.c.seq > feedback.c.seq,
             _later.c.state.in_(["accepted", "used"]),
+            (_later.c.source == feedback.c.source)
+            | (type_coerce(_later.c.label, Text) == type_coerce(feedback.c.label, Text))
+            | _later.c.supersedes.is_not(None)
+            | _later.c.reason.is_not(None),
         )
         .exists(),
     )
@@ -197,6 +204,6 @@ def lock_threads(connection: Connection, threads: Sequence[str]) -> None:
 
 
 def settle(connection: Connection, threads: Sequence[str]) -> None:
-    """Of each thread, let the latest accepted row stand and supersede those before it; their lock is held."""
+    """Of each thread, supersede what an accepted row that came later speaks for, see the module; their lock is held."""
     for some in chunks(sorted(set(threads))):
         connection.execute(SETTLE, {"threads": some})

@@ -8,15 +8,18 @@ from msgspec import Struct
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from lifelong.store.feedback import sources
-from lifelong.store.review import join
 from lifelong.store.tables import Json, feedback, prediction
 from lifelong.store.values import chunks
 
-__all__ = ["Example", "take", "taken", "waiting"]
+__all__ = ["Example", "move", "take", "taken", "waiting"]
 
 
 class Example(Struct, frozen=True):
-    """A labelled example of a lot; `x` is the feedback's own, or that of the prediction which it labels."""
+    """A labelled example of a lot.
+
+    `x` is the feedback's own, or that of the prediction which it labels, whose output is `answer`; `reviewed`: a person
+    has let it out of quarantine.
+    """
 
     seq: int
     id: str
@@ -24,6 +27,8 @@ class Example(Struct, frozen=True):
     x: Any
     label: Any
     source: str
+    answer: int | None
+    reviewed: bool
 
 
 EXAMPLES = (
@@ -34,6 +39,8 @@ EXAMPLES = (
         func.coalesce(feedback.c.x, prediction.c.x, type_=Json),
         feedback.c.label,
         feedback.c.source,
+        prediction.c.output,
+        feedback.c.reason.is_not(None),
     )
     .join_from(feedback, prediction, feedback.c.prediction == prediction.c.id, isouter=True)
     .where(feedback.c.project == bindparam("project"))
@@ -55,6 +62,15 @@ MARK = (
     .where(feedback.c.seq.in_(bindparam("seqs", expanding=True)), feedback.c.state.in_(sources("used")))
     .values(state="used", task=bindparam("number"))
 )
+MOVE = (
+    update(feedback)
+    .where(
+        feedback.c.project == bindparam("in_project"),
+        feedback.c.state == "used",
+        feedback.c.task == bindparam("from_task"),
+    )
+    .values(task=bindparam("to_task"))
+)
 
 
 def take(connection: Connection, project: str, task: int, *, after: int = 0, limit: int | None = None) -> list[Example]:
@@ -66,12 +82,17 @@ def take(connection: Connection, project: str, task: int, *, after: int = 0, lim
     """
     if before := taken(connection, project, task):
         return before
-    join(connection, project)
     accepted = ACCEPTED.limit(limit).with_for_update(skip_locked=True)
     seqs = list(connection.scalars(accepted, {"project": project, "after": after}))
     for some in chunks(seqs):
         connection.execute(MARK, {"seqs": some, "number": task})
     return taken(connection, project, task)
+
+
+def move(connection: Connection, project: str, task: int, to: int) -> int:
+    """Give the lot of `task`, of which no champion learned, to the task `to`; how many rows that were."""
+    values = {"in_project": project, "from_task": task, "to_task": to}
+    return connection.execute(MOVE, values).rowcount
 
 
 def waiting(connection: Connection, project: str, *, limit: int) -> list[Example]:

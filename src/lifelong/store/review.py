@@ -51,7 +51,7 @@ def join(connection: Connection, project: str, judge: Judge | None = None) -> in
     """Join all pending feedback of `project` whose prediction is stored now, and return how many rows were joined.
 
     `log` does so for the predictions that it stores. But where several servers share a PostgreSQL, a label and its
-    prediction can be stored at the same moment and miss each other, so call this now and then; `lots.take` does.
+    prediction can be stored at the same moment and miss each other, so call this now and then.
     """
     return _join(connection.execute(JOINED_IN_PROJECT, {"in_project": project}).all(), connection, judge)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lifelong.errors import ConflictError, DataError
+from lifelong.errors import ConflictError, DataError, LifelongError
 from lifelong.loop.drift import Calibrated, features
 from lifelong.loop.engine import lots
 from lifelong.loop.engine.base import Engine, active, learned, project_of
@@ -19,6 +19,7 @@ from lifelong.loop.lot import unpack
 from lifelong.loop.project import MethodChoice, Project
 from lifelong.loop.triggers import AccuracyFall, AllOf, AnyOf, ByHand, ConfidenceDrift, InputDrift, Trigger
 from lifelong.store import aliases, audit, feedback, firings, predictions, tasks, updates, versions
+from lifelong.store import lots as store_lots
 from lifelong.store.backend import serialise
 from lifelong.store.database import Connection
 from lifelong.store.errors import NotFoundError
@@ -37,8 +38,9 @@ def ask(
 ) -> updates.Update:
     """Queue an update because `actor` wants one; the same `key` again is the same update.
 
-    Arguments: `method` for this update alone, {"name": …, "settings": {…}}; `task`: learn that task again, whose update
-        was rejected, cancelled or failed, instead of a new lot.
+    Arguments: `method` for this update alone, {"name": …, "settings": {…}}; `task`: learn the lot of that task again,
+        whose update was rejected, cancelled, failed or rolled back, instead of a new one; under a new number where the
+        champion has learned later tasks meanwhile, as tasks are learned in order.
     Raises: `NotFoundError`; `ConflictError` where an update is under way, or the champion has learned that task;
         `DataError` where too little feedback waits; `SettingError` for a method that there is not.
     """
@@ -46,11 +48,7 @@ def ask(
     if method is not None:
         project.new_learner(MethodChoice(str(method.get("name")), dict(method.get("settings") or {})))
     firing = Firing(ByHand.kind, {"asked_by": actor})
-    if task is None:
-        engine.write(lambda connection: lots.screen(connection, project))
-    return engine.write(
-        lambda connection: _enqueue(connection, project, firing, actor, key or uuid.uuid4().hex, engine, method, task)
-    )
+    return _asked(engine, project, firing, actor, key, method, task)
 
 
 class Watch:
@@ -77,13 +75,8 @@ class Watch:
         for trigger in project.triggers:
             firing = fired(trigger, facts)
             if firing is not None and not isinstance(trigger, ByHand):
-                engine.write(lambda connection: lots.screen(connection, project))
                 with suppress(DataError, ConflictError):  # too little is left for an exam, or somebody was faster
-                    return engine.write(
-                        lambda connection, firing=firing: _enqueue(
-                            connection, project, firing, "trigger", uuid.uuid4().hex, engine
-                        )
-                    )
+                    return _asked(engine, project, firing, "trigger")
         return None
 
     def _facts(self, project: Project, champion: str, waiting: int) -> Facts:
@@ -129,6 +122,35 @@ class Watch:
         return known[1]
 
 
+def _asked(
+    engine: Engine,
+    project: Project,
+    firing: Firing,
+    actor: str,
+    key: str | None = None,
+    method: Mapping[str, Any] | None = None,
+    task: int | None = None,
+) -> updates.Update:
+    """Screen what waits and take the lot in one transaction, so that nothing comes between; see `ask`.
+
+    What was found odd goes to quarantine even where the rest is too little for a lot.
+    """
+
+    def work(connection: Connection) -> updates.Update | LifelongError:
+        if task is None:
+            lots.screen(connection, project)
+        try:
+            with connection.begin_nested():
+                return _enqueue(connection, project, firing, actor, key or uuid.uuid4().hex, engine, method, task)
+        except (DataError, ConflictError) as error:
+            return error
+
+    done = engine.write(work)
+    if isinstance(done, LifelongError):
+        raise done
+    return done
+
+
 def _enqueue(
     connection: Connection,
     project: Project,
@@ -152,11 +174,12 @@ def _enqueue(
         )
     if champion is None:
         raise ConflictError(f"project {name!r} has no champion that could learn; make one with lifelong loop init")
-    number = _again(connection, name, champion.version, task) if task is not None else None
-    if number is None:
-        used = [row.number for row in tasks.listed(connection, name)] + [updates.highest_task(connection, name)]
-        number = max(used) + 1
+    used = [row.number for row in tasks.listed(connection, name)] + [updates.highest_task(connection, name)]
+    number = max(used) + 1
+    if task is None:
         lots.take(connection, project, number)
+    else:
+        number = _again(connection, name, champion.version, task, number)
     trigger = {"kind": firing.kind, **firing.evidence}
     row = updates.enqueue(connection, name, key, trigger=trigger, base_version=champion.version, now=now, method=method)
     row = updates.change(connection, row.id, expected="queued", owner=None, to="queued", now=now, task=number)
@@ -166,13 +189,18 @@ def _enqueue(
     return row
 
 
-def _again(connection: Connection, name: str, champion: str, task: int) -> int:
+def _again(connection: Connection, name: str, champion: str, task: int, fresh: int) -> int:
+    """The number under which the lot of `task` is learned once more: `fresh` where later tasks were learned since."""
     if not updates.of_task(connection, name, task):
         raise NotFoundError(f"no update of {name!r} has learned task {task}; see the list of updates")
     done = learned(connection, champion)
-    if task <= max(done):
-        raise ConflictError(f"the champion has learned task {max(done)}, so it cannot learn task {task} any more")
-    return task
+    if task in done:
+        raise ConflictError(f"the champion has learned task {task} already; name one whose update was not promoted")
+    if task > max(done):
+        return task
+    if store_lots.move(connection, name, task, fresh) == 0:
+        raise ConflictError(f"the lot of task {task} was asked for again under a later number; see the list of updates")
+    return fresh
 
 
 def _leaves(triggers: tuple[Trigger, ...]) -> Iterator[Any]:

@@ -13,7 +13,7 @@ from lifelong.loop.lot import Row, cut, pack
 from lifelong.loop.project import Project
 from lifelong.loop.quarantine import Claim, Tally, conflicts, suspects
 from lifelong.loop.schema import Inputs
-from lifelong.store import feedback, lots, review, tasks
+from lifelong.store import lots, review, tasks
 from lifelong.store.database import Connection
 from lifelong.store.errors import NotFoundError
 from lifelong.store.failpoints import reach
@@ -32,27 +32,27 @@ def take(connection: Connection, project: Project, number: int) -> None:
 def screen(connection: Connection, project: Project) -> int:
     """Quarantine what suspect sources have sent, and inputs that sources labelled differently, before a lot is taken.
 
-    Returns how many rows that were.
+    What a person has let out of quarantine stays out, and speaks against no source. Returns how many rows go in.
     """
     rows = lots.waiting(connection, project.name, limit=LARGEST_LOT)
-    reasons = _suspected(connection, project, rows)
+    reasons = _suspected(project, [row for row in rows if not row.reviewed])
     left = [row for row in rows if row.id not in reasons]
     claims = [Claim(digest(project.input.check(row.x)), row.source, project.output(row.label)) for row in left]
-    reasons |= {left[place].id: found.reason for place, found in conflicts(project.rules, claims).items()}
+    found = conflicts(project.rules, claims)
+    reasons |= {row.id: found[place].reason for place, row in enumerate(left) if place in found and not row.reviewed}
     for row_id, reason in reasons.items():
         review.quarantine(connection, row_id, reason)
     return len(reasons)
 
 
-def _suspected(connection: Connection, project: Project, rows: Sequence[lots.Example]) -> dict[str, str]:
+def _suspected(project: Project, rows: Sequence[lots.Example]) -> dict[str, str]:
     """By the id of the row, what is to be said of its source."""
-    if project.rules.suspicion == 0 or not rows:
+    if project.rules.suspicion == 0:
         return {}
-    sources = {row.seq: row.source for row in rows}
     tallies: dict[str, list[bool]] = defaultdict(list)
-    for each in feedback.judged(connection, project.name, after=rows[0].seq - 1, limit=LARGEST_LOT):
-        if each.seq in sources:
-            tallies[sources[each.seq]].append(each.output != each.label)
+    for row in rows:
+        if row.answer is not None:
+            tallies[row.source].append(row.answer != project.output(row.label))
     found = suspects(project.rules, {name: Tally(len(each), sum(each)) for name, each in tallies.items()})
     return {row.id: found[row.source].reason for row in rows if row.source in found}
 
