@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from starlette.routing import Mount
 
 from lifelong.loop.engine import Engine
 from lifelong.loop.engine.intake import Intake
+from lifelong.loop.engine.steady import SteadyClock
 from lifelong.loop.engine.worker import Worker
 from lifelong.service.app import create_app
 from lifelong.service.auth import Keys
@@ -25,11 +27,13 @@ from lifelong.service.stored import StoredCatalogue
 from lifelong.service.v1 import create_api
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.taking import Taking
-from lifelong.store import keys
+from lifelong.store import audit, keys
 from lifelong.store.blobs import open_blobs
 from lifelong.store.database import Connection, open_store
 
 __all__ = ["Home", "first_key", "open_engine", "open_home"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +52,10 @@ def open_engine(home: Path, database: str | None = None, blobs: str | None = Non
     Raises: `StorageError` where another server has the folder, or the place does not answer.
     """
     with open_store(home, database) as store:
-        yield Engine(store, open_blobs(home / "blobs" if blobs is None else blobs))
+        clock = SteadyClock(store.read(audit.latest))
+        if (behind := clock() - time.time()) > 1:
+            logger.warning("the clock is %.0f s behind what is stored; time goes on from the latter", behind)
+        yield Engine(store, open_blobs(home / "blobs" if blobs is None else blobs), clock)
 
 
 @contextlib.contextmanager
@@ -70,7 +77,7 @@ def open_home(
     """
     with open_engine(home, database, blobs) as engine:
         intake = Intake(engine)
-        served: Catalogue = catalogue(engine.store, engine.blobs, intake.judge)
+        served: Catalogue = catalogue(engine.store, engine.blobs, intake.judge, engine.clock)
         shutil.rmtree(home / "work", ignore_errors=True)
         running: list[Worker] = []
 
@@ -98,7 +105,7 @@ def open_home(
         dashboard = create_dashboard(here, lambda: app.state.serving())
         taking = Taking(here)
         api = Mount("/v1", create_api(here, taking))
-        app = create_app(served, settings, beside=[*taking.routes(), api, *dashboard])
+        app = create_app(served, settings, beside=[*taking.routes(), api, *dashboard], clock=engine.clock)
         worker = Worker(engine, home / "work", changed, failures, alone=database is None, learns=with_worker)
         running.append(worker)
         if start_worker:

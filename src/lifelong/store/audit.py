@@ -13,10 +13,11 @@ from lifelong.store.backend import serialise
 from lifelong.store.tables import audit
 from lifelong.store.values import decode, encode
 
-__all__ = ["Break", "Entry", "append", "head", "listed", "verify"]
+__all__ = ["Break", "Entry", "append", "head", "latest", "listed", "verify"]
 
 START = "0" * 64
 HEAD = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
+LATEST = HEAD.with_only_columns(audit.c.at)
 ALL = select(audit).order_by(audit.c.seq)
 PAGE = ALL.where(audit.c.seq > bindparam("after")).limit(bindparam("limit"))
 PAGE_OF_PROJECT = PAGE.where(audit.c.project == bindparam("project"))
@@ -50,6 +51,11 @@ def append(connection: Connection, *, at: float, project: str | None, actor: str
     entry = Entry(*content, previous, _link(previous, content))
     connection.execute(insert(audit), asdict(entry))
     return entry
+
+
+def latest(connection: Connection) -> float:
+    """When the last entry was made, in seconds since the epoch; 0 where there is none."""
+    return float(connection.execute(LATEST).scalar_one_or_none() or 0.0)
 
 
 def head(connection: Connection) -> tuple[int, str]:

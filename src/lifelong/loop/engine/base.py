@@ -26,7 +26,7 @@ ACTIVE = ("queued", "training", "examined", "waiting")
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """Where the loop of all projects is kept. `clock` gives seconds since the epoch."""
+    """Where the loop of all projects is kept. `clock` gives seconds since the epoch and never goes back."""
 
     store: Store
     blobs: Blobs
