@@ -182,6 +182,18 @@ def test_finetune_is_rejected_er_is_promoted_and_rollback_goes_back(engine: Engi
     assert engine.read(audit.verify) == []
 
 
+def test_what_was_forgotten_since_a_task_was_learned_is_measured_too(engine: Engine) -> None:
+    reconfigure(engine, gate=Gate(max_forgetting=0.1, max_total_forgetting=0.1))
+    feed(engine, turned(), "two")
+    assert through(engine).state == "promoted"
+    feed(engine, [(x, (y + 1) % 10) for x, y in turned(1000)], "three")  # turned digits are called something else now
+    last = through(engine)
+    rows = engine.read(lambda connection: versions.listed(connection, "digits"))
+    now, then = (rows[place].exam_row["accuracy"] for place in (2, 0))
+    since = {facts["task"]: facts["since_learned"] for facts in last.decision["evidence"]}
+    assert since == {1: pytest.approx(now["1"] - then["1"]), 2: None, 3: None}, "the champion itself learned task 2"
+
+
 def test_every_stage_twice_is_once_and_a_crash_between_resumes(home: Path, engine: Engine) -> None:
     """After each stage the engine is thrown away, and another one on the same rows goes on."""
     clock = Clock()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -123,3 +125,39 @@ def test_the_bootstrap_gate_is_the_same_twice() -> None:
     gate = Gate(test="bootstrap", max_forgetting=0.2)
     assert decide(gate, exams, seed=5) == decide(gate, exams, seed=5)
     assert decide(gate, exams, seed=5).promote
+
+
+def test_small_falls_do_not_add_up_unnoticed() -> None:
+    """Each candidate loses 15 of 500 answers more, which is within the bounds of one update."""
+    y, new = np.zeros(500, dtype=np.int64), exam(99, 300, 0.2, 0.7, 0.0, seed=1, new=True)
+    after = [(np.arange(500) < lost).astype(np.int64) for lost in range(25, 500, 15)]
+
+    def promoted(gate: Gate) -> int:
+        for place, (champion, candidate) in enumerate(pairwise(after)):
+            learned = None if place == 0 else after[0]
+            old = ExamAnswers(1, "first", y, champion, candidate, is_new=False, learned=learned)
+            decision = decide(gate, [old, new])
+            if not decision.promote:
+                assert "since learned: a fall of at most" in decision.reasons[0]
+                assert decision.evidence[0]["since_learned"] == -15 * (place + 1) / 500
+                return place
+        return len(after) - 1
+
+    assert promoted(Gate(max_total_forgetting=1.0)) == len(after) - 1, "each by itself would pass"
+    assert promoted(Gate()) == promoted(Gate(max_total_forgetting=0.15)) == promoted(Gate(proof="together")) == 4
+    assert promoted(Gate(max_total_forgetting=0.3)) == 8
+
+
+def test_a_candidate_that_has_forgotten_in_all_what_is_allowed_is_promoted_as_rarely_as_stated() -> None:
+    gate, promoted = Gate(max_forgetting=0.05, max_total_forgetting=0.1), 0
+    for seed in range(300):
+        drawn = exam(1, 200, 0.9, 0.02, 0.12, seed)  # by just 0.1 below the version that learned it
+        old = replace(drawn, learned=drawn.champion, champion=drawn.candidate)
+        promoted += decide(gate, [exam(9, 150, 0.6, 0.4, 0.0, seed, new=True), old]).promote
+    assert promoted / 300 == pytest.approx(0.05, abs=0.025)
+
+
+def test_the_total_is_at_least_what_one_update_may_forget() -> None:
+    assert Gate(max_forgetting=0.4).total == 1.0
+    with pytest.raises(SettingError, match="max_total_forgetting must be in"):
+        Gate(max_forgetting=0.1, max_total_forgetting=0.05)

@@ -3,7 +3,9 @@
 A candidate is promoted only if it shows, each at the stated confidence,
 
 * that the new task's accuracy rose by at least `min_gain` over the champion's, and
-* that no old task's accuracy fell by more than `max_forgetting`.
+* that no old task's accuracy fell by more than `max_forgetting`, and
+* that none is by more than `max_total_forgetting` below that of the version which learned it: else ten updates, each
+  within its bounds, could together forget what none of them may (this is the task's share of backward transfer).
 
 The burden of proof is the candidate's. For old tasks that is a non-inferiority test: the *upper* bound of the fall
 must be within `max_forgetting`. The other reading, to reject only where a larger fall is shown, promotes nearly
@@ -48,6 +50,8 @@ class Gate:
         max_latency_ms: the longest that 99 of 100 single predictions may take; None is no limit.
         test: `mcnemar` (score test with a margin), or the paired `bootstrap`; see `paired.bounds`.
         proof: `each` old task must be shown to be safe, or all `together`; see the module.
+        max_total_forgetting: the largest fall since the task was learned; None is three times `max_forgetting`, 1 is no
+            limit.
     """
 
     min_gain: float = 0.0
@@ -56,13 +60,24 @@ class Gate:
     max_latency_ms: float | None = None
     test: PairedTest = "mcnemar"
     proof: Literal["each", "together"] = "each"
+    max_total_forgetting: float | None = None
 
     def __post_init__(self) -> None:
         require(-1 < self.min_gain < 1, f"min_gain must be a fraction in -1 … 1, got {self.min_gain}")
         require(0 < self.max_forgetting < 1, f"max_forgetting must be a fraction in 0 … 1, got {self.max_forgetting}")
+        total = self.total
+        require(
+            self.max_forgetting <= total <= 1,
+            f"max_total_forgetting must be in {self.max_forgetting:g} (max_forgetting) … 1, got {total:g}",
+        )
         require(0.5 < self.confidence < 1, f"confidence must be in 0.5 … 1, got {self.confidence}")
         latency = self.max_latency_ms
         require(latency is None or latency > 0, f"max_latency_ms must be above 0, got {latency}")
+
+    @property
+    def total(self) -> float:
+        """`max_total_forgetting`, or what stands for it."""
+        return min(1.0, 3 * self.max_forgetting) if self.max_total_forgetting is None else self.max_total_forgetting
 
     @property
     def smallest_exam(self) -> int:
@@ -72,7 +87,10 @@ class Gate:
 
 @dataclass(frozen=True, eq=False)
 class ExamAnswers:
-    """One task's exam: labels `y`, the `champion`'s and the `candidate`'s answers, all (N,) output indices."""
+    """One task's exam: labels `y`, the `champion`'s and the `candidate`'s answers, all (N,) output indices.
+
+    `learned`: the answers of the version that learned the task, None where that is the champion.
+    """
 
     task: int
     name: str
@@ -80,9 +98,11 @@ class ExamAnswers:
     champion: Answers
     candidate: Answers
     is_new: bool
+    learned: Answers | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(self.y), len(self.champion), len(self.candidate)}
+        sizes |= set() if self.learned is None else {len(self.learned)}
         if len(sizes) != 1 or 0 in sizes:
             raise DataError(
                 f"the exam of task {self.task} ({self.name}) needs one label and two answers per example, got "
@@ -93,6 +113,11 @@ class ExamAnswers:
     def pairs(self) -> Pairs:
         """How the candidate's answers differ from the champion's."""
         return Pairs.of(self.y, self.champion, self.candidate)
+
+    @property
+    def since(self) -> Pairs | None:
+        """How they differ from those of the version that learned the task; None where that is the champion."""
+        return None if self.learned is None else Pairs.of(self.y, self.learned, self.candidate)
 
 
 @dataclass(frozen=True)
@@ -129,8 +154,9 @@ def decide(gate: Gate, exams: Sequence[ExamAnswers], latency: Latency | None = N
     """Promote or reject; the reasons of a rejection are the conditions that failed, of a promotion all of them.
 
     `seed` is that of the bootstrap. The evidence of a task: n, both accuracies, their difference with its one-sided
-    bounds `low` and `high`, answers gained and lost, the `p` of what must be ruled out (that the gain is min_gain or
-    less, that the fall is max_forgetting or more), `mcnemar_p` that both are equally good, both hashes.
+    bounds `low` and `high`, answers gained and lost, the difference `since_learned`, the `p` of what must be ruled out
+    (that the gain is min_gain or less, that the fall is max_forgetting or more), `mcnemar_p` that both are equally
+    good, both hashes.
 
     Raises: `SettingError` without exactly one new task, or without a latency where the gate bounds it.
 
@@ -149,6 +175,7 @@ def decide(gate: Gate, exams: Sequence[ExamAnswers], latency: Latency | None = N
         checks += [_fall(gate, facts) for facts in old]
     elif old:
         checks += _together(gate, [exam for exam in exams if not exam.is_new], seed)
+    checks += _in_all(gate, [exam for exam in exams if not exam.is_new], seed)
     if gate.max_latency_ms is not None:
         require(latency is not None, "the gate bounds the latency: measure it and give it to decide(…)")
         assert latency is not None
@@ -173,6 +200,7 @@ def _evidence(gate: Gate, exam: ExamAnswers, seed: int) -> dict[str, Any]:
         "high": high,
         "gained": pairs.gained,
         "lost": pairs.lost,
+        "since_learned": None if (since := exam.since) is None else since.difference,
         "p": p_above(pairs, gate.min_gain if exam.is_new else -gate.max_forgetting, gate.test, seed),
         "mcnemar_p": mcnemar(pairs),
         "champion_sha256": answers_hash(exam.champion),
@@ -205,6 +233,24 @@ def _together(gate: Gate, old: Sequence[ExamAnswers], seed: int) -> list[Check]:
         for exam, p, is_shown in zip(old, p_values, shown, strict=True) if is_shown
     ]  # fmt: skip
     return [Check(-low <= gate.max_forgetting, text), *fallen]
+
+
+def _in_all(gate: Gate, old: Sequence[ExamAnswers], seed: int) -> list[Check]:
+    """The falls since the tasks were learned, each or together, where there are any."""
+    known = [(exam, since) for exam in old if (since := exam.since) is not None]
+    if gate.total >= 1 or not known:
+        return []
+    if gate.proof == "together":
+        known_pairs = sum((since for _, since in known), Pairs(0, 0, 0))
+        cases = [(f"{len(known)} old task(s) together on {known_pairs.n}", known_pairs)]
+    else:
+        cases = [(f"task {exam.task} ({exam.name}) on {since.n}", since) for exam, since in known]
+    checks: list[Check] = []
+    for name, pairs in cases:
+        low, _ = bounds(pairs, gate.confidence, gate.test, seed)
+        text = f"{name}, since learned: {_at_most(gate, low)}; allowed is {gate.total:g}"
+        checks.append(Check(-low <= gate.total, text))
+    return checks
 
 
 def _story(facts: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from lifelong.store.blobs import Blobs
 from lifelong.store.database import Connection, Store
 from lifelong.store.errors import NotFoundError
 
-__all__ = ["ACTIVE", "Engine", "active", "apply", "learned", "project_of", "version_of"]
+__all__ = ["ACTIVE", "Engine", "active", "apply", "learned", "learners", "project_of", "version_of"]
 
 T = TypeVar("T")
 
@@ -88,9 +88,14 @@ def active(connection: Connection, project: str) -> updates.Update | None:
 
 def learned(connection: Connection, version_id: str) -> list[int]:
     """The tasks that a version and those before it in its line have learned; these are its exams."""
+    return sorted(learners(connection, version_id))
+
+
+def learners(connection: Connection, version_id: str) -> dict[int, versions.Version]:
+    """By task, the version in the line of this one that learned it."""
     line = versions.lineage(connection, version_id)
     first = [row.number for row in tasks.listed(connection, line[0].project) if row.number <= line[0].task]
-    return sorted({*first, *(row.task for row in line[1:])})
+    return dict.fromkeys(first, line[0]) | {row.task: row for row in line}
 
 
 def version_of(connection: Connection, project: str, text: str) -> versions.Version:

@@ -6,7 +6,7 @@ from typing import Any
 
 from lifelong.errors import ConflictError, LifelongError, StorageError
 from lifelong.loop.engine import traffic
-from lifelong.loop.engine.base import Engine, apply, learned, project_of, version_of
+from lifelong.loop.engine.base import Engine, apply, learned, learners, project_of, version_of
 from lifelong.loop.gate import Decision, ExamAnswers, Latency
 from lifelong.loop.gate import decide as ask_gate
 from lifelong.loop.job import answers_of
@@ -110,12 +110,18 @@ def _judged(engine: Engine, project: Project, row: updates.Update) -> Decision:
     assert row.task is not None
     assert row.base_version is not None
     base = row.base_version
-    rows = engine.read(
-        lambda connection: [
-            tasks.get(connection, row.project, number) for number in sorted({*learned(connection, base), row.task or 0})
-        ]
+    rows, makers = engine.read(
+        lambda connection: (
+            [
+                tasks.get(connection, row.project, number)
+                for number in sorted({*learned(connection, base), row.task or 0})
+            ],
+            {number: each for number, each in learners(connection, base).items() if each.id != base},
+        )
     )
     given = answers_of(engine.blobs.get(row.evidence["answers"]))
+    asked = {each.exam_row["answers"] for each in makers.values()} if project.gate.total < 1 else set()
+    then = {blob: answers_of(engine.blobs.get(blob))["candidate"] for blob in asked}
     exams = [
         ExamAnswers(
             each.number,
@@ -124,6 +130,9 @@ def _judged(engine: Engine, project: Project, row: updates.Update) -> Decision:
             given["champion"][each.number],
             given["candidate"][each.number],
             is_new=each.number == row.task,
+            learned=then[makers[each.number].exam_row["answers"]][each.number]
+            if then and each.number in makers
+            else None,
         )
         for each in rows
     ]
