@@ -165,7 +165,7 @@ class Life(RuleBasedStateMachine):
     @rule(owner=OWNERS)
     def claim(self, owner: str) -> None:
         job = work.claim(self.engine, owner)
-        if job is not None:
+        if job is not None and job not in self.jobs:  # else it had it already
             assert all(job.update != each.update or job.attempt > each.attempt for each in self.jobs), "two have it"
             self.jobs.append(job)
 
@@ -187,7 +187,7 @@ class Life(RuleBasedStateMachine):
         if self.jobs and which % 4 == 0:
             job = self.jobs[-1]
             with maybe():
-                work.fail(self.engine, job.update, job.attempt, "too hard")
+                work.fail(self.engine, job.update, job.owner, job.attempt, "too hard")
 
     @rule(owner=OWNERS, died=st.booleans())
     def release(self, owner: str, died: bool) -> None:

@@ -219,6 +219,7 @@ def test_workers_elsewhere_need_an_admin_key_and_one_job_is_one_workers(paint: P
     job = remote.claim("w1", 30)
     assert job is not None
     assert (job.update, job.owner, job.task) == (update, "w1", 2)
+    assert remote.claim("w1", 30) == job, "the answer was lost, the lease was not"
     assert remote.claim("w2", 30) is None
     assert sha256(remote.blob(job.champion)).hexdigest() == job.champion
     remote.beat(job, {"stage": "learning"}, 30)
@@ -230,8 +231,14 @@ def test_workers_elsewhere_need_an_admin_key_and_one_job_is_one_workers(paint: P
     problem(client.get("/v1/blobs/..%2Flifelong.db"), 404)
     assert "should match pattern" in problem(client.get(f"/v1/blobs/{'0' * 63}x"), 422)
     assert "POST /v1/blobs first" in problem(client.get(f"/v1/blobs/{'0' * 64}"), 404)
-    remote.fail(job, "too hard")
-    assert client.get(f"{AT}/updates/{update}").json()["decision"] == {"reason": "too hard"}
+    for stranger in ({"owner": "w2", "attempt": 1}, {"owner": "w1", "attempt": 2}):
+        refused = client.post(f"/v1/work/{update}:fail", json={**stranger, "reason": "ha"})
+        assert "training with w1 at attempt 1" in problem(refused, 409)
+    assert client.get(f"{AT}/updates/{update}").json()["state"] == "training"
+    for _ in range(2):
+        remote.fail(job, "too hard")
+    assert client.get(f"{AT}/updates/{update}").json()["decision"] == {"reason": "too hard", "worker": "w1"}
+    assert remote.claim("w1", 30) is None
 
 
 def test_an_example_needs_no_prediction(paint: Paint) -> None:

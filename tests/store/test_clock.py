@@ -22,10 +22,8 @@ def leased(run: Run) -> updates.Update:
     def work(connection: Connection) -> updates.Update:
         content = versions.NewVersion(project="digits", parent=None, blob="b", settings={}, task=1, exam_row={})
         base = versions.add(connection, content, 1000.0).id
-        updates.enqueue(connection, "digits", "t", trigger={}, base_version=base, now=1000.0)
-        row = updates.claim(connection, "w1", now=1000.0, lease=LEASE)
-        assert row is not None
-        return row
+        row = updates.enqueue(connection, "digits", "t", trigger={}, base_version=base, now=1000.0)
+        return updates.lease_to(connection, row.id, "w1", now=1000.0, lease=LEASE)
 
     taken: updates.Update = run(work)
     return taken
@@ -62,7 +60,7 @@ def test_a_worker_that_lives_keeps_its_lease(run: Run, leased: updates.Update, b
 def test_after_it_was_taken_away_the_first_one_is_refused(run: Run, leased: updates.Update) -> None:
     expired(run, 10.0)
     expired(run, 10.0 + LEASE + 1)
-    again = run(lambda connection: updates.claim(connection, "w2", now=50.0, lease=LEASE))
+    again = run(lambda connection: updates.lease_to(connection, leased.id, "w2", now=50.0, lease=LEASE))
     assert (again.id, again.lease_owner) == (leased.id, "w2")
     with pytest.raises(ConflictError, match="leased by w2"):
         run(lambda connection: updates.heartbeat(connection, leased.id, "w1", now=51.0, lease=LEASE))

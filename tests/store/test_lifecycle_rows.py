@@ -142,6 +142,12 @@ def queue(connection: Connection, trigger: str, now: float = 10.0) -> updates.Up
     return updates.enqueue(connection, "digits", trigger, trigger={"kind": "amount"}, base_version=None, now=now)
 
 
+def claim(connection: Connection, owner: str, lease: float = 5.0) -> updates.Update | None:
+    """The oldest queued update, leased to `owner` at 20."""
+    row = updates.oldest_queued(connection)
+    return None if row is None else updates.lease_to(connection, row.id, owner, now=20.0, lease=lease)
+
+
 def test_one_firing_makes_one_update(connection: Connection) -> None:
     first = queue(connection, "t1")
     assert (first.state, first.attempt, first.trigger) == ("queued", 1, {"kind": "amount"})
@@ -157,14 +163,17 @@ def test_one_firing_makes_one_update(connection: Connection) -> None:
 def test_an_update_from_claim_to_decision(connection: Connection) -> None:
     (version,) = line(connection, 1)
     old, new = queue(connection, "t1", 10.0), queue(connection, "t2", 11.0)
-    assert updates.claim(connection, "w1", now=20.0, lease=5.0, project="other") is None
-    claimed = updates.claim(connection, "w1", now=20.0, lease=5.0)
+    assert updates.held(connection, "w1") is None
+    claimed = claim(connection, "w1")
     assert claimed is not None
+    assert updates.held(connection, "w1") == claimed
+    with pytest.raises(ConflictError, match="is training, leased by w1; expected queued, leased by nobody"):
+        updates.lease_to(connection, claimed.id, "w2", now=20.0, lease=5.0)
     assert (claimed.id, claimed.state, claimed.lease_owner, claimed.lease_until) == (old.id, "training", "w1", 25.0)
-    second = updates.claim(connection, "w2", now=20.0, lease=5.0)
+    second = claim(connection, "w2")
     assert second is not None
     assert second.id == new.id
-    assert updates.claim(connection, "w3", now=20.0, lease=5.0) is None
+    assert claim(connection, "w3") is None
     beat = updates.heartbeat(connection, old.id, "w1", now=24.0, lease=5.0, progress={"step": 3})
     assert (beat.lease_until, beat.progress) == (29.0, {"step": 3})
     assert updates.heartbeat(connection, old.id, "w1", now=25.0, lease=5.0).progress == {"step": 3}
@@ -193,7 +202,7 @@ def test_an_update_from_claim_to_decision(connection: Connection) -> None:
 def test_a_lease_that_ran_out_goes_back_and_after_some_trials_fails(connection: Connection) -> None:
     row = queue(connection, "t1")
     for attempt in (1, 2, 3):
-        claimed = updates.claim(connection, f"w{attempt}", now=20.0, lease=5.0)
+        claimed = claim(connection, f"w{attempt}")
         assert claimed is not None
         assert claimed.attempt == attempt
         assert updates.expire(connection, now=25.0, most_attempts=3) == []
@@ -206,7 +215,7 @@ def test_a_lease_that_ran_out_goes_back_and_after_some_trials_fails(connection: 
 
 def test_an_update_is_cancelled_before_it_is_examined(connection: Connection) -> None:
     queued, training = queue(connection, "t1", 10.0), queue(connection, "t0", 9.0)
-    updates.claim(connection, "w", now=20.0, lease=5.0)
+    claim(connection, "w")
     for row in (queued, training):
         assert updates.cancel(connection, row.id, now=21.0, decision={"by": "ann"}).state == "cancelled"
         with pytest.raises(ConflictError, match=r"is cancelled.*expected queued or training"):
@@ -225,9 +234,9 @@ def test_workers_who_race_get_different_updates(place: Place, store: Store) -> N
         won: list[str] = []
         server = (store, other)[number % 2]
         while (
-            row := server.write(
-                lambda connection: updates.claim(connection, f"w{number}-{len(won)}", now=20.0, lease=9.0)
-            ).result(timeout=30)
+            row := server.write(lambda connection: claim(connection, f"w{number}-{len(won)}", lease=9.0)).result(
+                timeout=30
+            )
         ) is not None:
             won.append(row.id)
         return won

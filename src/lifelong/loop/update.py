@@ -71,12 +71,11 @@ class Update:
 
 @dataclass(frozen=True)
 class Claim:
-    """A worker takes the update for `lease` seconds; `task` is its lot where that is cut now."""
+    """A worker takes the update for `lease` seconds."""
 
     owner: str
     attempt: int
     lease: float = 60.0
-    task: int | None = None
 
 
 @dataclass(frozen=True)
@@ -118,8 +117,9 @@ class Expired:
 
 @dataclass(frozen=True)
 class Failed:
-    """It cannot be learned, and trying again would not help; `reason` says why."""
+    """The worker cannot learn it, and trying again would not help; `reason` says why."""
 
+    owner: str
     attempt: int
     reason: str
 
@@ -161,9 +161,9 @@ def after(update: Update, event: Event, now: float) -> Update:
         case Expired():
             changes = _expired(update, event, now)
         case Failed():
-            changes = _stopped(update, "failed", event.reason, event.attempt)
+            changes = _failed(update, event)
         case Cancelled():
-            changes = _stopped(update, "cancelled", event.reason, update.attempt)
+            changes = _cancelled(update, event)
     # a clock that was set back must not make a row look older than it was
     return replace(update, **changes, updated=max(update.updated, now)) if changes else update
 
@@ -188,15 +188,7 @@ def _claimed(update: Update, event: Claim, now: float) -> dict[str, Any]:
         )
     _check(update, {"queued"}, "claimed")
     _check_attempt(update, event.attempt)
-    if None not in (event.task, update.task) and event.task != update.task:
-        raise ConflictError(f"update {update.id} learns task {update.task}, not {event.task}")
-    return {
-        "state": "training",
-        "lease_owner": event.owner,
-        "lease_until": now + event.lease,
-        "task": update.task if event.task is None else event.task,
-        "progress": None,
-    }
+    return {"state": "training", "lease_owner": event.owner, "lease_until": now + event.lease, "progress": None}
 
 
 def _examined(update: Update, event: Examined) -> dict[str, Any]:
@@ -234,12 +226,21 @@ def _expired(update: Update, event: Expired, now: float) -> dict[str, Any]:
     return {**freed, "state": "queued", "attempt": update.attempt + 1}
 
 
-def _stopped(update: Update, state: State, reason: str, attempt: int) -> dict[str, Any]:
-    if update.state == state and update.attempt == attempt:
+def _failed(update: Update, event: Failed) -> dict[str, Any]:
+    if (update.state, update.attempt) == ("failed", event.attempt) and event.owner == (update.decision or {}).get(
+        "worker"
+    ):
         return {}
-    _check(update, {"queued", "training"}, state)
-    _check_attempt(update, attempt)
-    return {"state": state, "decision": {"reason": reason}, "lease_owner": None, "lease_until": None}
+    _check_owner(update, event.owner, event.attempt, {"training"}, "fail")
+    decision = {"reason": event.reason, "worker": event.owner}
+    return {"state": "failed", "decision": decision, "lease_owner": None, "lease_until": None}
+
+
+def _cancelled(update: Update, event: Cancelled) -> dict[str, Any]:
+    if update.state == "cancelled":
+        return {}
+    _check(update, {"queued", "training"}, "cancelled")
+    return {"state": "cancelled", "decision": {"reason": event.reason}, "lease_owner": None, "lease_until": None}
 
 
 def _check(update: Update, states: set[str], what: str) -> None:

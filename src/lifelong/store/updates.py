@@ -19,15 +19,17 @@ __all__ = [
     "asked",
     "cancel",
     "change",
-    "claim",
     "enqueue",
     "expire",
     "get",
     "heartbeat",
+    "held",
     "highest_task",
     "in_states",
+    "lease_to",
     "listed",
     "of_task",
+    "oldest_queued",
 ]
 
 ANYBODY = "*"
@@ -42,11 +44,18 @@ PAGE = (
     .limit(bindparam("limit"))
 )
 QUEUED = (
-    select(update.c.id)
+    select(update)
     .where(update.c.state == "queued")
     .order_by(update.c.created, update.c.id)
     .limit(1)
     .with_for_update(skip_locked=True)
+)
+HELD = (
+    select(update)
+    .where(update.c.state == "training", update.c.lease_owner == bindparam("owner"))
+    .order_by(update.c.created, update.c.id)
+    .limit(1)
+    .with_for_update()
 )
 IN_STATES = (
     select(update)
@@ -154,18 +163,22 @@ def highest_task(connection: Connection, project: str) -> int:
     return int(connection.execute(HIGHEST, {"project": project}).scalar_one())
 
 
-def claim(connection: Connection, owner: str, *, now: float, lease: float, project: str | None = None) -> Update | None:
-    """Give the oldest queued update to `owner` for `lease` seconds; None where nothing is queued.
+def held(connection: Connection, owner: str) -> Update | None:
+    """The update that `owner` has the lease of. `owner` names one worker process and is never used again."""
+    row = connection.execute(HELD, {"owner": owner}).one_or_none()
+    return None if row is None else Update(*row)
 
-    Of several who ask at once each gets another one. `owner` names one worker process and is never used again.
-    """
-    queued = QUEUED if project is None else QUEUED.where(update.c.project == project)
-    row_id = connection.scalars(queued).one_or_none()
-    if row_id is None:
-        return None
-    leased = {"state": "training", "lease_owner": owner, "lease_until": now + lease, "updated": now}
-    connection.execute(change_rows(update).where(update.c.id == row_id).values(leased))
-    return get(connection, row_id)
+
+def oldest_queued(connection: Connection) -> Update | None:
+    """The update that waits the longest; of several transactions that ask at once each gets another one, or None."""
+    row = connection.execute(QUEUED).one_or_none()
+    return None if row is None else Update(*row)
+
+
+def lease_to(connection: Connection, row_id: str, owner: str, *, now: float, lease: float) -> Update:
+    """Give a queued update to `owner` for `lease` seconds. Raises: `NotFoundError`; `ConflictError` where it is not."""
+    leased = {"state": "training", "lease_owner": owner, "lease_until": now + lease, "progress": None, "updated": now}
+    return _swap(connection, row_id, {"queued"}, None, leased)
 
 
 def heartbeat(

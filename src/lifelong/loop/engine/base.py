@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from lifelong.loop.project import Project, from_json
-from lifelong.loop.update import Beat, Event, Update, after
+from lifelong.loop.update import Beat, Claim, Event, Update, after
 from lifelong.store import projects, tasks, updates, versions
 from lifelong.store.blobs import Blobs
 from lifelong.store.database import Connection, Store
@@ -65,6 +65,8 @@ def apply(connection: Connection, update_id: str, event: Event, now: float) -> u
     then = after(before, event, now)
     if then is before:
         return row
+    if isinstance(event, Claim):
+        return updates.lease_to(connection, row.id, event.owner, now=now, lease=event.lease)
     if isinstance(event, Beat):
         progress = dict(event.progress)
         return updates.heartbeat(connection, row.id, event.owner, now=now, lease=event.lease, progress=progress)

@@ -14,7 +14,7 @@ from lifelong.loop.learning import opened
 from lifelong.loop.lot import unpack
 from lifelong.loop.plain import plain
 from lifelong.loop.project import MethodChoice, Project, to_json
-from lifelong.loop.update import Beat, Examined, Failed
+from lifelong.loop.update import Beat, Claim, Examined, Failed
 from lifelong.store import projects, tasks, updates, versions
 from lifelong.store.backend import serialise
 from lifelong.store.database import Connection
@@ -39,9 +39,16 @@ ATTEMPTS = 3
 def claim(engine: Engine, owner: str, lease: float = LEASE) -> Job | None:
     """The oldest queued update, leased to `owner`; None where nothing is queued.
 
-    An update whose task cannot be made (a damaged blob, say) becomes `failed`, and None is returned.
+    Who has an update already is given that one again, as he did not hear the answer; its lease runs on, so that one who
+    fails at it and asks again does not hold it for ever. An update whose task cannot be made (a damaged blob, say)
+    becomes `failed`, and None is returned.
     """
-    row = engine.write(lambda connection: updates.claim(connection, owner, now=engine.clock(), lease=lease))
+
+    def work(connection: Connection) -> updates.Update | None:
+        row = updates.held(connection, owner) or updates.oldest_queued(connection)
+        return None if row is None else apply(connection, row.id, Claim(owner, row.attempt, lease), engine.clock())
+
+    row = engine.write(work)
     if row is None:
         return None
     reach("update claimed")
@@ -51,7 +58,7 @@ def claim(engine: Engine, owner: str, lease: float = LEASE) -> Job | None:
         lots.prepare(engine, row.project, row.task)
         return engine.read(lambda connection: _job(connection, row, owner))
     except LifelongError as error:
-        fail(engine, row.id, row.attempt, str(error))
+        fail(engine, row.id, owner, row.attempt, str(error))
         return None
 
 
@@ -63,9 +70,10 @@ def beat(
     return engine.write(lambda connection: apply(connection, update_id, event, engine.clock()))
 
 
-def fail(engine: Engine, update_id: str, attempt: int, reason: str) -> updates.Update:
-    """It cannot be learned, and trying again would not help."""
-    return engine.write(lambda connection: apply(connection, update_id, Failed(attempt, reason), engine.clock()))
+def fail(engine: Engine, update_id: str, owner: str, attempt: int, reason: str) -> updates.Update:
+    """It cannot be learned, and trying again would not help. Raises: `ConflictError` where the lease is lost."""
+    event = Failed(owner, attempt, reason)
+    return engine.write(lambda connection: apply(connection, update_id, event, engine.clock()))
 
 
 def expire(engine: Engine, attempts: int = ATTEMPTS) -> list[updates.Update]:

@@ -63,7 +63,7 @@ class Direct:
 
     def fail(self, job: Job, reason: str) -> None:
         """See `work.fail`."""
-        work.fail(self._engine, job.update, job.attempt, reason)
+        work.fail(self._engine, job.update, job.owner, job.attempt, reason)
 
 
 class Worker:

@@ -24,7 +24,11 @@ def work_routes(here: Here) -> APIRouter:
     """The endpoints; all need an admin key."""
     routes = APIRouter(tags=["workers"])
 
-    @routes.post("/work:claim", summary="The oldest queued update, or 204", responses={204: {"description": "none"}})
+    @routes.post(
+        "/work:claim",
+        summary="The oldest queued update, or 204; its holder hears of it again",
+        responses={204: {"description": "none"}},
+    )
     async def claim(body: ClaimBody, request: Request) -> Response:
         await here.allowed(request, "admin", None)
         job = await here.run(lambda: work.claim(here.engine, body.owner, body.lease))
@@ -62,10 +66,10 @@ def work_routes(here: Here) -> APIRouter:
         )
         return {"state": row.state}
 
-    @routes.post("/work/{update}:fail", summary="It cannot be learned")
+    @routes.post("/work/{update}:fail", summary="It cannot be learned; 409 from any other than its holder")
     async def fail(update: str, body: FailBody, request: Request) -> dict[str, Any]:
         await here.allowed(request, "admin", None)
-        row = await here.run(lambda: work.fail(here.engine, update, body.attempt, body.reason))
+        row = await here.run(lambda: work.fail(here.engine, update, body.owner, body.attempt, body.reason))
         return {"state": row.state}
 
     @routes.post("/work/{update}:complete", summary="It has learned and sat all exams; both are blobs by name")
