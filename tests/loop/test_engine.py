@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from lifelong.errors import ConflictError, DataError
+from lifelong.errors import ConflictError, DataError, StorageError
 from lifelong.loop import exam, learning
 from lifelong.loop.engine import Engine, asking, deciding, lots, status, work
 from lifelong.loop.engine.begin import begin
@@ -400,6 +400,25 @@ def test_an_update_that_cannot_be_learned_says_why(engine: Engine, home: Path) -
     row = engine.read(lambda connection: updates.get(connection, asked.id))
     assert row.state == "failed"
     assert "is damaged" in row.decision["reason"]
+
+
+def test_a_claim_while_the_storage_does_not_answer_is_tried_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed(engine, turned())
+    asked = asking.ask(engine, "digits", actor="ann")
+
+    def full(*_: object) -> str:
+        raise StorageError("no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderBlobs, "put", full)
+        assert work.claim(engine, "w1") is None
+    row = engine.read(lambda connection: updates.get(connection, asked.id))
+    assert (row.state, row.attempt, row.lease_owner) == ("training", 1, "w1")
+    job = work.claim(engine, "w1")
+    assert job is not None
+    assert (job.update, job.task) == (asked.id, 2)
 
 
 def test_inputs_that_sources_label_differently_wait_for_a_person(engine: Engine) -> None:

@@ -17,9 +17,9 @@ from typing import IO, Any, Protocol
 
 import msgspec
 
-from lifelong.errors import ConflictError, LifelongError
+from lifelong.errors import ConflictError, LifelongError, StorageError
 from lifelong.loop.job import Job
-from lifelong.store.errors import NotFoundError
+from lifelong.store.errors import DamagedError, NotFoundError
 from lifelong.store.failpoints import reach
 
 __all__ = ["Jobs", "Trainer"]
@@ -69,6 +69,12 @@ class Trainer:
             self._learn(job)
         except (ConflictError, NotFoundError) as error:
             logger.info("update %s was taken away: %s", job.update, error)
+        except StorageError as error:
+            if isinstance(error, DamagedError):
+                self._jobs.fail(job, str(error))
+            else:  # it may be over soon: when the lease is, the update is tried again, and that counts as an attempt
+                logger.warning("update %s waits for the storage: %s", job.update, error)
+                self._stopping.wait(self._lease)
         except LifelongError as error:
             self._jobs.fail(job, str(error))
         finally:

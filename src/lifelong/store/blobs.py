@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lifelong.errors import SettingError, StorageError
+from lifelong.store.errors import DamagedError
 from lifelong.store.failpoints import reach
 from lifelong.store.files import replacing, sync_folder
 
@@ -124,7 +125,7 @@ def _unreadable(name: str, place: str, error: Exception) -> StorageError:
 def _intact(name: str, place: str, data: bytes) -> bytes:
     found = hashlib.sha256(data).hexdigest()
     if found != name:
-        raise StorageError(
+        raise DamagedError(
             f"blob {name} in {place} is damaged: its {len(data)} bytes have the hash {found}; restore it from a copy, "
             "or roll back to a version that does not need it"
         )

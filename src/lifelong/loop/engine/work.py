@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from lifelong.loop.update import Beat, Claim, Examined, Failed
 from lifelong.store import projects, tasks, updates, versions
 from lifelong.store.backend import serialise
 from lifelong.store.database import Connection
+from lifelong.store.errors import DamagedError
 from lifelong.store.failpoints import reach
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "settings_of_version",
 ]
 
+logger = logging.getLogger(__name__)
+
 LEASE = 30.0
 ATTEMPTS = 3
 
@@ -41,7 +45,7 @@ def claim(engine: Engine, owner: str, lease: float = LEASE) -> Job | None:
 
     Who has an update already is given that one again, as he did not hear the answer; its lease runs on, so that one who
     fails at it and asks again does not hold it for ever. An update whose task cannot be made (a damaged blob, say)
-    becomes `failed`, and None is returned.
+    becomes `failed`, and None is returned; where only the storage does not answer it is tried again, see `expire`.
     """
 
     def work(connection: Connection) -> updates.Update | None:
@@ -58,7 +62,10 @@ def claim(engine: Engine, owner: str, lease: float = LEASE) -> Job | None:
         lots.prepare(engine, row.project, row.task)
         return engine.read(lambda connection: _job(connection, row, owner))
     except LifelongError as error:
-        fail(engine, row.id, owner, row.attempt, str(error))
+        if isinstance(error, StorageError) and not isinstance(error, DamagedError):
+            logger.warning("update %s waits for the storage: %s", row.id, error)
+        else:
+            fail(engine, row.id, owner, row.attempt, str(error))
         return None
 
 
