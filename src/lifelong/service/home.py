@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from lifelong.service.stored import StoredCatalogue
 from lifelong.service.v1 import create_api
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.taking import Taking
+from lifelong.service.workplace import own_folder
 from lifelong.store import audit, keys
 from lifelong.store.blobs import open_blobs
 from lifelong.store.database import Connection, open_store
@@ -75,10 +75,9 @@ def open_home(
         leaves it to the caller to start `Home.worker`.
     Raises: like `open_engine`.
     """
-    with open_engine(home, database, blobs) as engine:
+    with open_engine(home, database, blobs) as engine, own_folder(home / "work") as folder:
         intake = Intake(engine)
         served: Catalogue = catalogue(engine.store, engine.blobs, intake.judge, engine.clock)
-        shutil.rmtree(home / "work", ignore_errors=True)
         running: list[Worker] = []
 
         def changed(project: str) -> None:
@@ -106,7 +105,7 @@ def open_home(
         taking = Taking(here)
         api = Mount("/v1", create_api(here, taking))
         app = create_app(served, settings, beside=[*taking.routes(), api, *dashboard], clock=engine.clock)
-        worker = Worker(engine, home / "work", changed, failures, alone=database is None, learns=with_worker)
+        worker = Worker(engine, folder, changed, failures, alone=database is None, learns=with_worker)
         running.append(worker)
         if start_worker:
             worker.start()

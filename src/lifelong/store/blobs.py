@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +15,9 @@ from lifelong.store.failpoints import reach
 from lifelong.store.files import replacing, sync_folder
 
 __all__ = ["Blobs", "FolderBlobs", "RemoteBlobs", "open_blobs"]
+
+#: seconds after which nobody writes to a temporary file any more
+ABANDONED = 3600.0
 
 
 class Blobs(Protocol):
@@ -57,8 +62,7 @@ class FolderBlobs:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             sync_folder(folder.absolute().parent)
-            for left in folder.glob(".*.tmp"):  # by a server that was killed; no other has this folder
-                left.unlink(missing_ok=True)
+            _sweep(folder)
         except OSError as error:
             raise StorageError(
                 f"cannot keep blobs in {folder}: {error.strerror or error}; choose another --home"
@@ -110,6 +114,15 @@ class RemoteBlobs:
         except Exception as error:  # every driver of fsspec has its own
             raise _unreadable(name, self.root, error) from error
         return _intact(name, self.root, data)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what servers that were killed left half written; what is younger another server may be writing now."""
+    latest = time.time() - ABANDONED
+    for left in folder.glob(".*.tmp"):
+        with suppress(FileNotFoundError):  # it was finished, or swept by another
+            if left.stat().st_mtime < latest:
+                left.unlink()
 
 
 def _checked(name: str) -> str:
