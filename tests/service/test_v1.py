@@ -8,11 +8,12 @@ from hashlib import sha256
 
 import httpx
 import pytest
+from msgspec.structs import replace as with_changes
 
 from lifelong.errors import ConflictError, DataError
 from lifelong.service.client import Server
 from lifelong.service.worker import Remote
-from lifelong.store import updates
+from lifelong.store import updates, versions
 
 from .painting import AT, Paint, colours, problem, second
 
@@ -130,6 +131,48 @@ def test_quarantine_is_reviewed_and_remembered(paint: Paint) -> None:
     assert [entry["action"] for entry in entries[-2:]] == ["accept", "refuse"]
 
 
+def test_many_are_reviewed_at_once(paint: Paint) -> None:
+    rows = [
+        paint.client.post(
+            f"{AT}/feedback", json={"label": 1, "x": [0.01 * place] * 3, "source": "ann" if place < 2 else "eve"}
+        ).json()
+        for place in range(5)
+    ]
+    assert {row["state"] for row in rows} == {"quarantined"}
+    one, two, *eves = (row["id"] for row in rows)
+    said = paint.client.post(f"{AT}/quarantine:accept", json={"ids": [one, "f-0", two], "reason": "looked at them"})
+    assert [row.get("state") for row in said.json()] == ["accepted", None, "accepted"]
+    assert "no feedback 'f-0'" in said.json()[1]["error"]
+    refused = paint.client.post(f"{AT}/quarantine:refuse", json={"source": "eve", "reason": "black is no colour"})
+    assert refused.json() == [{"id": each, "state": "refused"} for each in eves]
+    assert paint.client.get(f"{AT}/quarantine").json() == []
+    assert paint.client.post(f"{AT}/quarantine:refuse", json={"source": "eve"}).json() == []
+    late = paint.client.post(f"{AT}/quarantine:accept", json={"ids": eves[:1]}).json()
+    assert "is refused" in late[0]["error"]
+    for wrong in ({}, {"ids": [one], "source": "eve"}):
+        assert "by ids" in problem(paint.client.post(f"{AT}/quarantine:accept", json=wrong), 422)
+    assert "unknown project" in problem(
+        paint.client.post("/v1/projects/nothing/quarantine:accept", json={"source": "eve"}), 404
+    )
+    assert "'admin'" in problem(
+        paint.client.post(f"{AT}/quarantine:accept", json={"source": "eve"}, headers=paint.like("feedback")), 403
+    )
+    trail = paint.client.get(f"{AT}/audit").json()["entries"]
+    assert [(row["action"], row["detail"]["feedback"]) for row in trail if row["action"] in ("accept", "refuse")] == [
+        ("accept", one), ("accept", two), *(("refuse", each) for each in eves)
+    ]  # fmt: skip
+
+
+def test_going_back_is_done_once_where_the_revision_is_named(paint: Paint) -> None:
+    two = paint.engine.read(lambda connection: versions.get(connection, second(paint)))
+    row = with_changes(two.content(), parent=two.id, task=3)
+    paint.engine.write(lambda connection: versions.add(connection, row, 6.0))
+    assert paint.client.post(f"{AT}/versions/3:promote", json={}).json()["revision"] == 2
+    back = [paint.client.post(f"{AT}:rollback", json={}, headers={"If-Match": '"2"'}) for _ in range(2)]
+    assert [answer.status_code for answer in back] == [200, 412]
+    assert paint.client.get(f"{AT}/aliases/champion").json()["version"] == two.id, "one version back, not two"
+
+
 def test_updates_are_asked_for_listed_and_cancelled(paint: Paint) -> None:
     client = paint.client
     assert "exam" in problem(client.post(f"{AT}/updates", json={}), 400)
@@ -192,12 +235,18 @@ def test_the_champion_moves_by_compare_and_swap_and_answers_at_once(paint: Paint
     problem(client.post(f"{AT}/versions/9:promote", json={}), 404)
     history = client.get(f"{AT}/aliases/champion/history").json()
     assert [(move["revision"], move["version"]) for move in history] == [(1, old), (2, new), (3, old), (4, new)]
-    assert [row["number"] for row in client.get(f"{AT}/versions/2/lineage").json()] == [1, 2]
+    line = client.get(f"{AT}/versions/2/lineage").json()
+    assert [row["number"] for row in line] == [1, 2]
+    assert [[task["number"] for task in row["learned"]] for row in line] == [[1], []], "task 2 was never stored"
     assert [row["champion"] for row in client.get(f"{AT}/versions").json()] == [False, True]
     assert client.get(f"{AT}/versions/1/evaluation").json()["accuracy"]["1"] > 0.8
     trail = client.get(f"{AT}/audit", params={"verify": True}).json()
     assert trail["breaks"] == []
     assert [entry["action"] for entry in trail["entries"]] == ["create", "promote", "promote", "rollback", "promote"]
+    for hash_, faults in ((trail["entries"][1]["hash"], []), ("f" * 64, ["the end was cut off"])):
+        told = client.get(f"{AT}/audit", params={"known": hash_}).json()["breaks"]
+        assert [each["fault"].partition(": ")[2].partition(",")[0] for each in told] == faults
+    assert "known" in problem(client.get(f"{AT}/audit", params={"known": "ff"}), 422)
 
 
 def test_the_openapi_document_names_every_address(paint: Paint) -> None:

@@ -1,14 +1,20 @@
-"""A person's word about a label in quarantine."""
+"""A person's word about a label in quarantine, or about many."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from lifelong.errors import ConflictError
 from lifelong.loop.engine.base import Engine
 from lifelong.store import audit, feedback
 from lifelong.store import review as stored
 from lifelong.store.database import Connection
 from lifelong.store.errors import NotFoundError
 
-__all__ = ["review"]
+__all__ = ["from_source", "review", "review_many"]
+
+PAGE = 1000
 
 
 def review(
@@ -31,3 +37,35 @@ def review(
         return row
 
     return engine.write(work)
+
+
+def review_many(
+    engine: Engine, project: str, feedback_ids: Sequence[str], *, actor: str, reason: str, accept: bool
+) -> list[dict[str, Any]]:
+    """`review` for each; what became of it as `id` and `state`, or `id` and `error`: one that fails stops no other.
+
+    Raises: `NotFoundError` where there is no such project.
+    """
+    engine.project(project)
+    found: list[dict[str, Any]] = []
+    for each in feedback_ids:
+        try:
+            row = review(engine, project, each, actor=actor, reason=reason, accept=accept)
+            found.append({"id": each, "state": row.state})
+        except (ConflictError, NotFoundError) as error:
+            found.append({"id": each, "error": str(error)})
+    return found
+
+
+def from_source(engine: Engine, project: str, source: str) -> list[str]:
+    """The ids of all labels of `source` that are in quarantine, the first first."""
+
+    def work(connection: Connection) -> list[str]:
+        found: list[str] = []
+        after = 0
+        while page := feedback.listed(connection, project, state="quarantined", after=after, limit=PAGE):
+            found += [row.id for row in page if row.source == source]
+            after = page[-1].seq
+        return found
+
+    return engine.read(work)

@@ -11,7 +11,7 @@ from lifelong.loop.life import VersionRow, life
 from lifelong.store import aliases, feedback, tasks, updates, versions
 from lifelong.store.database import Connection
 
-__all__ = ["evaluation", "status", "version_json"]
+__all__ = ["evaluation", "lineage", "status", "version_json"]
 
 
 def status(engine: Engine, name: str) -> dict[str, Any]:
@@ -71,6 +71,31 @@ def evaluation(engine: Engine, name: str, text: str) -> dict[str, Any]:
         "state": None if found is None else found.state,
         "decision": None if found is None else found.decision,
     }
+
+
+def lineage(engine: Engine, name: str, text: str) -> list[dict[str, Any]]:
+    """A version and all it comes from, the first first; `learned` holds the manifest of each task that it added.
+
+    A manifest names the feedback of which the task was made, how far the feedback had been read, and a hash of both
+    parts. Raises: `NotFoundError`.
+    """
+
+    def page(connection: Connection) -> tuple[list[versions.Version], list[tasks.Task]]:
+        found = version_of(connection, name, text)
+        return versions.lineage(connection, found.id), tasks.listed(connection, name)
+
+    line, known = engine.read(page)
+    return [
+        {
+            **asdict(row),
+            "learned": [
+                {"number": task.number, "name": task.name, "manifest": task.manifest}
+                for task in known
+                if task.number == row.task or (row.parent is None and task.number < row.task)
+            ],
+        }
+        for row in line
+    ]
 
 
 def version_json(row: versions.Version, champion: str | None) -> dict[str, Any]:

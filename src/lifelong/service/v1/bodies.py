@@ -18,6 +18,7 @@ __all__ = [
     "MoveBody",
     "ReasonBody",
     "ReceiptBody",
+    "ReviewBody",
     "TrafficBody",
     "UpdateBody",
 ]
@@ -80,6 +81,13 @@ class ReasonBody(Body):
     """Why."""
 
     reason: str = ""
+
+
+class ReviewBody(ReasonBody):
+    """Many labels in quarantine: these, or all of one source."""
+
+    ids: list[str] | None = Field(None, min_length=1, max_length=1000)
+    source: str | None = None
 
 
 class TrafficBody(ReasonBody):

@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from lifelong.loop.engine import reviewing
 from lifelong.loop.engine.base import project_of
-from lifelong.service.v1.bodies import ExampleBody, FeedbackBody, ReasonBody, ReceiptBody
+from lifelong.service.problems import ProblemError
+from lifelong.service.v1.bodies import ExampleBody, FeedbackBody, ReasonBody, ReceiptBody, ReviewBody
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.taking import Taking
 from lifelong.store import feedback, lots
@@ -109,6 +110,28 @@ def feedback_routes(here: Here, taking: Taking) -> APIRouter:
                 )
             )
         )
+
+    async def reviewed(project: str, body: ReviewBody, request: Request, accept: bool) -> list[dict[str, Any]]:
+        actor = await here.allowed(request, "admin", project)
+        ids, source = body.ids, body.source
+        if (ids is None) == (source is None):
+            raise ProblemError(422, "name the labels by ids, or all in quarantine of one by source")
+
+        def work() -> list[dict[str, Any]]:
+            named = reviewing.from_source(here.engine, project, source or "") if ids is None else ids
+            return reviewing.review_many(here.engine, project, named, actor=actor, reason=body.reason, accept=accept)
+
+        done = await here.run(work)
+        here.wake()
+        return done
+
+    @routes.post(f"{AT}/quarantine:accept", summary="Let labels out of quarantine; a result for each")
+    async def accept_many(project: str, body: ReviewBody, request: Request) -> list[dict[str, Any]]:
+        return await reviewed(project, body, request, accept=True)
+
+    @routes.post(f"{AT}/quarantine:refuse", summary="Keep labels out for good; a result for each")
+    async def refuse_many(project: str, body: ReviewBody, request: Request) -> list[dict[str, Any]]:
+        return await reviewed(project, body, request, accept=False)
 
     return routes
 

@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from lifelong.loop.engine import deciding
 from lifelong.loop.engine.base import project_of, version_of
-from lifelong.loop.engine.status import evaluation, version_json
+from lifelong.loop.engine.status import evaluation, lineage, version_json
 from lifelong.service.problems import ProblemError, swapped
-from lifelong.service.v1.bodies import MoveBody, ReasonBody
+from lifelong.service.v1.bodies import SHA256, MoveBody, ReasonBody
 from lifelong.service.v1.here import Here, wanted_revision
 from lifelong.store import aliases, audit, versions
 from lifelong.store.aliases import Alias
@@ -56,15 +56,12 @@ def version_routes(here: Here) -> APIRouter:
 
         return await here.run(lambda: here.engine.read(page))
 
-    @routes.get(f"{AT}/versions/{{version}}/lineage", summary="The version and all it comes from, the first first")
-    async def lineage(project: str, version: str, request: Request) -> list[dict[str, Any]]:
+    @routes.get(
+        f"{AT}/versions/{{version}}/lineage", summary="The version and all it comes from, with what each was made of"
+    )
+    async def line(project: str, version: str, request: Request) -> list[dict[str, Any]]:
         await here.allowed(request, "admin", project)
-
-        def page(connection: Connection) -> list[dict[str, Any]]:
-            found = version_of(connection, project, version)
-            return [asdict(row) for row in versions.lineage(connection, found.id)]
-
-        return await here.run(lambda: here.engine.read(page))
+        return await here.run(lambda: lineage(here.engine, project, version))
 
     @routes.get(f"{AT}/versions/{{version}}/evaluation", summary="Its exams, and what was decided with what evidence")
     async def exams(project: str, version: str, request: Request) -> dict[str, Any]:
@@ -155,13 +152,16 @@ def version_routes(here: Here) -> APIRouter:
 
         return await here.run(lambda: here.engine.read(page))
 
-    @routes.get(f"{AT}/audit", summary="What was done, by whom; verify=true checks the whole chain of hashes")
+    @routes.get(f"{AT}/audit", summary="What was done, by whom; verify=true checks the chain of hashes")
     async def trail(
         project: str,
         request: Request,
         after: int = Query(0, ge=0, lt=2**62),
         limit: int = Query(100, ge=1, le=1000),
         verify: bool = False,
+        known: str | None = Query(
+            None, pattern=SHA256, description="an earlier head, which must still be in the chain"
+        ),
     ) -> dict[str, Any]:
         await here.allowed(request, "admin", project)
 
@@ -169,8 +169,9 @@ def version_routes(here: Here) -> APIRouter:
             project_of(connection, project)
             rows = audit.listed(connection, project=project, after=after, limit=limit)
             found: dict[str, Any] = {"entries": [asdict(row) for row in rows]}
-            if verify:
-                found |= {"breaks": [asdict(row) for row in audit.verify(connection)], "head": audit.head(connection)}
+            if verify or known is not None:
+                breaks = [asdict(row) for row in audit.verify(connection, known)]
+                found |= {"breaks": breaks, "head": audit.head(connection)}
             return found
 
         return await here.run(lambda: here.engine.read(page))
