@@ -6,12 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as with_changes
+from sqlalchemy import Connection
 
 from lifelong.cli import main
 from lifelong.loop.lot import ExamSettings
 from lifelong.loop.project import LearnerSettings, Project, to_toml
 from lifelong.loop.schema import InputSchema
+from lifelong.service.home import open_engine
 from lifelong.service.running import ADDRESS
+from lifelong.store import audit, versions
 from lifelong.streams.sources import digits
 from lifelong.training import Training
 
@@ -68,3 +72,57 @@ def test_a_life_by_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert called("loop", "audit", "--verify", "--home", home) == 0
     told = capsys.readouterr()
     assert ["create" in told.out, "promote" in told.out, "the chain holds" in told.out] == [True] * 3
+    head = told.out.split()[-1]
+    assert called("loop", "audit", "--known", head, "--home", home) == 0
+    assert f"its head is {head}" in capsys.readouterr().out
+    assert called("loop", "audit", "--known", "f" * 64, "--home", home) == 1
+    assert "the end was cut off" in capsys.readouterr().err
+
+
+def begun(tmp_path: Path) -> Path:
+    """A home with the project and version 1 of it."""
+    config, home = tmp_path / "project.toml", tmp_path / "home"
+    config.write_text(to_toml(PROJECT))
+    assert called("loop", "init", "--home", str(home), "--stream", "rotated-digits", "--config", str(config)) == 0
+    return home
+
+
+def test_the_whole_audit_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = begun(tmp_path)
+
+    def more(connection: Connection) -> None:
+        for number in range(1100):
+            audit.append(connection, at=1.0, project="digits", actor="ann", action="note", detail={"number": number})
+
+    with open_engine(home) as engine:
+        engine.write(more)
+        known = engine.read(audit.head)[1]
+    capsys.readouterr()
+    assert called("loop", "audit", "--verify", "--json", "--home", str(home)) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["seq"] for row in found["entries"]] == list(range(1, 1103))
+    assert (found["breaks"], found["head"]) == ([], [1102, known])
+
+
+def test_going_back_sent_again_goes_back_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = begun(tmp_path)
+
+    def line(connection: Connection) -> str:
+        one = versions.listed(connection, "digits")[0]
+        two = versions.add(connection, with_changes(one.content(), parent=one.id, task=2), 5.0)
+        versions.add(connection, with_changes(one.content(), parent=two.id, task=3), 6.0)
+        return two.id
+
+    with open_engine(home) as engine:
+        two = engine.write(line)
+    at = ("--home", str(home))
+    assert called("loop", "promote", "3", *at) == 0
+    assert "(revision 2)" in capsys.readouterr().out
+    assert called("loop", "rollback", "--revision", "2", *at) == 0
+    assert f"{two[:12]} answers now (revision 3, it was 2)" in capsys.readouterr().out
+    assert called("loop", "rollback", "--revision", "2", *at) == 2
+    assert "at revision 3" in capsys.readouterr().err.replace("\n", " ")
+    assert called("loop", "status", *at) == 0
+    assert f"version 2 answers ({two[:12]}, revision 3)" in capsys.readouterr().out
+    assert called("loop", "rollback", *at) == 0, "without one, it is that of now"
+    assert "revision 4, it was 3" in capsys.readouterr().out

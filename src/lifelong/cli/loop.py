@@ -7,23 +7,29 @@ import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
 
 from lifelong.cli.extras import needing
 from lifelong.cli.life import life_table
-from lifelong.errors import SettingError
+from lifelong.cli.loop_init import Blobs, Database, Home, Name, init
 
 __all__ = ["app"]
 
 app = typer.Typer(help="A model that learns from feedback for life.", no_args_is_help=True)
 
-Home = Annotated[Path, typer.Option("--home", help="the folder of the loop")]
-Name = Annotated[str, typer.Option("--project", help="the project's name")]
 Key = Annotated[str | None, typer.Option(help="an admin key of the running server; default $LIFELONG_KEY")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 Reason = Annotated[str, typer.Option(help="why; it is kept in the audit")]
+Revision = Annotated[
+    int | None, typer.Option(help="do it only while the champion is at this revision: sent again, it is done once")
+]
+
+PAGE = 1000
+
+app.command("init")(init)
 
 
 @app.callback()
@@ -31,44 +37,23 @@ def _loop() -> None:
     """A model that learns from feedback for life."""
 
 
-@app.command("init")
-def init(
+@app.command("status")
+def status(
     home: Home = Path("home"),
     project: Name = "digits",
-    stream: Annotated[str | None, typer.Option(help="version 1 learns the first task(s) of it")] = None,
-    tasks: Annotated[int, typer.Option(help="how many tasks of the stream version 1 learns")] = 1,
-    config: Annotated[Path | None, typer.Option(help="a project.toml; --stream alone takes defaults")] = None,
-    method: Annotated[str | None, typer.Option("-m", "--method", help="against forgetting  [default: er]")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="where the data files are; default $LIFELONG_DATA")] = None,
-    database: Annotated[str | None, typer.Option(help="postgresql+psycopg://… instead of SQLite in --home")] = None,
-    blobs: Annotated[str | None, typer.Option(help="s3://… instead of --home/blobs")] = None,
+    key: Key = None,
+    database: Database = None,
+    blobs: Blobs = None,
+    as_json: Json = False,
 ) -> None:
-    """Make a project, let version 1 learn, and make it the champion."""
-    with needing("serve"):
-        from lifelong.loop.engine.begin import begin
-        from lifelong.service.home import open_engine
-        from lifelong.streams import stream as stream_named
-
-    if stream is None:
-        raise SettingError("version 1 needs something to learn: give --stream, as in --stream rotated-digits")
-    source = stream_named(stream, data_dir=data_dir).first(tasks)
-    made = _project(project, config, method, source.space, source.task(1).train.x)
-    with open_engine(home, database, blobs) as engine:
-        version = begin(engine, made, list(source), actor="lifelong loop init")
-    exams = ", ".join(f"task {number}: {value:.3f}" for number, value in version.exam_row["accuracy"].items())
-    typer.echo(f"project {made.name!r}: version 1 ({version.id[:12]}) is the champion; exams: {exams}")
-    typer.echo(f"serve it with: lifelong serve --home {home}")
-
-
-@app.command("status")
-def status(home: Home = Path("home"), project: Name = "digits", key: Key = None, as_json: Json = False) -> None:
     """Who answers, what waits, what was decided, and the matrix R over versions."""
-    found = _ask(home, key, "GET", project)
+    found = _ask(home, key, "GET", project, database=database, blobs=blobs)
     if as_json:
         typer.echo(json.dumps(found))
         return
     champion = found["champion"] or {}
-    typer.echo(f"{project}: version {champion.get('number', '-')} answers ({str(champion.get('version'))[:12]})")
+    named = f"{str(champion.get('version'))[:12]}, revision {champion.get('revision', '-')}"
+    typer.echo(f"{project}: version {champion.get('number', '-')} answers ({named})")
     counts = ", ".join(f"{count} {state}" for state, count in found["feedback"].items() if count)
     typer.echo(f"feedback: {counts or 'none'}")
     if found["active"] is not None:
@@ -85,6 +70,8 @@ def update(
     method: Annotated[str | None, typer.Option("-m", "--method", help="for this update instead of its own")] = None,
     task: Annotated[int | None, typer.Option(help="learn this task again, whose update was not promoted")] = None,
     key: Key = None,
+    database: Database = None,
+    blobs: Blobs = None,
     wait: Annotated[bool, typer.Option(help="until it is decided")] = True,
     as_json: Json = False,
 ) -> None:
@@ -93,7 +80,7 @@ def update(
         from lifelong.service.talk import talk
 
     body: dict[str, Any] = {"task": task, "method": None if method is None else {"name": method}}
-    with talk(home, key) as server:
+    with talk(home, key, database=database, blobs=blobs) as server:
         row = server.ask("POST", f"{project}/updates", body)
         if wait:
             server.learn()
@@ -111,9 +98,16 @@ def update(
 
 
 @app.command("versions")
-def versions(home: Home = Path("home"), project: Name = "digits", key: Key = None, as_json: Json = False) -> None:
+def versions(
+    home: Home = Path("home"),
+    project: Name = "digits",
+    key: Key = None,
+    database: Database = None,
+    blobs: Blobs = None,
+    as_json: Json = False,
+) -> None:
     """Every version with its exams."""
-    rows = _ask(home, key, "GET", f"{project}/versions")
+    rows = _ask(home, key, "GET", f"{project}/versions", database=database, blobs=blobs)
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -129,11 +123,15 @@ def promote(
     home: Home = Path("home"),
     project: Name = "digits",
     reason: Reason = "",
+    revision: Revision = None,
     key: Key = None,
+    database: Database = None,
+    blobs: Blobs = None,
 ) -> None:
     """Make a version the champion."""
-    _ask(home, key, "POST", f"{project}/versions/{version}:promote", {"reason": reason})
-    typer.echo(f"version {version} answers now")
+    path, body = f"{project}/versions/{version}:promote", {"reason": reason}
+    moved = _ask(home, key, "POST", path, body, revision=revision, database=database, blobs=blobs)
+    typer.echo(f"version {version} answers now (revision {moved['revision']})")
 
 
 @app.command("rollback")
@@ -142,11 +140,21 @@ def rollback(
     home: Home = Path("home"),
     project: Name = "digits",
     reason: Reason = "",
+    revision: Revision = None,
     key: Key = None,
+    database: Database = None,
+    blobs: Blobs = None,
 ) -> None:
-    """Go back to a version."""
-    moved = _ask(home, key, "POST", f"{project}:rollback", {"version": version, "reason": reason})
-    typer.echo(f"version {moved['version'][:12]} answers now")
+    """Go back to a version: from the champion that is there now, and from no other that comes meanwhile."""
+    with needing("serve"):
+        from lifelong.service.talk import talk
+
+    with talk(home, key, database=database, blobs=blobs) as server:
+        if revision is None:
+            revision = server.ask("GET", f"{project}/aliases/champion")["revision"]
+        body = {"version": version, "reason": reason}
+        moved = server.ask("POST", f"{project}:rollback", body, revision=revision)
+    typer.echo(f"version {moved['version'][:12]} answers now (revision {moved['revision']}, it was {revision})")
 
 
 @app.command("feedback")
@@ -155,6 +163,8 @@ def feedback(
     home: Home = Path("home"),
     project: Name = "digits",
     key: Key = None,
+    database: Database = None,
+    blobs: Blobs = None,
 ) -> None:
     """Send labelled examples; exit code 1 where some were refused."""
     data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
@@ -162,7 +172,8 @@ def feedback(
     wrong = 0
     for start in range(0, len(lines), 500):
         part = b"\n".join(lines[start : start + 500])
-        for place, result in enumerate(_ask(home, key, "POST", f"{project}/feedback:batch", part), start=start + 1):
+        results = _ask(home, key, "POST", f"{project}/feedback:batch", part, database=database, blobs=blobs)
+        for place, result in enumerate(results, start=start + 1):
             if "error" in result:
                 wrong += 1
                 typer.echo(f"{file}:{place}: {result['error']}", err=True)
@@ -179,6 +190,8 @@ def export(
     version: Annotated[str, typer.Option(help="its number or id; default: the champion")] = "champion",
     task: Annotated[int | None, typer.Option(help="for models with a head per task: which of them answers")] = None,
     key: Key = None,
+    database: Database = None,
+    blobs: Blobs = None,
 ) -> None:
     """Write a version as a file that runs without this program; it is checked against the version first."""
     with needing("serve"):
@@ -187,7 +200,7 @@ def export(
         from lifelong.service.talk import talk
 
     check_name(file)
-    with talk(home, key) as server:
+    with talk(home, key, database=database, blobs=blobs) as server:
         name = server.ask("GET", f"{project}/aliases/champion")["version"] if version == "champion" else version
         row = server.ask("GET", f"{project}/versions/{name}")
         _, data = server.send("GET", f"blobs/{row['blob']}")
@@ -200,18 +213,34 @@ def audit(
     home: Home = Path("home"),
     project: Name = "digits",
     verify: Annotated[bool, typer.Option("--verify", help="check the chain of hashes; exit code 1 at a break")] = False,
+    known: Annotated[
+        str | None, typer.Option(help="a head that --verify told before: finds out, too, whether the end was cut off")
+    ] = None,
     key: Key = None,
+    database: Database = None,
+    blobs: Blobs = None,
     as_json: Json = False,
 ) -> None:
     """What was done, by whom."""
-    found = _ask(home, key, "GET", f"{project}/audit?limit=1000&verify={str(verify).lower()}")
+    with needing("serve"):
+        from lifelong.service.talk import talk
+
+    with talk(home, key, database=database, blobs=blobs) as server:
+        found: dict[str, Any] = {"entries": []}
+        after = 0
+        while page := server.ask("GET", f"{project}/audit?limit={PAGE}&after={after}")["entries"]:
+            found["entries"] += page
+            after = page[-1]["seq"]
+        if verify or known is not None:
+            more = "" if known is None else f"&known={quote(known)}"
+            found = server.ask("GET", f"{project}/audit?verify=true&limit=1&after={after}{more}") | found
     if as_json:
         typer.echo(json.dumps(found))
     else:
         for row in found["entries"]:
             at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(row["at"]))
             typer.echo(f"{row['seq']:>4}  {at}  {row['actor']:<20} {row['action']:<9} {json.dumps(row['detail'])}")
-    if verify:
+    if "breaks" in found:
         for each in found["breaks"]:
             typer.echo(f"entry {each['seq']}: {each['fault']}", err=True)
         if found["breaks"]:
@@ -219,34 +248,19 @@ def audit(
         typer.echo(f"the chain holds; its head is {found['head'][1]}", err=as_json)
 
 
-def _ask(home: Path, key: str | None, method: str, path: str, body: object = None) -> Any:
+def _ask(
+    home: Path,
+    key: str | None,
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    revision: int | None = None,
+    database: str | None = None,
+    blobs: str | None = None,
+) -> Any:
     with needing("serve"):
         from lifelong.service.talk import talk
 
-    with talk(home, key) as server:
-        return server.ask(method, path, body)
-
-
-def _project(name: str, config: Path | None, method: str | None, space: Any, x: Any) -> Any:
-    from dataclasses import replace
-
-    from lifelong.loop.project import LearnerSettings, MethodChoice, Project, from_toml
-    from lifelong.loop.schema import InputSchema
-    from lifelong.training import Training
-
-    if config is not None:
-        try:
-            made = from_toml(config.read_text(), str(config))
-        except OSError as error:
-            raise SettingError(f"{config} cannot be read: {error.strerror}; give a project.toml") from error
-        return made if method is None else replace(made, method=MethodChoice(method))
-    low, high = float(x.min()), float(x.max())
-    known = (0.0, 1.0) if low >= 0 and high <= 1 else (None, None)
-    return Project(
-        name,
-        InputSchema(tuple(space.input_shape), *known),
-        tuple(str(number) for number in range(space.classes)),
-        scenario=space.scenario,
-        learner=LearnerSettings("mlp:128", training=Training(epochs=20, lr=0.1)),
-        method=MethodChoice(method or "er"),
-    )
+    with talk(home, key, database=database, blobs=blobs) as server:
+        return server.ask(method, path, body, revision=revision)

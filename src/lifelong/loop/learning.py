@@ -21,7 +21,7 @@ from lifelong.methods import Method
 from lifelong.training import Learner, Report
 from lifelong.types import Task
 
-__all__ = ["Candidate", "first_version", "opened", "update"]
+__all__ = ["Candidate", "first_version", "learned_version", "opened", "update"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +71,18 @@ def first_version(
     for task in tasks:
         _check_inputs(project, task)
         learner.learn(task, on_report=on_report, on_step=on_step)
+    return Candidate.of(learner)
+
+
+def learned_version(project: Project, tasks: Sequence[Task], learner: Learner) -> Candidate:
+    """Version 1: `learner` as it is, after the `tasks` that it has learned.
+
+    Raises: `SettingError` where it has learned others; `DataError` for inputs of another shape.
+    """
+    numbers = [task.number for task in tasks]
+    require(learner.tasks == numbers, f"the learner has learned the tasks {learner.tasks}, expected those of {numbers}")
+    for task in tasks:
+        _check_inputs(project, task)
     return Candidate.of(learner)
 
 

@@ -26,23 +26,43 @@ class Server:
     key: str = field(repr=False)
     learn: Callable[[], object] = field(default=lambda: None, repr=False)
 
-    def ask(self, method: str, path: str, body: object = None, *, kind: str = "application/json") -> Any:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        kind: str = "application/json",
+        revision: int | None = None,
+    ) -> Any:
         """The JSON (of NDJSON a list) that `method` `path` under /v1/projects/ gives.
 
+        Arguments: `revision`: that of the champion, where it must be there still (the header If-Match).
         Raises: like `send`.
         """
-        content, data = self.send(method, f"projects/{path}", body, kind=kind)
+        content, data = self.send(method, f"projects/{path}", body, kind=kind, revision=revision)
         if content == "application/x-ndjson":
             return [json.loads(line) for line in data.splitlines()]
         return json.loads(data)
 
-    def send(self, method: str, path: str, body: object = None, *, kind: str = "application/json") -> tuple[str, bytes]:
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        kind: str = "application/json",
+        revision: int | None = None,
+    ) -> tuple[str, bytes]:
         """The content type and the bytes that `method` `path` under /v1/ gives; a `body` of bytes is sent as it is.
 
+        Arguments: `revision`: see `ask`.
         Raises: the error that the server tells of; `StorageError` where it does not answer.
         """
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": kind}
+        if revision is not None:
+            headers["If-Match"] = f'"{revision}"'
         request = urllib.request.Request(f"{self.url}/v1/{path}", data, headers, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:

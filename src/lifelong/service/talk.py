@@ -37,14 +37,24 @@ class Owned(StoredCatalogue):
 
 
 @contextlib.contextmanager
-def talk(home: Path, key: str | None = None) -> Iterator[Server]:
-    """The server of `home`. Where one runs, `key` or $LIFELONG_KEY is needed; where none runs, who may read the folder
-    may do everything.
+def talk(
+    home: Path, key: str | None = None, *, database: str | None = None, blobs: str | None = None
+) -> Iterator[Server]:
+    """The server of `home`. Where one runs, `key` or $LIFELONG_KEY is needed; where none runs, who may read the folder,
+    or knows the address of the `database`, may do everything.
 
-    Raises: `StorageError` where there is no home; `AccessError` where the running server is to be asked without a key.
+    Arguments: `database`, `blobs`: where the store and the blobs are, if not in `home`; see `open_engine`.
+    Raises: `StorageError` where there is neither a server nor a store; `AccessError` where the running server is to be
+        asked without a key.
     """
-    if not (home / "lifelong.db").exists():
-        raise StorageError(f"{home} is no home of a loop; make one with: lifelong loop init --home {home}")
+    url = address(home)
+    if url is not None and not lives(url):  # it was killed
+        url = None
+    if url is None and database is None and not (home / "lifelong.db").exists():
+        raise StorageError(
+            f"{home} is no home of a loop, and no server is announced there; make one with: lifelong loop init --home "
+            f"{home}; or name the --database of a loop that is kept elsewhere"
+        )
     secret = secrets.token_hex(32)
 
     class Mine(Owned):
@@ -53,9 +63,9 @@ def talk(home: Path, key: str | None = None) -> Iterator[Server]:
     Mine.secret = secret
     settings = ServeSettings(poll_seconds=600)
     with contextlib.ExitStack() as stack:
-        url = address(home)
-        if url is None or not lives(url):
-            opened = stack.enter_context(open_home(home, settings, catalogue=Mine, start_worker=False))
+        if url is None:
+            place = open_home(home, settings, database=database, blobs=blobs, catalogue=Mine, start_worker=False)
+            opened = stack.enter_context(place)
             yield Server(stack.enter_context(serving(opened.app, settings)), secret, opened.worker.start)
             return
         given = key or os.environ.get(VARIABLE)

@@ -16,12 +16,12 @@ from lifelong.loop.engine.base import Engine
 from lifelong.loop.engine.work import settings_of_version
 from lifelong.loop.exam import answers, row
 from lifelong.loop.job import pack_answers
-from lifelong.loop.learning import first_version
+from lifelong.loop.learning import first_version, learned_version
 from lifelong.loop.lot import pack
 from lifelong.loop.project import Project, to_json
 from lifelong.store import aliases, audit, projects, tasks, versions
 from lifelong.store.database import Connection
-from lifelong.training import Report
+from lifelong.training import Learner, Report
 from lifelong.types import Examples, Task
 
 __all__ = ["begin"]
@@ -33,19 +33,25 @@ def begin(
     first: Sequence[Task],
     *,
     actor: str,
+    learner: Learner | None = None,
     on_report: Callable[[Report], None] | None = None,
 ) -> versions.Version:
     """Store `project`, let its first learner learn the tasks `first` (numbered from 1), and make it the champion.
 
     Exams are the tasks' test parts, cut to `exam.cap` with the classes in balance. Done twice, it is done once.
 
-    Raises: `SettingError` for numbers that do not count from 1, or too few examples for an exam; `ConflictError` where
-        the project is there with other settings or another first version.
+    Arguments: `learner` has learned these tasks already, and is version 1 as it is; see `own.with_learner`.
+    Raises: `SettingError` for numbers that do not count from 1, or too few examples for an exam, or another number of
+        tasks than `learner` has learned; `ConflictError` where the project is there with other settings or another
+        first version.
     """
     numbers = [task.number for task in first]
     require(numbers == list(range(1, len(first) + 1)), f"the first tasks must have the numbers 1, 2, …, got {numbers}")
     capped = [_capped(task, project) for task in first]
-    made = first_version(project, capped, on_report=on_report)
+    if learner is None:
+        made = first_version(project, capped, on_report=on_report)
+    else:
+        made = learned_version(project, capped, learner)
     given = answers(made.learner, capped)
     stored = [_stored(engine, project, task) for task in capped]
     content = versions.NewVersion(
