@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from lifelong.cli import chapter, data, demo, loop, report, reproduce, run, serve, show, tune, worker
+from lifelong.cli import chapter, data, demo, keys, loop, report, reproduce, run, serve, show, tune, worker
 from lifelong.errors import LifelongError
 
 __all__ = ["app", "main"]
@@ -31,6 +31,7 @@ app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.add_typer(demo.app, name="demo")
 app.add_typer(loop.app, name="loop")
+loop.app.add_typer(keys.app, name="keys")
 app.add_typer(data.app, name="data")
 
 

@@ -12,16 +12,15 @@ from urllib.parse import quote
 import typer
 from rich.console import Console
 
+from lifelong.cli.asking import Blobs, Database, Home, Json, Key, ask
 from lifelong.cli.extras import needing
 from lifelong.cli.life import life_table
-from lifelong.cli.loop_init import Blobs, Database, Home, Name, init
+from lifelong.cli.loop_init import Name, init
 
 __all__ = ["app"]
 
 app = typer.Typer(help="A model that learns from feedback for life.", no_args_is_help=True)
 
-Key = Annotated[str | None, typer.Option(help="an admin key of the running server; default $LIFELONG_KEY")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 Reason = Annotated[str, typer.Option(help="why; it is kept in the audit")]
 Revision = Annotated[
     int | None, typer.Option(help="do it only while the champion is at this revision: sent again, it is done once")
@@ -47,7 +46,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Who answers, what waits, what was decided, and the matrix R over versions."""
-    found = _ask(home, key, "GET", project, database=database, blobs=blobs)
+    found = ask(home, key, "GET", f"projects/{project}", database=database, blobs=blobs)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -107,7 +106,7 @@ def versions(
     as_json: Json = False,
 ) -> None:
     """Every version with its exams."""
-    rows = _ask(home, key, "GET", f"{project}/versions", database=database, blobs=blobs)
+    rows = ask(home, key, "GET", f"projects/{project}/versions", database=database, blobs=blobs)
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -129,8 +128,8 @@ def promote(
     blobs: Blobs = None,
 ) -> None:
     """Make a version the champion."""
-    path, body = f"{project}/versions/{version}:promote", {"reason": reason}
-    moved = _ask(home, key, "POST", path, body, revision=revision, database=database, blobs=blobs)
+    path, body = f"projects/{project}/versions/{version}:promote", {"reason": reason}
+    moved = ask(home, key, "POST", path, body, revision=revision, database=database, blobs=blobs)
     typer.echo(f"version {version} answers now (revision {moved['revision']})")
 
 
@@ -172,7 +171,7 @@ def feedback(
     wrong = 0
     for start in range(0, len(lines), 500):
         part = b"\n".join(lines[start : start + 500])
-        results = _ask(home, key, "POST", f"{project}/feedback:batch", part, database=database, blobs=blobs)
+        results = ask(home, key, "POST", f"projects/{project}/feedback:batch", part, database=database, blobs=blobs)
         for place, result in enumerate(results, start=start + 1):
             if "error" in result:
                 wrong += 1
@@ -213,6 +212,7 @@ def audit(
     home: Home = Path("home"),
     project: Name = "digits",
     verify: Annotated[bool, typer.Option("--verify", help="check the chain of hashes; exit code 1 at a break")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="of every project, and of keys")] = False,
     known: Annotated[
         str | None, typer.Option(help="a head that --verify told before: finds out, too, whether the end was cut off")
     ] = None,
@@ -227,40 +227,22 @@ def audit(
 
     with talk(home, key, database=database, blobs=blobs) as server:
         found: dict[str, Any] = {"entries": []}
-        after = 0
-        while page := server.ask("GET", f"{project}/audit?limit={PAGE}&after={after}")["entries"]:
+        path, after = "audit" if everything else f"projects/{project}/audit", 0
+        while page := server.ask("GET", f"{path}?limit={PAGE}&after={after}", under="")["entries"]:
             found["entries"] += page
             after = page[-1]["seq"]
         if verify or known is not None:
             more = "" if known is None else f"&known={quote(known)}"
-            found = server.ask("GET", f"{project}/audit?verify=true&limit=1&after={after}{more}") | found
+            found = server.ask("GET", f"{path}?verify=true&limit=1&after={after}{more}", under="") | found
     if as_json:
         typer.echo(json.dumps(found))
     else:
         for row in found["entries"]:
             at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(row["at"]))
-            typer.echo(f"{row['seq']:>4}  {at}  {row['actor']:<20} {row['action']:<9} {json.dumps(row['detail'])}")
+            typer.echo(f"{row['seq']:>4}  {at}  {row['actor']:<20} {row['action']:<10} {json.dumps(row['detail'])}")
     if "breaks" in found:
         for each in found["breaks"]:
             typer.echo(f"entry {each['seq']}: {each['fault']}", err=True)
         if found["breaks"]:
             raise typer.Exit(1)
         typer.echo(f"the chain holds; its head is {found['head'][1]}", err=as_json)
-
-
-def _ask(
-    home: Path,
-    key: str | None,
-    method: str,
-    path: str,
-    body: object = None,
-    *,
-    revision: int | None = None,
-    database: str | None = None,
-    blobs: str | None = None,
-) -> Any:
-    with needing("serve"):
-        from lifelong.service.talk import talk
-
-    with talk(home, key, database=database, blobs=blobs) as server:
-        return server.ask(method, path, body, revision=revision)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lifelong.cli.asking import Blobs, Database, Home
 from lifelong.cli.extras import needing
 from lifelong.errors import SettingError, require
 
@@ -15,12 +16,9 @@ if TYPE_CHECKING:
     from lifelong.loop.project import Project
     from lifelong.types import Space
 
-__all__ = ["Blobs", "Database", "Home", "Name", "init"]
+__all__ = ["Name", "init"]
 
-Home = Annotated[Path, typer.Option("--home", help="the folder of the loop")]
 Name = Annotated[str, typer.Option("--project", help="the project's name")]
-Database = Annotated[str | None, typer.Option(help="postgresql+psycopg://… instead of SQLite in --home")]
-Blobs = Annotated[str | None, typer.Option(help="s3://… instead of --home/blobs")]
 
 
 def init(

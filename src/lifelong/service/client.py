@@ -33,14 +33,15 @@ class Server:
         body: object = None,
         *,
         kind: str = "application/json",
+        under: str = "projects/",
         revision: int | None = None,
     ) -> Any:
-        """The JSON (of NDJSON a list) that `method` `path` under /v1/projects/ gives.
+        """The JSON (of NDJSON a list) that `method` `path` under /v1/projects/ gives; `under` "" is /v1/ itself.
 
         Arguments: `revision`: that of the champion, where it must be there still (the header If-Match).
         Raises: like `send`.
         """
-        content, data = self.send(method, f"projects/{path}", body, kind=kind, revision=revision)
+        content, data = self.send(method, f"{under}{path}", body, kind=kind, revision=revision)
         if content == "application/x-ndjson":
             return [json.loads(line) for line in data.splitlines()]
         return json.loads(data)

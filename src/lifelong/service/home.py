@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from lifelong.loop.engine import Engine
+from lifelong.loop.engine.access import first_key
 from lifelong.loop.engine.intake import Intake
 from lifelong.loop.engine.steady import SteadyClock
 from lifelong.loop.engine.worker import Worker
@@ -27,9 +28,9 @@ from lifelong.service.v1 import create_api
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.taking import Taking
 from lifelong.service.workplace import own_folder
-from lifelong.store import audit, keys
+from lifelong.store import audit
 from lifelong.store.blobs import open_blobs
-from lifelong.store.database import Connection, open_store
+from lifelong.store.database import open_store
 
 __all__ = ["Home", "first_key", "open_engine", "open_home"]
 
@@ -113,14 +114,3 @@ def open_home(
             yield Home(engine, app, worker)
         finally:
             worker.stop()
-
-
-def first_key(engine: Engine) -> str | None:
-    """An admin key where there is none at all yet; it is returned this once."""
-
-    def work(connection: Connection) -> str | None:
-        if keys.listed(connection):
-            return None
-        return keys.create(connection, "first", ["admin"], now=engine.clock())[0]
-
-    return engine.write(work)

@@ -20,9 +20,10 @@ from lifelong.errors import DataError
 from lifelong.store.errors import AccessError, NotFoundError
 from lifelong.store.tables import api_key
 
-__all__ = ["SCOPES", "ApiKey", "check", "create", "listed", "revoke"]
+__all__ = ["SCOPES", "ApiKey", "check", "create", "get", "listed", "revoke"]
 
 SCOPES = ("predict", "feedback", "admin")
+LONGEST = 200
 ONE = select(api_key).where(api_key.c.id == bindparam("id"))
 ALL = select(api_key).order_by(api_key.c.created, api_key.c.id)
 
@@ -38,14 +39,20 @@ class ApiKey(Struct, frozen=True):
     expires: float | None
     revoked: float | None
 
+    def is_open(self, now: float) -> bool:
+        """Whether it is good for anything at `now`."""
+        return self.revoked is None and (self.expires is None or self.expires > now)
+
 
 def create(
     connection: Connection, name: str, scopes: Sequence[str], *, now: float, expires: float | None = None
 ) -> tuple[str, ApiKey]:
     """Make a key; the text that opens is returned this once and stored nowhere.
 
-    Raises: `DataError` for no scope or an unknown one.
+    Raises: `DataError` for no scope or an unknown one, or a name that nobody could read.
     """
+    if not (0 < len(name) <= LONGEST and name.isprintable()):
+        raise DataError(f"name should be 1 to {LONGEST} printable characters, got {len(name)}: {name[:20]!r}")
     if not scopes or set(scopes) - set(SCOPES):
         raise DataError(f"scopes should be some of {', '.join(SCOPES)}, got {', '.join(scopes) or 'none'}")
     row_id = secrets.token_hex(8)
@@ -60,16 +67,11 @@ def check(connection: Connection, text: str, scope: str, *, now: float) -> ApiKe
 
     Raises: `AccessError`, the same for unknown, expired and revoked keys, so that it tells a stranger nothing.
     """
-    row_id = text[9:25] if text.isascii() and text.startswith("lifelong_") else ""
+    row_id = text[9:25] if text.isascii() and text.isprintable() and text.startswith("lifelong_") else ""
     row = connection.execute(ONE, {"id": row_id}).one_or_none()
     stored = None if row is None else ApiKey(*row)
     fits = hmac.compare_digest(_hash(text), "0" * 64 if stored is None else stored.hash)
-    if (
-        stored is None
-        or not fits
-        or stored.revoked is not None
-        or (stored.expires is not None and stored.expires <= now)
-    ):
+    if stored is None or not fits or not stored.is_open(now):
         raise AccessError("the API key is unknown, expired or revoked; ask for a new one", known=False)
     if scope not in stored.scopes and "admin" not in stored.scopes:
         raise AccessError(f"the API key {stored.name!r} opens {', '.join(stored.scopes)}, not {scope}", known=True)
@@ -80,6 +82,11 @@ def revoke(connection: Connection, row_id: str, *, now: float) -> ApiKey:
     """Close the key `id` from `now` on; revoking it again changes nothing. Raises: `NotFoundError`."""
     open_one = (api_key.c.id == row_id, api_key.c.revoked.is_(None))
     connection.execute(update(api_key).where(*open_one).values(revoked=now))
+    return get(connection, row_id)
+
+
+def get(connection: Connection, row_id: str) -> ApiKey:
+    """The key `id`. Raises: `NotFoundError`."""
     row = connection.execute(ONE, {"id": row_id}).one_or_none()
     if row is None:
         raise NotFoundError(f"no API key {row_id!r} is stored; see the list of keys")

@@ -17,6 +17,7 @@ from lifelong.errors import LifelongError
 from lifelong.service.problems import ProblemError, answer
 from lifelong.service.v1.feedback import feedback_routes
 from lifelong.service.v1.here import Here
+from lifelong.service.v1.keys import key_routes
 from lifelong.service.v1.taking import Taking
 from lifelong.service.v1.traffic import traffic_routes
 from lifelong.service.v1.updates import update_routes
@@ -66,7 +67,7 @@ def create_api(here: Here, taking: Taking) -> ASGIApp:
         },
     )
     api.include_router(feedback_routes(here, taking))
-    for routes in (update_routes, version_routes, traffic_routes, work_routes):
+    for routes in (update_routes, version_routes, traffic_routes, key_routes, work_routes):
         api.include_router(routes(here))
     return Limited(api, here.settings.max_body)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,7 @@ __all__ = [
     "ExampleBody",
     "FailBody",
     "FeedbackBody",
+    "KeyBody",
     "MethodBody",
     "MoveBody",
     "ReasonBody",
@@ -25,6 +26,8 @@ __all__ = [
 
 
 SHA256 = "^[0-9a-f]{64}$"
+#: the largest number that a column of the store holds
+LARGEST = 2**31 - 1
 
 
 class Body(BaseModel):
@@ -73,8 +76,18 @@ class UpdateBody(Body):
     """An update by hand."""
 
     method: MethodBody | None = Field(None, description="instead of the project's, for this update alone")
-    task: int | None = Field(None, description="learn this task again, whose update was rejected, cancelled or failed")
+    task: int | None = Field(
+        None, ge=1, le=LARGEST, description="learn this task again, whose update was rejected, cancelled or failed"
+    )
     key: str | None = Field(None, description="sent twice, it is one update")
+
+
+class KeyBody(Body):
+    """A new API key."""
+
+    name: str = Field(min_length=1, max_length=200, description="who or what will use it; the audit tells it")
+    scopes: list[Literal["predict", "feedback", "admin"]] = Field(min_length=1, description="admin is everything")
+    days: float | None = Field(None, gt=0, le=36_525, description="how long it holds; for good where it is left out")
 
 
 class ReasonBody(Body):
@@ -115,7 +128,7 @@ class Attempt(Body):
     """Whose work this is about."""
 
     owner: str
-    attempt: int
+    attempt: int = Field(ge=1, le=LARGEST)
 
 
 class BeatBody(Attempt):

@@ -15,7 +15,8 @@ from lifelong.loop.engine.status import evaluation, lineage, version_json
 from lifelong.service.problems import ProblemError, swapped
 from lifelong.service.v1.bodies import SHA256, MoveBody, ReasonBody
 from lifelong.service.v1.here import Here, wanted_revision
-from lifelong.store import aliases, audit, versions
+from lifelong.service.v1.trail import trail
+from lifelong.store import aliases, versions
 from lifelong.store.aliases import Alias
 from lifelong.store.database import Connection
 
@@ -152,8 +153,8 @@ def version_routes(here: Here) -> APIRouter:
 
         return await here.run(lambda: here.engine.read(page))
 
-    @routes.get(f"{AT}/audit", summary="What was done, by whom; verify=true checks the chain of hashes")
-    async def trail(
+    @routes.get(f"{AT}/audit", summary="What was done, by whom; verify=true checks the whole chain of hashes")
+    async def audited(
         project: str,
         request: Request,
         after: int = Query(0, ge=0, lt=2**62),
@@ -164,16 +165,6 @@ def version_routes(here: Here) -> APIRouter:
         ),
     ) -> dict[str, Any]:
         await here.allowed(request, "admin", project)
-
-        def page(connection: Connection) -> dict[str, Any]:
-            project_of(connection, project)
-            rows = audit.listed(connection, project=project, after=after, limit=limit)
-            found: dict[str, Any] = {"entries": [asdict(row) for row in rows]}
-            if verify or known is not None:
-                breaks = [asdict(row) for row in audit.verify(connection, known)]
-                found |= {"breaks": breaks, "head": audit.head(connection)}
-            return found
-
-        return await here.run(lambda: here.engine.read(page))
+        return await here.run(lambda: trail(here.engine, project, after, limit, verify, known))
 
     return routes
