@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 from dataclasses import replace
 from hashlib import sha256
@@ -110,6 +112,23 @@ def test_keys_open_what_their_scopes_say(paint: Paint) -> None:
         for path in ("", "/updates", "/versions", "/quarantine", "/audit", "/triggers", "/aliases/champion"):
             assert "'admin'" in problem(client.get(AT + path, headers=paint.like("feedback", "predict")), 403)
         assert client.get("/v1/openapi.json").status_code == 200
+
+
+@pytest.mark.parametrize("key", ["", "Bearer lifelong_0123456789abcdef_00"])
+def test_without_a_key_no_body_is_read(paint: Paint, key: str) -> None:
+    headers = {"Authorization": key, "Content-Type": "application/json"}
+    with httpx.Client(base_url=paint.client.base_url, headers=headers) as client:
+        for path in ("/updates", "/versions/1:promote", ":rollback", "/feedback", "/feedback:batch"):
+            for body in (b"{", b'{"nonsense": 1}', b" " * 200_000):
+                assert "key" in problem(client.post(AT + path, content=body), 401)
+        assert "key" in problem(client.post("/v1/work:claim", content=b"{"), 401)
+    host, port = str(paint.client.base_url.host), paint.client.base_url.port
+    with contextlib.closing(http.client.HTTPConnection(host, port, timeout=10)) as line:
+        line.putrequest("POST", f"{AT}/updates")
+        for name, value in {**headers, "Content-Length": "7000000"}.items():
+            line.putheader(name, value)
+        line.endheaders(b"{")
+        assert line.getresponse().status == 401, "it does not wait for the rest"
 
 
 def test_quarantine_is_reviewed_and_remembered(paint: Paint) -> None:

@@ -19,6 +19,7 @@ from lifelong.service.catalogue import Catalogue
 from lifelong.service.front import Front
 from lifelong.service.infer import Predictor
 from lifelong.service.limits import Buckets
+from lifelong.service.local import Local
 from lifelong.service.metrics import Metrics
 from lifelong.service.models import Models
 from lifelong.service.problems import ProblemError, answer
@@ -75,7 +76,8 @@ def create_app(
         exception_handlers=dict.fromkeys((ProblemError, LifelongError, HTTPException, Exception), answer),
         lifespan=lifespan,
     )
-    app.middleware_stack = Front(app.build_middleware_stack(), app.routes)
+    front = Front(app.build_middleware_stack(), app.routes)
+    app.middleware_stack = front if settings.keys else Local(front)
     app.state.models, app.state.metrics, app.state.keys, app.state.serving = models, metrics, keys, serving
     return app
 

@@ -72,7 +72,7 @@ def swapped(at: int | None, move: Callable[[], T]) -> T:
 async def answer(request: Request, error: Exception) -> Response:
     """The answer to a request that met `error`, in the form of the API that it spoke to."""
     problem = as_problem(error)
-    if request.url.path.startswith("/v1/"):
+    if request.scope["path"].startswith("/v1/"):
         title = http.HTTPStatus(problem.status).phrase
         content = {"type": "about:blank", "title": title, "status": problem.status, "detail": problem.message}
         kind = "application/problem+json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
@@ -12,10 +12,10 @@ from lifelong.service.auth import ANYONE, Keys, allow
 from lifelong.service.catalogue import Key, Scope
 from lifelong.service.dashboard.session import Session, Sessions
 from lifelong.service.limits import read_body
+from lifelong.service.local import check_origin
 from lifelong.service.problems import ProblemError
-from lifelong.service.settings import is_loopback
 
-__all__ = ["COOKIE", "Guard", "LogInError", "Visitor", "check_origin"]
+__all__ = ["COOKIE", "Guard", "LogInError", "Visitor"]
 
 COOKIE = "lifelong_session"
 LARGEST_FORM = 64 * 1024
@@ -55,13 +55,9 @@ class Guard:
     async def visitor(self, request: Request) -> Visitor:
         """Who looks. The key is looked at again each time, so one that is revoked ends its sessions.
 
-        Raises: `LogInError`; `ProblemError` 403 where no keys are asked for and the page has another name than this
-            machine's (a page elsewhere could have such a name lead here).
+        Raises: `LogInError`. Where no keys are asked for, `Local` has seen to it that this machine's user asks.
         """
         if self._anyone is not None:
-            host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-            if not is_loopback(host):
-                raise ProblemError(403, "this server asks for no keys and is for this machine: open it as localhost")
             return self._anyone
         session = self._sessions.find(request.cookies.get(COOKIE))
         if session is None:
@@ -97,17 +93,3 @@ async def form(request: Request) -> dict[str, str]:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=50))
     except ValueError as error:
         raise ProblemError(400, f"this is no form: {error}") from error
-
-
-def check_origin(request: Request) -> None:
-    """`ProblemError` 403 where a browser says that a page of another site makes this request.
-
-    Sec-Fetch-Site says so itself; browsers that do not send it (old ones, or by plain HTTP) send the page's Origin.
-    """
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    if site is None:
-        foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-    else:
-        foreign = site not in ("same-origin", "none")
-    if foreign:
-        raise ProblemError(403, "this request was made by a page of another site, so it is not done")

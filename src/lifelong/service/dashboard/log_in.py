@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from lifelong.service.auth import Keys
-from lifelong.service.dashboard.guard import COOKIE, check_origin, form
+from lifelong.service.dashboard.guard import COOKIE, form
 from lifelong.service.dashboard.page import HEADERS, Pages
 from lifelong.service.dashboard.session import Attempts, Sessions
+from lifelong.service.local import check_origin
 from lifelong.service.problems import ProblemError
 from lifelong.service.settings import is_loopback
 

@@ -14,10 +14,11 @@ from lifelong.loop.lot import unpack
 from lifelong.loop.project import Project
 from lifelong.loop.schema import Inputs
 from lifelong.service.dashboard.facts import Facts, facts
-from lifelong.service.dashboard.guard import Guard, Visitor, check_origin
+from lifelong.service.dashboard.guard import Guard, Visitor
 from lifelong.service.dashboard.page import Pages, is_part
 from lifelong.service.dashboard.picture import SIDE, Manner, frame, manner_of, picture, scanned
 from lifelong.service.limits import read_body
+from lifelong.service.local import check_origin
 from lifelong.service.models import Lineup
 from lifelong.service.problems import ProblemError
 from lifelong.service.routes import Serving

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import lifelong
 from lifelong.errors import LifelongError
+from lifelong.service.auth import Keys
 from lifelong.service.problems import ProblemError, answer
 from lifelong.service.v1.feedback import feedback_routes
 from lifelong.service.v1.here import Here
@@ -27,6 +28,7 @@ from lifelong.service.v1.work import work_routes
 __all__ = ["create_api"]
 
 LARGEST_BLOB = 2**30
+DOCUMENT = "/v1/openapi.json"
 
 PROBLEM = {
     "type": "object",
@@ -69,7 +71,7 @@ def create_api(here: Here, taking: Taking) -> ASGIApp:
     api.include_router(feedback_routes(here, taking))
     for routes in (update_routes, version_routes, traffic_routes, key_routes, work_routes):
         api.include_router(routes(here))
-    return Limited(api, here.settings.max_body)
+    return Admitted(Limited(api, here.settings.max_body), here.keys)
 
 
 async def invalid(request: Request, error: Exception) -> Response:
@@ -77,6 +79,18 @@ async def invalid(request: Request, error: Exception) -> Response:
     faults = error.errors() if isinstance(error, RequestValidationError) else []
     told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in faults[:3])
     return await answer(request, ProblemError(422, f"{told}; see /v1/openapi.json"))
+
+
+class Admitted:
+    """Lets no request without a key that holds come as far as its body; the document alone is for everyone."""
+
+    def __init__(self, app: ASGIApp, keys: Keys) -> None:
+        self._app, self._keys = app, keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != DOCUMENT:
+            await self._keys.of(Request(scope))
+        await self._app(scope, receive, send)
 
 
 class Limited:
