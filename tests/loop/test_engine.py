@@ -364,6 +364,30 @@ def test_a_source_that_sends_too_much_waits(engine: Engine) -> None:
     assert feed(engine, turned(count=8)) == ["accepted"] * 5 + ["quarantined"] * 3
 
 
+def test_a_sender_with_a_new_source_for_each_label_waits(engine: Engine) -> None:
+    reconfigure(engine, rules=Rules(rate=5, seconds=60, outlier=0))
+    now = [1000.0]
+    intake = Intake(replace(engine, clock=lambda: now[0]))
+
+    def sent(name: str, actor: str, count: int = 40) -> list[str]:
+        given = [
+            Given(key=f"{name} {place}", label=label, x=x, source=f"{name} {place}", actor=actor)
+            for place, (x, label) in enumerate(turned(count=count))
+        ]
+        return [
+            receipt.state for receipt in intake.take("digits", given).result() if isinstance(receipt, ingest.Receipt)
+        ]
+
+    assert sent("one", "eve") == ["accepted"] * 5 + ["quarantined"] * 35
+    held = engine.read(lambda connection: feedback.listed(connection, "digits", state="quarantined"))
+    assert held[0].reason == "eve sent 5 examples within 60 s, allowed are 5"
+    assert sent("two", "ann", 4) == ["accepted"] * 4, "another sender is not held for it"
+    now[0] += 61
+    assert sent("three", "eve", 5) == ["accepted"] * 5
+    remembered = sum(len(recent) for recent in intake._recent.values())
+    assert remembered == 6, "the sender and its five sources; who was silent for a minute is forgotten"
+
+
 def test_a_source_that_flips_labels_is_found_before_the_lot_is_taken(engine: Engine) -> None:
     version = champion(engine).version
     rows = [

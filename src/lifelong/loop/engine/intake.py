@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from lifelong.errors import DataError, LifelongError
 from lifelong.loop.engine.base import Engine, project_of
+from lifelong.loop.engine.recent import Recent
 from lifelong.loop.lot import unpack
 from lifelong.loop.project import Project
 from lifelong.loop.quarantine import Example, Known, Normal, judge
@@ -26,6 +27,7 @@ __all__ = ["Given", "Intake"]
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """One label as a client sends it: for a prediction, or with its own input `x`. `key` is its name for it.
 
+    `source` is who labelled, as the client says; `actor` who sent it, which the client cannot choose: its API key.
     `x` may be left as the JSON that came, a `msgspec.Raw`: many are read together, and stored as they are.
     """
 
@@ -34,15 +36,16 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     prediction_id: str | None = None
     x: Any = None
     source: str = ""
+    actor: str = ""
     supersedes: str | None = None
 
 
 class Intake:
-    """Judges and stores feedback; it remembers how much each source sent lately, and what inputs are like."""
+    """Judges and stores feedback; it remembers who sent how much lately, and what inputs are like."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._recent: dict[tuple[str, str], deque[float]] = {}
+        self._recent: dict[tuple[str, str], Recent] = defaultdict(Recent)  # project, and whether by actor or source
         self._projects: dict[str, tuple[float, Project, Normal | None]] = {}  # with the time until which it holds
         self._normal: dict[str, tuple[int, Normal | None]] = {}  # project → the number of its tasks, what is usual
 
@@ -111,14 +114,14 @@ class Intake:
                 rows.append(x)
                 continue
             answer = answers.get(given.prediction_id or "")
-            recent = self._sent(project, given.source, now)
+            recent, sender = self._sent(project, given, now)
             if recent == 0 and answer is None and (x is None or place in usual):  # no rule has a reason to doubt
                 rows.append(_row(project, given, label, x, None, now))
                 continue
             seen = answer.x if x is None and answer is not None else x
             looked = None if seen is None or place in usual else normal
             known = Known(recent=recent, normal=looked)
-            rows.append(_row(project, given, label, x, _doubt(project, given, label, seen, answer, known), now))
+            rows.append(_row(project, given, label, x, _doubt(project, sender, label, seen, answer, known), now))
         return rows
 
     def judge(self, row: feedback.Feedback, answer: predictions.Prediction) -> str | None:
@@ -130,21 +133,25 @@ class Intake:
 
     def _answers(self, project: Project, many: Sequence[Given]) -> dict[str, predictions.Prediction]:
         """The predictions that are labelled, as far as they are stored and a rule looks at them."""
-        ids = [given.prediction_id for given in many if given.prediction_id is not None]
+        named = [given.prediction_id for given in many if given.prediction_id is not None]
+        ids = [name for name in named if name.isprintable()]  # no database is asked for what it cannot hold
         if not ids or (project.rules.contradicts >= 1 and project.rules.outlier == 0):
             return {}
         return self._engine.read(lambda connection: predictions.among(connection, ids))
 
-    def _sent(self, project: Project, source: str, now: float) -> int:
-        """How much `source` sent within the seconds of the rule before this; it is counted."""
-        if project.rules.rate == 0:
-            return 0
-        times = self._recent.setdefault((project.name, source), deque(maxlen=project.rules.rate))
-        while times and not now - project.rules.seconds < times[0] <= now:
-            times.popleft()
-        before = len(times)
-        times.append(now)
-        return before
+    def _sent(self, project: Project, given: Given, now: float) -> tuple[int, str]:
+        """What the sender of a label, or else its source, sent within the seconds of the rule, and who; 0 if neither
+        sent too much.
+
+        It is counted. Sources are named by clients: a sender with another source for each label is one sender.
+        """
+        rules = project.rules
+        if rules.rate > 0:
+            for kind, name in (("actor", given.actor), ("source", given.source)):
+                recent = self._recent[project.name, kind].count(name, now, most=rules.rate, seconds=rules.seconds)
+                if recent >= rules.rate:  # it waits already, and no other name that it brought is to be remembered
+                    return recent, name
+        return 0, given.source
 
     def _known(self, name: str) -> tuple[Project, Normal | None]:
         """The project, and what its inputs are usually like where a rule asks; a second old at most."""
@@ -200,11 +207,11 @@ def _usual(normal: Normal | None, inputs: Mapping[int, Inputs | DataError]) -> s
 
 
 def _doubt(
-    project: Project, given: Given, label: int, seen: object, answer: predictions.Prediction | None, known: Known
+    project: Project, sender: str, label: int, seen: object, answer: predictions.Prediction | None, known: Known
 ) -> str | None:
-    """Why a person should look first."""
+    """Why a person should look first; `sender` is who sent so much."""
     output, confidence = (None, None) if answer is None else (answer.output, answer.confidence)
-    found = judge(project.rules, Example(seen, label, given.source, output, confidence), label, known)
+    found = judge(project.rules, Example(seen, label, sender, output, confidence), label, known)
     return None if found is None else found.reason
 
 

@@ -71,7 +71,8 @@ class Trying:
         prediction, label = fields.get("prediction_id", ""), fields.get("label", "")
         if not prediction:
             raise ProblemError(400, "draw something first: feedback is for a prediction")
-        given = Given(key=uuid.uuid4().hex, label=label, prediction_id=prediction, source=visitor.key.name)
+        who = visitor.key.name
+        given = Given(key=uuid.uuid4().hex, label=label, prediction_id=prediction, source=who, actor=who)
         receipt = await asyncio.wrap_future(self._here.intake.add(name, given))
         self._here.wake()
         said = {"label": label, "state": receipt.state, "id": receipt.id}

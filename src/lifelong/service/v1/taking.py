@@ -54,6 +54,7 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
             prediction_id=self.prediction_id,
             x=None if self.x == NOTHING else self.x,
             source=actor if self.source is None else self.source,
+            actor=actor,
             supersedes=self.supersedes,
         )
 
