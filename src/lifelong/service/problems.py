@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+import logging
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -12,11 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lifelong.errors import ConflictError, DataError, LifelongError, ResourceError, SettingError, StorageError
-from lifelong.store.errors import AccessError, NotFoundError
+from lifelong.store.errors import AccessError, DatabaseError, NotFoundError
 
 __all__ = ["ModelError", "ProblemError", "answer", "as_problem", "swapped"]
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 #: the first that fits; what is in none of these is our fault
 STATUS: tuple[tuple[type[LifelongError], int], ...] = (
@@ -53,6 +56,8 @@ def as_problem(error: Exception) -> ProblemError:
         return ProblemError(error.status_code, error.detail, error.headers)
     if isinstance(error, AccessError):
         return ProblemError(403 if error.known else 401, str(error))
+    if isinstance(error, DatabaseError):  # where it is, and what it says of that, is for the log
+        return ProblemError(503, f"the store does not answer: {error.mend}", {"Retry-After": "1"})
     if isinstance(error, LifelongError):
         status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
         return ProblemError(status, str(error), {"Retry-After": "1"} if status == 503 else None)
@@ -72,6 +77,8 @@ def swapped(at: int | None, move: Callable[[], T]) -> T:
 async def answer(request: Request, error: Exception) -> Response:
     """The answer to a request that met `error`, in the form of the API that it spoke to."""
     problem = as_problem(error)
+    if isinstance(error, DatabaseError):
+        logger.error("%s", error)
     if request.scope["path"].startswith("/v1/"):
         title = http.HTTPStatus(problem.status).phrase
         content = {"type": "about:blank", "title": title, "status": problem.status, "detail": problem.message}

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import DataError as ValueRefusedError
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from lifelong.errors import StorageError
+from lifelong.errors import DataError, LifelongError, StorageError
+from lifelong.store.errors import DatabaseError
 
 __all__ = ["Backend", "RacedError", "explain", "is_race", "serialise"]
 
@@ -56,9 +58,11 @@ def is_race(error: BaseException) -> bool:
     return isinstance(error, RacedError)
 
 
-def explain(error: SQLAlchemyError, place: str) -> StorageError:
-    """The `StorageError` for what the database said, with the mend."""
-    cause = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+def explain(error: SQLAlchemyError, place: str) -> LifelongError:
+    """The `DatabaseError` for what the database said, with the mend; `DataError` for a value that it cannot hold."""
+    cause = (str(error.orig) if isinstance(error, DBAPIError) else str(error)).strip().partition("\n")[0]
+    if isinstance(error, ValueRefusedError):  # PostgreSQL: the character NUL in a text, a number beyond its column
+        return DataError(f"a value cannot be stored: {cause}; send a text without NUL, or a smaller number")
     if isinstance(error, IntegrityError):
         mend = "a row it names is not stored, or one that it would make is there already"
     elif isinstance(error, DBAPIError) and error.connection_invalidated:
@@ -67,4 +71,4 @@ def explain(error: SQLAlchemyError, place: str) -> StorageError:
         mend = "nothing of it was stored; free some space there, then send again"
     else:
         mend = "nothing of it was stored; see that the place can be written and the database runs, then send again"
-    return StorageError(f"{place}: {cause.strip().splitlines()[0]}; {mend}")
+    return DatabaseError(place, cause, mend)

@@ -23,9 +23,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from lifelong.errors import StorageError
 from lifelong.store import postgres, sqlite
 from lifelong.store.backend import Backend, explain, is_race
+from lifelong.store.errors import DatabaseError
 from lifelong.store.failpoints import reach
 from lifelong.store.groups import Entry, Outcome, run_apart
 from lifelong.store.migrations import MIGRATIONS, Migration, migrate
@@ -84,7 +84,7 @@ class Store:
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on a read connection, in this thread: it sees one committed state from beginning to end.
 
-        Raises: `StorageError` where the database fails or `work` tries to write.
+        Raises: `StorageError` where the database fails or `work` tries to write; `DataError` for what it cannot hold.
         """
         try:
             with self._backend.reading.connect() as connection:
@@ -141,7 +141,7 @@ class Store:
     def _put(self, entry: Entry) -> Future[Any]:
         with self._door:
             if not self._open:
-                raise StorageError(f"{self._backend.place} is closed; open the store again to write")
+                raise DatabaseError(self._backend.place, "the store is closed", "open it again to write")
             self._waiting.put(entry)
         return entry.future
 

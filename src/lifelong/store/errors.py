@@ -4,14 +4,15 @@ LifelongError
 ├── NotFoundError       what is named is not stored (HTTP 404)
 ├── AccessError         an API key that does not open this: `known` tells 403 from 401
 └── StorageError
-    └── DamagedError    what is stored is not what was stored: trying again does not help
+    ├── DamagedError    what is stored is not what was stored: trying again does not help
+    └── DatabaseError   the database does not do its part (HTTP 503)
 """
 
 from __future__ import annotations
 
 from lifelong.errors import LifelongError, StorageError
 
-__all__ = ["AccessError", "DamagedError", "NotFoundError"]
+__all__ = ["AccessError", "DamagedError", "DatabaseError", "NotFoundError"]
 
 
 class NotFoundError(LifelongError):
@@ -28,3 +29,11 @@ class AccessError(LifelongError):
 
 class DamagedError(StorageError):
     """The bytes that are stored are not those that were: a person must restore them."""
+
+
+class DatabaseError(StorageError):
+    """A database fails: the message names its place for those who run it, `mend` is what anybody may be told."""
+
+    def __init__(self, place: str, cause: str, mend: str) -> None:
+        super().__init__(f"{place}: {cause}; {mend}")
+        self.mend = mend

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "LARGEST",
     "SHA256",
     "BeatBody",
     "ClaimBody",

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from lifelong.loop.engine import reviewing
 from lifelong.loop.engine.base import project_of
 from lifelong.service.problems import ProblemError
-from lifelong.service.v1.bodies import ExampleBody, FeedbackBody, ReasonBody, ReceiptBody, ReviewBody
+from lifelong.service.v1.bodies import LARGEST, ExampleBody, FeedbackBody, ReasonBody, ReceiptBody, ReviewBody
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.taking import Taking
 from lifelong.store import feedback, lots
@@ -51,7 +51,7 @@ def feedback_routes(here: Here, taking: Taking) -> APIRouter:
         return await taking.example(request)
 
     @routes.get(f"{AT}/examples", summary="The labelled examples of a task that was made of feedback")
-    async def examples(project: str, request: Request, task: int = Query(ge=1, le=2**31 - 1)) -> list[dict[str, Any]]:
+    async def examples(project: str, request: Request, task: int = Query(ge=1, le=LARGEST)) -> list[dict[str, Any]]:
         await here.allowed(request, "admin", project)
 
         def page(connection: Connection) -> list[dict[str, Any]]:
@@ -74,7 +74,7 @@ def feedback_routes(here: Here, taking: Taking) -> APIRouter:
     async def listed(
         project: str,
         request: Request,
-        state: str | None = None,
+        state: str | None = Query(None, pattern=f"^({'|'.join(feedback.CHANGES)})$"),
         after: int = Query(0, ge=0, lt=2**62),
         limit: int = Query(100, ge=1, le=1000),
     ) -> list[dict[str, Any]]:

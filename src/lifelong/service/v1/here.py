@@ -17,10 +17,14 @@ from lifelong.service.catalogue import Scope
 from lifelong.service.limits import Buckets
 from lifelong.service.problems import ProblemError
 from lifelong.service.settings import ServeSettings
+from lifelong.service.v1.bodies import LARGEST
 
 __all__ = ["Here", "wanted_revision"]
 
 T = TypeVar("T")
+
+#: digits of an ETag: Python turns endless ones into a number, slowly
+LONGEST = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +66,14 @@ def wanted_revision(if_match: str | None) -> int | None:
 
     >>> wanted_revision('"3"'), wanted_revision("*")
     (3, None)
+
+    Raises: `ProblemError` 400 for what is no ETag of ours, 412 for a revision that there cannot be.
     """
     if if_match is None or if_match.strip() == "*":
         return None
     text = if_match.strip().removeprefix("W/").strip('"')
     if not text.isdecimal():
         raise ProblemError(400, f'If-Match should be the ETag of the champion, as in "3", got {if_match!r}')
+    if len(text) > LONGEST or int(text) > LARGEST:
+        raise ProblemError(412, f"no champion has had the revision {text[:20]}; look at it again, then decide")
     return int(text)
