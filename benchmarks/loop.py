@@ -62,7 +62,7 @@ def main() -> int:
     if args.database and sum(map(bool, (args.kills, args.swaps, args.rates, args.starts))) > 1:
         parser.error("with --database one thing at a time, each on an empty one")
     print(f"load of this machine before: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores")
-    options = ("--database", args.database) if args.database else ()
+    options = ("--rate", "0", *(("--database", args.database) if args.database else ()))
     broken = False
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifelong-loop-")))
@@ -71,7 +71,7 @@ def main() -> int:
             if own:
                 return Own(home, options)
             forking = stack.enter_context(fork_server(home.parent / "log"))
-            return Forked(home, forking, {"database": args.database})
+            return Forked(home, forking, {"database": args.database, "rate": 0.0})
 
         if args.starts:
             home, _ = homes(folder, "starts", args.database)

@@ -91,7 +91,7 @@ async def floor(request: Request) -> Response:
 def serve(model: str, inline_ms: float, with_store: bool, pipe: Connection) -> None:
     """The server's process: its address, then its processor time whenever asked."""
     torch.set_num_threads(1)
-    settings = ServeSettings(keys=False, inline_ms=inline_ms)
+    settings = ServeSettings(keys=False, rate=None, inline_ms=inline_ms)
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         store = stack.enter_context(open_store(home)) if with_store else None

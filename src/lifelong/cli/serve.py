@@ -23,6 +23,13 @@ def serve(
     worker: Annotated[bool, typer.Option(help="learn in this server, too")] = True,
     keys: Annotated[bool, typer.Option(help="ask for API keys; off only on loopback")] = True,
     durable: Annotated[bool, typer.Option(help="answer only when the prediction is stored")] = False,
+    max_body: Annotated[int, typer.Option(help="bytes of a request's body")] = 8 * 2**20,
+    max_rows: Annotated[int, typer.Option(help="inputs in one prediction")] = 1024,
+    max_lines: Annotated[int, typer.Option(help="labels in one feedback:batch")] = 10_000,
+    rate: Annotated[
+        float, typer.Option(help="requests per second that one key may make for long; 0: no limit")
+    ] = 1000.0,
+    burst: Annotated[int, typer.Option(help="requests that one key may make at once")] = 2000,
 ) -> None:
     """Answer predictions, take feedback, learn from it, and swap in what passes the gate.
 
@@ -33,7 +40,16 @@ def serve(
         from lifelong.service.running import announced, stopping
         from lifelong.service.settings import ServeSettings, check_binding
 
-    settings = ServeSettings(keys=keys, durable=durable)
+    settings = ServeSettings(
+        keys=keys,
+        durable=durable,
+        max_body=max_body,
+        max_rows=max_rows,
+        max_lines=max_lines,
+        waiting_rows=max(ServeSettings.waiting_rows, max_rows),
+        rate=rate or None,
+        burst=burst,
+    )
     check_binding(host, settings)
     with (
         stopping() as stopped,

@@ -19,6 +19,7 @@ class ServeSettings:
         durable: answer only when the prediction is stored; else it is stored soon after the answer.
         max_body: bytes of a request's body.
         max_rows: inputs in one request.
+        max_lines: labels in one `feedback:batch`.
         batch_rows: inputs that are run together.
         waiting_rows: inputs that may wait for their turn; beyond that requests are refused with 503.
         rate, burst: requests per second that one key may make for long, and at once. None is no limit.
@@ -35,10 +36,11 @@ class ServeSettings:
     durable: bool = False
     max_body: int = 8 * 2**20
     max_rows: int = 1024
+    max_lines: int = 10_000
     batch_rows: int = 256
     waiting_rows: int = 4096
-    rate: float | None = None
-    burst: int = 100
+    rate: float | None = 1000.0
+    burst: int = 2000
     keep_asked: int = 4
     inline_ms: float = 2.0
     poll_seconds: float = 2.0
@@ -46,7 +48,7 @@ class ServeSettings:
     connections: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("max_body", "max_rows", "batch_rows", "burst", "connections"):
+        for name in ("max_body", "max_rows", "max_lines", "batch_rows", "burst", "connections"):
             require(getattr(self, name) >= 1, f"{name} must be 1 or more, got {getattr(self, name)}")
         for name in ("keep_asked", "inline_ms"):
             require(getattr(self, name) >= 0, f"{name} must be 0 or more, got {getattr(self, name)}")

@@ -20,13 +20,15 @@ from lifelong.errors import DataError, LifelongError
 from lifelong.loop.engine.intake import Given, Intake
 from lifelong.service.front import Bare
 from lifelong.service.limits import read_body
-from lifelong.service.problems import ProblemError, answer
+from lifelong.service.problems import ProblemError, answer, as_problem
 from lifelong.service.v1.here import Here
 from lifelong.store.ingest import Receipt
 
 __all__ = ["Gathering", "Line", "Taking"]
 
 LARGEST = 1000
+#: lines of a batch in one transaction: some hundredths of a second, for which others wait
+PIECE = 500
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 NOTHING = msgspec.Raw(b"null")
 
@@ -153,17 +155,30 @@ class Taking:
         return Response(orjson.dumps(asdict(receipt)), 200 if receipt.duplicate else 201, media_type="application/json")
 
     async def many(self, request: Request) -> Response:
-        """Labels, one JSON object per line; a line of result for each. Raises: like `one`."""
+        """Labels, one JSON object per line; a line of result for each. Raises: like `one`.
+
+        They are stored in pieces, between which others have their turn. Where the store fails after the first piece,
+        each later line says that it was not stored.
+        """
         here, project = self._here, request.path_params["project"]
         actor = await here.allowed(request, "feedback", project)
-        lines = [line for line in (await read_body(request, here.settings.max_body)).split(b"\n") if line.strip()]
-        results = await here.run(lambda: self._results(project, lines, actor))
+        lines = _lines(await read_body(request, here.settings.max_body), here.settings.max_lines)
+        results: list[dict[str, Any]] = []
+        try:
+            for start in range(0, len(lines), PIECE) or [0]:  # without any line the project is looked at all the same
+                results += await here.run(lambda start=start: self._results(project, lines, start, actor))
+        except LifelongError as error:
+            if not results:
+                raise
+            fault = f"not stored: {as_problem(error).message}"
+            results += [{"error": f"line {number}: {fault}"} for number in range(len(results) + 1, len(lines) + 1)]
         here.wake()
         return Response(b"".join(orjson.dumps(each) + b"\n" for each in results), media_type="application/x-ndjson")
 
-    def _results(self, project: str, lines: list[bytes], actor: str) -> list[dict[str, Any]]:
+    def _results(self, project: str, lines: Sequence[bytes], start: int, actor: str) -> list[dict[str, Any]]:
+        """Store a piece of the lines in one transaction; what became of each."""
         found: list[Given | LifelongError] = []
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(lines[start : start + PIECE], start=start + 1):
             try:
                 found.append(self._decoder.decode(line).given(actor))
             except MALFORMED as error:
@@ -184,6 +199,14 @@ class Taking:
             await response(scope, receive, send)
 
         return run
+
+
+def _lines(body: bytes, most: int) -> list[bytes]:
+    """The lines that are not blank; `ProblemError` 413 for more than `most`, blank ones too."""
+    count = body.count(b"\n") + (not body.endswith(b"\n"))
+    if count > most:
+        raise ProblemError(413, f"{count} lines in one request, {most} are taken; send them in several requests")
+    return [line for line in body.split(b"\n") if line.strip()]
 
 
 def _result(outcome: Receipt | LifelongError) -> dict[str, Any]:
