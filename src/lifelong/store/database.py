@@ -141,7 +141,7 @@ class Store:
     def _put(self, entry: Entry) -> Future[Any]:
         with self._door:
             if not self._open:
-                raise DatabaseError(self._backend.place, "the store is closed", "open it again to write")
+                raise DatabaseError(self._backend.place, "the store is closed", "open the store again to write")
             self._waiting.put(entry)
         return entry.future
 
