@@ -18,6 +18,7 @@ import torch
 from lifelong.errors import DataError, SettingError, StorageError, require
 from lifelong.loop.project import MethodChoice, Project
 from lifelong.methods import Method
+from lifelong.store.errors import DamagedError
 from lifelong.training import Learner, Report
 from lifelong.types import Task
 
@@ -43,14 +44,30 @@ class Candidate:
 
 
 def opened(data: bytes, expected: str | None = None) -> Learner:
-    """The learner in a version's bytes; `StorageError` where it is none, or their SHA-256 is not `expected`."""
+    """The learner in a version's bytes.
+
+    Raises: `DamagedError` where they hold none, or their SHA-256 is not `expected`; `StorageError` where there is no
+        room to unpack them.
+    """
     found = sha256(data).hexdigest()
     if expected is not None and found != expected:
-        raise StorageError(f"version {expected[:12]} holds bytes of {found[:12]}: it is damaged; restore its blob")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"version-{found[:12]}"
-        path.write_bytes(data)
+        raise DamagedError(f"version {expected[:12]} holds bytes of {found[:12]}: it is damaged; restore its blob")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"version-{found[:12]}"
+            path.write_bytes(data)
+            return _loaded(path)
+    except OSError as error:
+        raise StorageError(
+            f"cannot unpack version {found[:12]}: {error}; free some space for temporary files"
+        ) from error
+
+
+def _loaded(path: Path) -> Learner:
+    try:
         return Learner.load(path)
+    except StorageError as error:
+        raise DamagedError(str(error)) from error
 
 
 def first_version(

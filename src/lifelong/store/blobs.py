@@ -28,7 +28,11 @@ class Blobs(Protocol):
         ...
 
     def get(self, name: str) -> bytes:
-        """The bytes of that hash. Raises: `StorageError` where they are missing or damaged, with the mend."""
+        """The bytes of that hash.
+
+        Raises: `StorageError` where the place does not answer; `DamagedError` where it does, and they are missing or
+            damaged.
+        """
         ...
 
 
@@ -83,7 +87,8 @@ class FolderBlobs:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise _unreadable(name, str(self.folder), error) from error
+            answers = self.folder.is_dir()  # else a disk that is not mounted
+            raise _unreadable(name, str(self.folder), error, answers) from error
         return _intact(name, str(self.folder), data)
 
 
@@ -131,8 +136,9 @@ def _checked(name: str) -> str:
     return name
 
 
-def _unreadable(name: str, place: str, error: Exception) -> StorageError:
-    return StorageError(f"blob {name} cannot be read from {place}: {error}; restore it there from a copy")
+def _unreadable(name: str, place: str, error: Exception, answers: bool = True) -> StorageError:
+    kind = DamagedError if answers and isinstance(error, FileNotFoundError) else StorageError
+    return kind(f"blob {name} cannot be read from {place}: {error}; restore it there from a copy")
 
 
 def _intact(name: str, place: str, data: bytes) -> bytes:

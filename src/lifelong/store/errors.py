@@ -4,7 +4,7 @@ LifelongError
 ├── NotFoundError       what is named is not stored (HTTP 404)
 ├── AccessError         an API key that does not open this: `known` tells 403 from 401
 └── StorageError
-    ├── DamagedError    what is stored is not what was stored: trying again does not help
+    ├── DamagedError    the place answers, but the bytes are gone or not what they were: trying again does not help
     └── DatabaseError   the database does not do its part (HTTP 503)
 """
 
@@ -19,16 +19,16 @@ class NotFoundError(LifelongError):
     """Something is named that is not stored."""
 
 
+class DamagedError(StorageError):
+    """Bytes are missing from a place that answers, or are not those that were stored."""
+
+
 class AccessError(LifelongError):
     """An API key is unknown, expired, revoked (`known` is false) or has not the scope (`known` is true)."""
 
     def __init__(self, message: str, known: bool) -> None:
         super().__init__(message)
         self.known = known
-
-
-class DamagedError(StorageError):
-    """The bytes that are stored are not those that were: a person must restore them."""
 
 
 class DatabaseError(StorageError):
