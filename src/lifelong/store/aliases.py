@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from lifelong.errors import ConflictError
 from lifelong.store import audit, versions
 from lifelong.store.errors import NotFoundError
 from lifelong.store.tables import alias, history, insert_new
 
-__all__ = ["CHAMPION", "Alias", "Move", "get", "move", "moves"]
+__all__ = ["CHAMPION", "Alias", "Move", "get", "move", "moves", "past"]
 
 CHAMPION = "champion"
 
@@ -30,6 +30,18 @@ MOVES = (
     select(history)
     .where(history.c.project == bindparam("project"), history.c.name == bindparam("name"))
     .order_by(history.c.revision)
+)
+LAST = func.max(history.c.revision)
+PAST = (
+    select(history.c.version)
+    .where(
+        history.c.project == bindparam("project"),
+        history.c.name == bindparam("name"),
+        history.c.version != bindparam("present"),
+    )
+    .group_by(history.c.version)
+    .order_by(LAST.desc())
+    .limit(bindparam("limit"))
 )
 
 
@@ -64,6 +76,15 @@ def get(connection: Connection, project: str, name: str = CHAMPION) -> Alias | N
 def moves(connection: Connection, project: str, name: str = CHAMPION) -> list[Move]:
     """Every move of the alias, the first first."""
     return [Move(*row) for row in connection.execute(MOVES, {"project": project, "name": name})]
+
+
+def past(connection: Connection, project: str, limit: int, name: str = CHAMPION) -> list[str]:
+    """The versions that had the alias before the one that has it now, each once, the latest first."""
+    present = get(connection, project, name)
+    if present is None:
+        return []
+    values = {"project": project, "name": name, "present": present.version, "limit": limit}
+    return list(connection.scalars(PAST, values))
 
 
 def move(

@@ -22,7 +22,7 @@ Migration: TypeAlias = tuple[str, Callable[[Connection], None]]
 
 def initial(connection: Connection) -> None:
     """Every table but `migration`, which is there already, and those that came later."""
-    later = {"traffic"}
+    later = {"traffic", "failure"}
     first = [table for name, table in tables.metadata.tables.items() if name not in later]
     tables.metadata.create_all(connection, tables=first)
 
@@ -39,7 +39,17 @@ def threads(connection: Connection) -> None:
     index.create(connection)
 
 
-MIGRATIONS: tuple[Migration, ...] = (("0001_initial", initial), ("0002_traffic", traffic), ("0003_threads", threads))
+def failures(connection: Connection) -> None:
+    """On how many inputs versions failed; before, each server counted in memory."""
+    tables.failure.create(connection)
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    ("0001_initial", initial),
+    ("0002_traffic", traffic),
+    ("0003_threads", threads),
+    ("0005_failures", failures),
+)
 
 
 def migrate(connection: Connection, now: float, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:

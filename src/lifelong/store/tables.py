@@ -38,10 +38,12 @@ __all__ = [
     "alias",
     "api_key",
     "audit",
+    "failure",
     "feedback",
     "history",
     "insert_many",
     "insert_new",
+    "insert_or_change",
     "metadata",
     "migration",
     "prediction",
@@ -80,6 +82,20 @@ def insert_new(table: Table, *key: str) -> PerDialect:
     }
     # inline: fetch no key that the caller knows; the rowcount says whether rows were new
     return {name: each.inline().execution_options(preserve_rowcount=True) for name, each in statements.items()}
+
+
+def insert_or_change(table: Table, *changed: str) -> PerDialect:
+    """By dialect, the INSERT that gives a row which is there already new values in the columns `changed`."""
+    key = [column.name for column in table.primary_key]
+    local, remote = sqlite.insert(table), postgresql.insert(table)
+    return {
+        "sqlite": local.on_conflict_do_update(
+            index_elements=key, set_={name: local.excluded[name] for name in changed}
+        ),
+        "postgresql": remote.on_conflict_do_update(
+            index_elements=key, set_={name: remote.excluded[name] for name in changed}
+        ),
+    }
 
 
 def insert_many(connection: Connection, statement: PerDialect, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -225,6 +241,17 @@ traffic = Table(
     Column("shadow", ForeignKey("version.id")),
     Column("since", Double, nullable=False),
     Column("revision", Integer, nullable=False),
+)
+
+failure = Table(
+    "failure",
+    metadata,
+    Column("project", ForeignKey("project.name"), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),  # of the traffic that was in force
+    Column("version", Text, primary_key=True),
+    Column("variant", Text, primary_key=True),
+    Column("server", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )
 
 update = Table(
