@@ -33,7 +33,7 @@ from lifelong import Learner, stream
 from lifelong.loop import Project
 from lifelong.loop.schema import InputSchema
 from lifelong.service.app import create_app
-from lifelong.service.catalogue import Blob, Champion, Key, Prediction
+from lifelong.service.catalogue import Blob, Champion, Failure, Key, Prediction
 from lifelong.service.server import serving
 from lifelong.service.settings import ServeSettings
 from lifelong.service.stored import StoredCatalogue
@@ -68,13 +68,22 @@ class One:
     def champion(self, project: str) -> Champion | None:
         return Champion(self.champion_id, 1)
 
+    def past(self, project: str, count: int) -> Sequence[str]:
+        return []
+
+    def has(self, project: str, version: str) -> bool:
+        return version == self.champion_id
+
+    def withdraw(self, project: str, version: str, reason: str) -> None:
+        raise NotImplementedError("nobody answers beside the champion")
+
     def blob(self, project: str, version: str) -> Blob | None:
         return Blob(self.data, self.champion_id)
 
     def check_key(self, secret: str) -> Key | None:
         return None
 
-    def log(self, rows: Sequence[Prediction]) -> Future[None]:
+    def log(self, rows: Sequence[Prediction], failures: Sequence[Failure] = ()) -> Future[None]:
         if self.store is not None:
             return self.store.log(rows)
         done: Future[None] = Future()

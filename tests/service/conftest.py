@@ -24,7 +24,7 @@ from lifelong.loop.learning import Candidate
 from lifelong.loop.project import LearnerSettings
 from lifelong.loop.schema import InputSchema
 from lifelong.service.app import create_app
-from lifelong.service.catalogue import Blob, Champion, Key, Prediction
+from lifelong.service.catalogue import Blob, Champion, Failure, Key, Prediction
 from lifelong.service.home import open_engine
 from lifelong.service.metrics import Metrics
 from lifelong.service.models import Models
@@ -50,6 +50,10 @@ class Memory:
     log_fails: bool = False
     log_waits: threading.Event | None = None
     key_lookups: int = 0
+    blob_reads: int = 0
+    before: list[str] = field(default_factory=list)
+    withdrawn: dict[str, str] = field(default_factory=dict)
+    failed: dict[tuple[str, int, str, str], int] = field(default_factory=dict)
 
     def projects(self) -> Sequence[str]:
         return list(self.known)
@@ -61,6 +65,7 @@ class Memory:
         return self.rows.get(project)
 
     def blob(self, project: str, version: str) -> Blob | None:
+        self.blob_reads += 1
         data = self.blobs.get((project, version))
         return None if data is None else Blob(data, version)
 
@@ -68,7 +73,19 @@ class Memory:
         self.key_lookups += 1
         return self.keys.get(secret)
 
-    def log(self, rows: Sequence[Prediction]) -> Future[None]:
+    def past(self, project: str, count: int) -> Sequence[str]:
+        return self.before[:count]
+
+    def has(self, project: str, version: str) -> bool:
+        return (project, version) in self.blobs
+
+    def withdraw(self, project: str, version: str, reason: str) -> None:
+        self.withdrawn[version] = reason
+        row = self.rows[project]
+        canary, shadow = (None if each == version else each for each in (row.canary, row.shadow))
+        self.rows[project] = replace(row, canary=canary, shadow=shadow, traffic=row.traffic + 1)
+
+    def log(self, rows: Sequence[Prediction], failures: Sequence[Failure] = ()) -> Future[None]:
         done: Future[None] = Future()
 
         def store() -> None:
@@ -78,6 +95,7 @@ class Memory:
                 done.set_exception(StorageError("the disk is full; free some space"))
                 return
             self.logged.extend(rows)
+            self.failed |= {(each.server, each.traffic, each.version, each.variant): each.count for each in failures}
             done.set_result(None)
 
         threading.Thread(target=store).start()

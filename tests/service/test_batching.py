@@ -15,7 +15,7 @@ from lifelong.loop.learning import Candidate, opened
 from lifelong.loop.schema import Inputs
 from lifelong.service.batching import Batcher
 from lifelong.service.metrics import Metrics
-from lifelong.service.models import Answers, Model
+from lifelong.service.model import Answers, Model
 from lifelong.service.problems import ModelError, ProblemError
 
 LONG = (1.0, 1.0)  # seconds that send a run to the other thread

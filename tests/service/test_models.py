@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
 import weakref
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +17,12 @@ import torch
 
 from lifelong import Learner, Space
 from lifelong.errors import SettingError, StorageError
-from lifelong.loop.learning import Candidate
+from lifelong.loop.learning import Candidate, opened
 from lifelong.loop.project import LearnerSettings
 from lifelong.methods import build
+from lifelong.service.catalogue import Blob
 from lifelong.service.metrics import Metrics
+from lifelong.service.model import Answers, Model
 from lifelong.service.models import Models
 
 
@@ -116,14 +122,129 @@ def test_nobody_answers_where_the_first_champion_cannot_be_loaded(memory: Any, m
     assert not models.ready
 
 
-def test_a_canary_that_cannot_be_loaded_is_left_out(memory: Any, models: Models, candidates: list[Candidate]) -> None:
-    memory.promote("paint", candidates[0].id, canary="f" * 64, percent=50.0, shadow=candidates[1].id)
+def test_a_damaged_canary_is_left_out_and_withdrawn(memory: Any, models: Models, candidates: list[Candidate]) -> None:
+    second = candidates[1].id
+    memory.blobs["paint", second] = memory.blobs["paint", second][:-8]
+    memory.promote("paint", candidates[0].id, canary=second, percent=50.0, shadow=candidates[2].id)
     lineup = models.refresh("paint")
     assert lineup is not None
     assert lineup.canary is None
     assert lineup.shadow is not None
-    assert models.refresh("paint") is lineup
+    assert list(memory.withdrawn) == [second]
+    assert "is damaged" in memory.withdrawn[second]
+    assert memory.rows["paint"].canary is None
+    assert models.refresh("paint") is models.refresh("paint")
     assert models.ready
+
+
+def test_a_canary_that_fails_on_its_first_inputs_is_withdrawn(
+    memory: Any, models: Models, candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, answer_now = candidates[1].id, Model.answer
+
+    def moody(model: Model, x_N: Any, task: int | None = None) -> Answers:
+        if model.version == second:
+            raise RuntimeError("no")
+        return answer_now(model, x_N, task)
+
+    monkeypatch.setattr(Model, "answer", moody)
+    memory.promote("paint", candidates[0].id, canary=second, percent=50.0)
+    lineup = models.refresh("paint")
+    assert lineup is not None
+    assert lineup.canary is None
+    assert "RuntimeError: no" in memory.withdrawn[second]
+
+
+def test_a_canary_that_cannot_be_read_now_is_tried_again(
+    memory: Any, models: Models, candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, blob_now = candidates[1].id, memory.blob
+    memory.promote("paint", candidates[0].id)
+    models.refresh("paint")
+
+    def away(project: str, version: str) -> Blob | None:
+        raise StorageError("the bucket does not answer")
+
+    monkeypatch.setattr(memory, "blob", away)
+    memory.promote("paint", candidates[0].id, canary=second, percent=50.0)
+    lineup = models.refresh("paint")
+    assert lineup is not None
+    assert lineup.canary is None
+    monkeypatch.setattr(memory, "blob", blob_now)
+    lineup = models.refresh("paint")
+    assert lineup is not None
+    assert lineup.canary is not None
+    assert memory.withdrawn == {}
+
+
+def gated(candidates: list[Candidate], *slow: int) -> tuple[Any, threading.Event, Counter[str]]:
+    """A way to load that stops at the slow ones until the event, and what it was asked for."""
+    going, asked = threading.Event(), Counter[str]()
+
+    def load(data: bytes, digest: str) -> Learner:
+        asked[digest] += 1
+        if digest in {candidates[number].id for number in slow}:
+            assert going.wait(30)
+        return opened(data, digest)
+
+    return load, going, asked
+
+
+def until(condition: Any) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_a_canary_that_loads_slowly_holds_nobody_up(memory: Any, candidates: list[Candidate]) -> None:
+    first, second, third, fourth = ids(candidates)
+    load, going, asked = gated(candidates, 1)
+    models = Models(memory, Metrics(), 8, 2, load)
+    models.refresh("paint")
+    memory.promote("paint", third, canary=second, percent=50.0)
+    with ThreadPoolExecutor(2) as threads:
+        try:
+            slow = threads.submit(models.refresh, "paint")
+            until(lambda: asked[second])
+            lineup = models.lineup("paint")
+            assert lineup is not None
+            assert (lineup.champion.version, lineup.canary) == (third, None), "the champion is switched first"
+            asked_by_name = threads.submit(models.version, memory.known["paint"], second)
+            memory.promote("paint", fourth, canary=second, percent=50.0)
+            other = threading.Thread(target=models.refresh, args=("paint",))
+            other.start()
+            until(lambda: (now := models.lineup("paint")) is not None and now.champion.version == fourth)
+            assert models.version(memory.known["paint"], first) is not None
+        finally:
+            going.set()
+        other.join(30)
+        late, named = slow.result(30), asked_by_name.result(30)
+    now = models.lineup("paint")
+    assert now is not None
+    assert now.canary is not None
+    assert (now.champion.version, now.canary.version) == (fourth, second)
+    assert late is not None
+    assert late.champion.version == fourth, "an older look does not undo a later one"
+    assert asked[second] == 1, "who wants the same version waits for that one"
+    assert named is now.canary
+
+
+def test_after_a_restart_the_last_champions_are_loaded_beside_the_present_one(
+    memory: Any, models: Models, candidates: list[Candidate]
+) -> None:
+    first, second, third, fourth = ids(candidates)
+    memory.promote("paint", fourth)
+    memory.before = [third, second, first]
+    memory.blobs["paint", third] = b"damaged"
+    models.refresh("paint")
+    models.preload("paint", threading.Event())
+    assert set(models.versions("paint")) == {fourth, second}, "two are kept, one of them is damaged"
+    memory.blobs.clear()
+    memory.promote("paint", second)
+    back = models.refresh("paint")
+    assert back is not None
+    assert back.champion.version == second
 
 
 def test_versions_asked_by_name_are_loaded_and_forgotten_in_turn(

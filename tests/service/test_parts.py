@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.requests import Request
 
@@ -15,9 +17,10 @@ from lifelong.service.catalogue import Key, Prediction
 from lifelong.service.infer import new_ids
 from lifelong.service.limits import Buckets
 from lifelong.service.metrics import Counter, Metrics
-from lifelong.service.prediction_log import PredictionLog
+from lifelong.service.prediction_log import PredictionLog, weight
 from lifelong.service.problems import ProblemError
 from lifelong.service.settings import ServeSettings, check_binding
+from lifelong.store.errors import DamagedError
 
 
 def request(*header: tuple[bytes, bytes]) -> Request:
@@ -154,7 +157,7 @@ def test_ids_are_unique_and_in_the_order_of_time() -> None:
 
 
 def prediction(number: int) -> Prediction:
-    return Prediction(str(number), "paint", "v", "champion", None, 0, 1.0, 0.0)  # pyrefly: ignore
+    return Prediction(str(number), "paint", "v", "champion", np.zeros(6, np.float32), 0, 1.0, 0.0)
 
 
 def test_the_log_stores_in_batches_and_at_the_end(memory: Any) -> None:
@@ -183,12 +186,13 @@ def test_the_log_can_be_waited_for(memory: Any) -> None:
 
 def test_the_log_counts_what_it_cannot_keep(memory: Any) -> None:
     metrics = Metrics()
+    three = weight([prediction(number) for number in range(3)])
 
     async def main() -> None:
-        log = PredictionLog(memory.log, metrics, seconds=0.01, limit=3)
+        log = PredictionLog(memory.log, metrics, seconds=0.01, limit=three)
         for number in range(5):
             log.add([prediction(number)])
-        await log.close()
+        await log.settled()
         memory.log_fails = True
         log.add([prediction(6)])
         await log.close()
@@ -197,3 +201,50 @@ def test_the_log_counts_what_it_cannot_keep(memory: Any) -> None:
     assert len(memory.logged) == 3
     assert metrics.logged.get() == 3
     assert metrics.unlogged.get() == 3
+
+
+def test_what_the_store_does_not_take_is_tried_again_in_its_order(memory: Any) -> None:
+    metrics = Metrics()
+
+    async def main() -> None:
+        log = PredictionLog(memory.log, metrics, seconds=0.01, limit=weight([prediction(0)]) * 4)
+        memory.log_fails = True
+        log.add([prediction(0)])
+        log.fail("paint", 3, "v", "canary", 2)
+        await log.settled()
+        log.fail("paint", 3, "v", "canary", 1)
+        for number in range(1, 6):  # two more than there is room for, beside the one that waits
+            log.add([prediction(number)])
+        await log.settled()
+        assert (memory.logged, memory.failed, metrics.unlogged.get()) == ([], {}, 2)
+        memory.log_fails = False
+        end = time.monotonic() + 10
+        while len(memory.logged) < 4 and time.monotonic() < end:  # nobody asks for it
+            await asyncio.sleep(0.01)
+        log.add([prediction(7)])
+        await log.close()
+
+    asyncio.run(main())
+    assert [each.id for each in memory.logged] == ["0", "1", "2", "3", "7"]
+    assert [(*key[1:], count) for key, count in memory.failed.items()] == [(3, "v", "canary", 3)]
+    assert metrics.unlogged.get() == 2
+
+
+def test_what_can_never_be_stored_does_not_stop_the_rest(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics, log_now = Metrics(), memory.log
+
+    def damaged(rows: Any, failures: Any = ()) -> Any:
+        raise DamagedError("the lot that a label is judged by is damaged; restore its blob")
+
+    async def main() -> None:
+        log = PredictionLog(lambda rows, failures: memory.log(rows, failures), metrics, seconds=0.01)
+        monkeypatch.setattr(memory, "log", damaged)
+        log.add([prediction(1)])
+        await log.settled()
+        monkeypatch.setattr(memory, "log", log_now)
+        log.add([prediction(2)])
+        await log.close()
+
+    asyncio.run(main())
+    assert [each.id for each in memory.logged] == ["2"]
+    assert metrics.unlogged.get() == 1

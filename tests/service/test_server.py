@@ -18,7 +18,7 @@ import pytest
 from lifelong.errors import SettingError, StorageError
 from lifelong.loop.learning import Candidate, opened
 from lifelong.service.app import create_app
-from lifelong.service.models import Answers, Model
+from lifelong.service.model import Answers, Model
 from lifelong.service.server import serving
 from lifelong.service.settings import ServeSettings
 
@@ -78,13 +78,18 @@ def test_only_the_outputs_asked_for_come(server: Any, question: Question) -> Non
         assert list(tensors(client.post(INFER, json=question(ROWS, outputs=[{"name": "label"}])))) == ["label"]
 
 
-def test_any_version_can_be_asked_by_its_id(server: Any, candidates: list[Candidate], question: Question) -> None:
+def test_any_version_can_be_asked_by_its_id(
+    server: Any, memory: Any, candidates: list[Candidate], question: Question
+) -> None:
     with server() as client:
         for candidate in candidates:
             answer = client.post(f"/v2/models/paint/versions/{candidate.id}/infer", json=question(ROWS))
             assert answer.json()["model_version"] == candidate.id
+            variant = "champion" if candidate is candidates[0] else "named"
+            assert answer.json()["parameters"]["variant"] == variant
             right = expected(candidate, ROWS).probability_NC.ravel()
             np.testing.assert_allclose(tensors(answer)["probabilities"], right, atol=1e-6)
+    assert [logged.variant for logged in memory.logged] == ["champion"] * 3 + ["named"] * 9
 
 
 def test_mlflow_gets_predictions(server: Any, memory: Any, candidates: list[Candidate]) -> None:
@@ -118,6 +123,9 @@ def test_health_and_metadata(server: Any, memory: Any, candidates: list[Candidat
         assert client.get(f"/v2/models/paint/versions/{second}/ready").status_code == 503
         assert client.get(f"/v2/models/paint/versions/{second}").json()["versions"] == [second]
         assert client.get(f"/v2/models/paint/versions/{second}/ready").status_code == 200
+        unknown = client.get("/v2/models/paint/versions/nothing/ready")
+        assert unknown.status_code == 404
+        assert "has no version 'nothing'" in unknown.json()["error"]
         client.post(INFER, json=question(ROWS))
         page = client.get("/metrics")
         assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -418,6 +426,7 @@ def test_a_hundred_swaps_under_load(server: Any, memory: Any, candidates: list[C
         for asker in askers:
             asker.join()
         assert client.app.state.metrics.swaps.get("paint") == 101
+        assert memory.blob_reads == 101, "each swap loads and warms up"
     assert wrong == []
     assert set(seen) == set(right)
     assert sum(seen.values()) >= 100

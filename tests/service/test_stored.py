@@ -72,7 +72,7 @@ def test_rows_become_what_is_served(
     give(store, "champion", ids[0])
     assert catalogue.champion("paint") == Champion(ids[0], 1)
     store.write(lambda connection: traffic.put(connection, Traffic("paint", ids[1], 20.0, None))).result()
-    assert catalogue.champion("paint") == Champion(ids[0], 1, ids[1], 20.0, None)
+    assert catalogue.champion("paint") == Champion(ids[0], 1, ids[1], 20.0, None, 1)
     found = catalogue.blob("paint", ids[1])
     assert found is not None
     assert (found.data, found.digest) == (candidates[1].data, candidates[1].id)

@@ -35,10 +35,6 @@ def labelled(paint: Paint, version: str, variant: str, count: int, right: int) -
     paint.engine.write(lambda connection: ingest.add_many(connection, labels))
 
 
-def none_failed(project: str, version: str, variant: str) -> float:
-    return 0.0
-
-
 def test_a_person_gives_traffic_and_takes_it_back(paint: Paint) -> None:
     other = second(paint)
     first_seen = paint.client.get(f"{AT}/traffic")
@@ -72,7 +68,7 @@ def test_a_canary_that_answers_worse_is_taken_back_with_its_evidence(paint: Pain
     champion = paint.client.get(f"{AT}/aliases/champion").json()["version"]
     labelled(paint, champion, "champion", 200, right=180)
     labelled(paint, other, "canary", 30, right=26)
-    assert traffic.look(paint.engine, "paint", none_failed) is None, "a little worse may be chance"
+    assert traffic.look(paint.engine, "paint") is None, "a little worse may be chance"
     seen = paint.client.get(f"{AT}/traffic").json()
     assert seen["verdict"]["kind"] == "wait"
     counted = {row["variant"]: (row["requests"], row["labelled"], row["right"]) for row in seen["answered"]}
@@ -84,7 +80,7 @@ def test_a_canary_that_answers_worse_is_taken_back_with_its_evidence(paint: Pain
     paint.engine.write(lambda connection: predictions.add_many(connection, more))
     wrong = [ingest.NewFeedback(project="paint", key=row.id, label=2, received=0.0, prediction=row.id) for row in more]
     paint.engine.write(lambda connection: ingest.add_many(connection, wrong))
-    after = traffic.look(paint.engine, "paint", none_failed)
+    after = traffic.look(paint.engine, "paint")
     assert after is not None
     assert after.canary is None
     (entry,) = [
@@ -93,22 +89,8 @@ def test_a_canary_that_answers_worse_is_taken_back_with_its_evidence(paint: Pain
         if row.actor == "canary"
     ]
     assert "wrong answers: 64 of 90 with the canary" in entry.detail["reason"]
-    assert traffic.look(paint.engine, "paint", none_failed) is None
+    assert traffic.look(paint.engine, "paint") is None
     assert len(paint.engine.read(lambda connection: feedback.judged(connection, "paint"))) == 290
-
-
-def test_a_canary_that_fails_is_taken_back(paint: Paint) -> None:
-    other = second(paint)
-    paint.client.put(f"{AT}/traffic", json={"canary": "2", "percent": 50})
-    champion = paint.client.get(f"{AT}/aliases/champion").json()["version"]
-    labelled(paint, champion, "champion", 200, right=180)
-
-    def failed(project: str, version: str, variant: str) -> float:
-        return 40.0 if version == other else 0.0
-
-    after = traffic.look(paint.engine, "paint", failed)
-    assert after is not None
-    assert after.canary is None
 
 
 def test_promoted_or_rejected_it_is_no_canary_any_more(paint: Paint) -> None:

@@ -183,9 +183,10 @@ def test_a_damaged_version_is_not_gone_back_to(loop_home: Home, forking: subproc
     with serving(servers, key) as (_, caller):
         one, two = caller.ask("GET", f"{AT}/versions")
         assert caller.ask("POST", f"{AT}/versions/2:promote", {})["version"] == two["id"]
-        blob = home / "blobs" / one["blob"]
-        whole = blob.read_bytes()
-        blob.write_bytes(whole[:-1])
+    blob = home / "blobs" / one["blob"]
+    whole = blob.read_bytes()
+    blob.write_bytes(whole[:-1])
+    with serving(servers, key) as (_, caller):  # it is not in memory any more
         for path, body in ((f"{AT}:rollback", {}), (f"{AT}/versions/1:promote", {})):
             with pytest.raises(RefusedError, match=r"409 .*version 1 .* is damaged.*restore it from a copy"):
                 caller.ask("POST", path, body)
@@ -200,6 +201,40 @@ def test_a_damaged_version_is_not_gone_back_to(loop_home: Home, forking: subproc
         assert caller.ask("POST", f"{AT}:rollback", {"reason": "the champion is damaged"})["version"] == one["id"]
         assert predict(caller)["version"] == one["id"]
     servers.end(server.pid)
+
+
+def test_what_is_in_memory_is_gone_back_to_while_the_blobs_are_away(
+    loop_home: Home, forking: subprocess.Popen[bytes]
+) -> None:
+    home, key = loop_home
+    servers = Forked(home, forking)
+    with serving(servers, key) as (_, caller):
+        one, two = (row["id"] for row in caller.ask("GET", f"{AT}/versions"))
+        assert caller.ask("POST", f"{AT}/versions/2:promote", {})["version"] == two
+    with serving(servers, key) as (_, caller):
+        end = time.monotonic() + 30
+        while one not in caller.ask("GET", "/v2/models/digits")["versions"]:
+            assert time.monotonic() < end, "the champion of before is loaded after a restart"
+            time.sleep(0.01)
+        (home / "blobs").rename(home / "away")
+        assert caller.ask("POST", f"{AT}:rollback", {})["version"] == one
+        assert predict(caller)["version"] == one
+        (home / "away").rename(home / "blobs")
+
+
+def test_a_version_that_cannot_be_read_now_may_be_gone_back_to_later(
+    loop_home: Home, forking: subprocess.Popen[bytes]
+) -> None:
+    home, key = loop_home
+    with serving(Forked(home, forking), key) as (_, caller):
+        two = caller.ask("GET", f"{AT}/versions")[1]["id"]
+        (home / "blobs").rename(home / "away")
+        with pytest.raises(RefusedError, match=r"503 .*cannot be read"):
+            caller.ask("POST", f"{AT}/versions/2:promote", {})
+        assert champion(caller)["revision"] == 1
+        (home / "away").rename(home / "blobs")
+        assert caller.ask("POST", f"{AT}/versions/2:promote", {})["version"] == two
+        assert predict(caller)["version"] == two
 
 
 def test_sigterm_under_load_ends_in_order(loop_home: Home, forking: subprocess.Popen[bytes]) -> None:

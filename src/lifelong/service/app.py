@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -19,13 +20,13 @@ from lifelong.service.catalogue import Catalogue
 from lifelong.service.front import Front
 from lifelong.service.infer import Predictor
 from lifelong.service.limits import Buckets
+from lifelong.service.loading import Load
 from lifelong.service.local import Local
 from lifelong.service.metrics import Metrics
 from lifelong.service.models import Models
 from lifelong.service.problems import ProblemError, answer
 from lifelong.service.routes import Serving, inference_routes
 from lifelong.service.settings import ServeSettings
-from lifelong.training import Learner
 
 __all__ = ["create_app"]
 
@@ -38,7 +39,7 @@ def create_app(
     *,
     beside: Sequence[BaseRoute] = (),
     clock: Callable[[], float] = time.time,
-    load: Callable[[bytes, str], Learner] = opened,
+    load: Load = opened,
 ) -> Starlette:
     """The service over `catalogue`.
 
@@ -60,11 +61,15 @@ def create_app(
         await asyncio.to_thread(refresh_all, models, catalogue)
         predictor = Predictor(catalogue, settings, models, metrics, clock)
         running.append(Serving(settings, keys, buckets, predictor))
+        ending = threading.Event()
+        preloading = asyncio.create_task(asyncio.to_thread(preload_all, models, catalogue, ending))
         watching = asyncio.create_task(watch(models, catalogue, settings.poll_seconds))
         try:
             yield
         finally:
+            ending.set()
             watching.cancel()
+            await asyncio.wait([preloading])
             await predictor.close()
             running.clear()
 
@@ -97,3 +102,12 @@ def refresh_all(models: Models, catalogue: Catalogue) -> None:
                 models.refresh(name)
     except LifelongError as error:
         logger.error("the projects cannot be read: %s", error)
+
+
+def preload_all(models: Models, catalogue: Catalogue, ending: threading.Event) -> None:
+    """Load what rollbacks may go to, project by project, until the server ends."""
+    try:
+        for name in catalogue.projects():
+            models.preload(name, ending)
+    except LifelongError as error:
+        logger.error("past champions are not loaded: %s", error)

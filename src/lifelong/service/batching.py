@@ -20,7 +20,7 @@ import numpy as np
 
 from lifelong.loop.schema import Inputs
 from lifelong.service.metrics import Metrics
-from lifelong.service.models import Answers, Model
+from lifelong.service.model import Answers, Model
 from lifelong.service.problems import ModelError, ProblemError
 
 __all__ = ["Batcher"]

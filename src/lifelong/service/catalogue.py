@@ -10,17 +10,18 @@ from typing import Literal, Protocol
 from lifelong.loop import Project
 from lifelong.loop.schema import Inputs
 
-__all__ = ["Blob", "Catalogue", "Champion", "Key", "Prediction", "Scope", "Variant"]
+__all__ = ["Blob", "Catalogue", "Champion", "Failure", "Key", "Prediction", "Scope", "Variant"]
 
 Scope = Literal["predict", "feedback", "admin"]
-Variant = Literal["champion", "canary", "shadow"]
+#: as what a version answered; `named`: it was asked by its id, and is not the champion
+Variant = Literal["champion", "canary", "shadow", "named"]
 
 
 @dataclass(frozen=True)
 class Champion:
     """Who answers for a project: the `version`, for `percent` of the keys the `canary`; the `shadow` answers unheard.
 
-    `revision` counts every change of the champion.
+    `revision` counts every change of the champion, `traffic` every change of who answers beside it.
     """
 
     version: str
@@ -28,6 +29,7 @@ class Champion:
     canary: str | None = None
     percent: float = 0.0
     shadow: str | None = None
+    traffic: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,18 @@ class Prediction:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """`count` inputs that a version failed on as `variant`, under the revision `traffic`, since `server` started."""
+
+    project: str
+    traffic: int
+    version: str
+    variant: Variant
+    server: str
+    count: int
+
+
 class Catalogue(Protocol):
     """The rows and bytes behind the service.
 
@@ -81,17 +95,32 @@ class Catalogue(Protocol):
         """Who answers for a project; None before its first version."""
         ...
 
+    def past(self, project: str, count: int) -> Sequence[str]:
+        """The last `count` versions that were champion before the one that is, the latest first."""
+        ...
+
+    def has(self, project: str, version: str) -> bool:
+        """Whether the project has a version of that id."""
+        ...
+
     def blob(self, project: str, version: str) -> Blob | None:
         """The learner of a version of that project; None where it has none of that id.
 
-        Raises: `StorageError` where its bytes are gone or damaged.
+        Raises: `StorageError` where its bytes cannot be read now; `DamagedError` where they are gone or damaged.
         """
+        ...
+
+    def withdraw(self, project: str, version: str, reason: str) -> None:
+        """Let a version that cannot be loaded be neither canary nor shadow any more."""
         ...
 
     def check_key(self, secret: str) -> Key | None:
         """The key with this secret, unless it was revoked or has expired."""
         ...
 
-    def log(self, rows: Sequence[Prediction]) -> Future[None]:
-        """Store predictions; the future answers when they are durable."""
+    def log(self, rows: Sequence[Prediction], failures: Sequence[Failure] = ()) -> Future[None]:
+        """Store predictions and failures, all or none; the future answers when they are durable.
+
+        What is stored again counts once.
+        """
         ...

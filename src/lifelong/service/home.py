@@ -88,8 +88,8 @@ def open_home(
             for each in running:
                 each.wake()
 
-        def failures(project: str, version: str, variant: str) -> float:
-            return app.state.metrics.failed.get(project, version, variant)
+        def loaded(project: str, version: str) -> bool:
+            return app.state.models.loaded(project, version) is not None
 
         here = Here(
             engine,
@@ -99,14 +99,14 @@ def open_home(
             Buckets(settings.rate, settings.burst, time.monotonic),
             changed,
             wake,
-            failures,
+            loaded,
             lambda: app.state.serving().predictor.settled(),
         )
         dashboard = create_dashboard(here, lambda: app.state.serving())
         taking = Taking(here)
         api = Mount("/v1", create_api(here, taking))
         app = create_app(served, settings, beside=[*taking.routes(), api, *dashboard], clock=engine.clock)
-        worker = Worker(engine, folder, changed, failures, alone=database is None, learns=with_worker)
+        worker = Worker(engine, folder, changed, alone=database is None, learns=with_worker)
         running.append(worker)
         if start_worker:
             worker.start()

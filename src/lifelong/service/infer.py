@@ -13,13 +13,14 @@ from lifelong.loop.canary import is_canary
 from lifelong.service.batching import Batcher
 from lifelong.service.catalogue import Catalogue, Prediction, Variant
 from lifelong.service.metrics import Metrics
-from lifelong.service.models import Answers, Lineup, Model, Models
+from lifelong.service.model import Answers, Model
+from lifelong.service.models import Lineup, Models
 from lifelong.service.prediction_log import PredictionLog
 from lifelong.service.problems import ModelError, ProblemError
 from lifelong.service.settings import ServeSettings
 from lifelong.service.tensors import Answered, Question
 
-__all__ = ["Predictor"]
+__all__ = ["Predictor", "no_version"]
 
 
 class Predictor:
@@ -63,10 +64,13 @@ class Predictor:
         model = self.models.loaded(project.name, version)
         model = model or await asyncio.to_thread(self.models.version, project, version)
         if model is None:
-            raise ProblemError(
-                404, f"project {project.name!r} has no version {version!r}; versions are named by their id"
-            )
+            raise no_version(project.name, version)
         return model
+
+    async def known(self, project: str, version: str) -> bool:
+        """Whether the project has a version of that id, in memory or not."""
+        loaded = self.models.loaded(project, version) is not None
+        return loaded or await asyncio.to_thread(self._catalogue.has, project, version)
 
     async def predict(self, lineup: Lineup, question: Question, sticky: str, version: str | None = None) -> Answered:
         """Answer with the champion, for some of the `sticky` keys with the canary, or with the `version` named.
@@ -76,14 +80,15 @@ class Predictor:
         Raises: `ProblemError` 400 for a missing or unknown task, 503 where too much waits; `ModelError`.
         """
         model, variant = lineup.champion, "champion"
-        if version is not None:
-            model = await self.version(lineup.project, version)
-        elif lineup.canary is not None and is_canary(sticky, lineup.row.percent, lineup.canary.version):
-            model, variant = lineup.canary, "canary"
+        if version is None:
+            if lineup.canary is not None and is_canary(sticky, lineup.row.percent, lineup.canary.version):
+                model, variant = lineup.canary, "canary"
+        elif version != model.version:
+            model, variant = await self.version(lineup.project, version), "named"
         try:
             answers = await self._answers(lineup, model, variant, question)
         except ModelError:
-            if variant == "champion":
+            if variant != "canary":
                 raise
             model, variant = lineup.champion, "champion"
             answers = await self._answers(lineup, model, variant, question)
@@ -110,10 +115,17 @@ class Predictor:
         try:
             answers = await self._batcher.submit(model, question.x_N, known_task(model, question.task))
         except ModelError:
-            self.metrics.failed.add(*labels, n=len(question.x_N))
+            self._failed(lineup, model, variant, len(question.x_N))
             raise
         self.metrics.rows.add(*labels, n=len(question.x_N))
         return answers
+
+    def _failed(self, lineup: Lineup, model: Model, variant: Variant, rows: int) -> None:
+        """Count `rows` inputs; what is evidence for or against who answers beside the champion is stored."""
+        name, row = lineup.project.name, lineup.row
+        self.metrics.failed.add(name, model.version, variant, n=rows)
+        if variant != "named" and (row.canary is not None or row.shadow is not None):
+            self._log.fail(name, row.traffic, model.version, variant, rows)
 
     def _ask_shadow(self, lineup: Lineup, shadow: Model, answered: Answered, question: Question) -> None:
         name, rows = lineup.project.name, len(question.x_N)
@@ -127,7 +139,7 @@ class Predictor:
 
         def compare(done: asyncio.Future[Answers]) -> None:
             if done.cancelled() or done.exception() is not None:
-                self.metrics.failed.add(name, shadow.version, "shadow", n=rows)
+                self._failed(lineup, shadow, "shadow", rows)
                 return
             answers = done.result()
             same = int((answers.output_N == answered.answers.output_N).sum())
@@ -146,6 +158,11 @@ class Predictor:
             Prediction(own, project, answered.version, answered.variant, x, output, confidence, now)
             for own, x, output, confidence in zip(answered.ids, question.x_N, outputs, confidences, strict=True)
         ]
+
+
+def no_version(project: str, version: str) -> ProblemError:
+    """What is said where a version is named that is not stored."""
+    return ProblemError(404, f"project {project!r} has no version {version!r}; versions are named by their id")
 
 
 def known_task(model: Model, task: int | None) -> int | None:

@@ -1,98 +1,47 @@
-"""Versions in memory, and who of them answers: load, warm up, switch one reference, forget the old one.
+"""Who answers: load, warm up, switch one reference, forget the old one.
 
 A request takes one `Lineup` and keeps to it. What is switched out is held by the requests that still use it and by
-nobody else, so it is freed after the last of them. Suffixes: N inputs, C outputs.
+nobody else, so it is freed after the last of them.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from lifelong.errors import LifelongError, StorageError
+from lifelong.errors import LifelongError
 from lifelong.loop import Project
 from lifelong.loop.learning import opened
-from lifelong.loop.schema import Inputs
 from lifelong.service.catalogue import Catalogue, Champion
+from lifelong.service.loading import Load, Loader
 from lifelong.service.metrics import Metrics
-from lifelong.training import Learner
+from lifelong.service.model import Model
+from lifelong.store.errors import DamagedError
 
-__all__ = ["Answers", "Lineup", "Model", "Models"]
+__all__ = ["Lineup", "Models"]
 
 logger = logging.getLogger(__name__)
 
 Name = TypeVar("Name", bound=Hashable)
 
 
-class Answers(NamedTuple):
-    """Of N inputs the likeliest output (N,), its probability (N,), and all probabilities (N, C)."""
-
-    output_N: NDArray[np.int64]
-    confidence_N: NDArray[np.float32]
-    probability_NC: NDArray[np.float32]
-
-    def at(self, rows: slice) -> Answers:
-        """The answers to some of the inputs."""
-        return Answers(self.output_N[rows], self.confidence_N[rows], self.probability_NC[rows])
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A version that can answer. `seconds` is what one input took when it was warmed up, and what `rows` of them took.
-
-    It is used by one thread at a time, which `Batcher` sees to.
-    """
-
-    version: str
-    classes: tuple[str, ...]
-    learner: Learner = field(repr=False)
-    seconds: tuple[float, float] = (0.0, 0.0)
-    rows: int = 1
-
-    @property
-    def tasks(self) -> list[int] | None:
-        """The tasks of which one must be named with every request; None where none is needed."""
-        learner = self.learner
-        needed = learner.outputs.scenario == "task" or "task number at test" in learner.method.needs
-        return sorted(learner.outputs.classes) if needed else None
-
-    def answer(self, x_N: Inputs, task: int | None = None) -> Answers:
-        """Answers to inputs (N, *shape) that were checked; the softmax of `Learner.logits`, bit for bit.
-
-        It is written out here, as `Learner.logits` first sets every module to evaluation, which `Models` did for good:
-        for a small model that takes as long as the answer.
-        """
-        learner = self.learner
-        with torch.inference_mode(), learner.autocast():
-            x = torch.from_numpy(x_N).to(learner.training.device)
-            logits_NC = learner.method.predict(learner.state, learner, x, task or 0)
-            probability_NC = torch.softmax(learner.outputs.masked(logits_NC.float(), task or 0), dim=1).cpu()
-            confidence_N, output_N = probability_NC.max(dim=1)
-        return Answers(output_N.numpy(), confidence_N.numpy(), probability_NC.numpy())
-
-    def expected_seconds(self, rows: int) -> float:
-        """How long `rows` inputs will take, on the line through what was measured."""
-        one, many = self.seconds
-        return one + (many - one) * (rows - 1) / max(1, self.rows - 1)
-
-
 @dataclass(frozen=True, eq=False)
 class Lineup:
-    """Who answers for a project now, loaded, and the `row` that said so."""
+    """Who answers for a project now, loaded, and the `row` that said so, which was the `look`-th to be read.
+
+    `whole`: nobody is left out whose bytes may be readable the next time.
+    """
 
     project: Project
     row: Champion
     champion: Model
     canary: Model | None = None
     shadow: Model | None = None
+    look: int = 0
+    whole: bool = True
 
 
 class Models:
@@ -102,21 +51,16 @@ class Models:
     by name. `load` makes a learner of bytes and the SHA-256 that they must have.
     """
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        metrics: Metrics,
-        rows: int,
-        keep_asked: int,
-        load: Callable[[bytes, str], Learner] = opened,
-    ) -> None:
-        self._catalogue, self._metrics, self._load = catalogue, metrics, load
-        self._rows, self._keep_asked = rows, keep_asked
+    def __init__(self, catalogue: Catalogue, metrics: Metrics, rows: int, keep_asked: int, load: Load = opened) -> None:
+        self._catalogue, self._metrics, self._loader = catalogue, metrics, Loader(catalogue, rows, load)
+        self._keep_asked = keep_asked
         self._lineups: dict[str, Lineup] = {}
         # replaced, never changed, as other threads read them: champions of the past and versions asked, the latest last
         self._before: dict[str, dict[str, Model]] = {}
         self._asked: dict[tuple[str, str], Model] = {}
-        self._loading = threading.Lock()
+        # the first is held while rows are read, so that looks are numbered as they saw; the second never for long
+        self._looking, self._switching = threading.Lock(), threading.Lock()
+        self._looks = 0
         self.failures: dict[str, str] = {}  # project → why its champion could not be loaded the last time
 
     @property
@@ -145,68 +89,113 @@ class Models:
 
         Raises: `StorageError` where it cannot be loaded.
         """
-        with self._loading:
-            model = self._held(project.name).get(version) or self._made(project, version)
-            if model is not None:
+        model = self._held(project.name).get(version) or self._loader.version(project, version)
+        if model is not None:
+            with self._switching:
                 self._asked = latest(self._asked, (project.name, version), model, self._keep_asked)
-            return model
+        return model
 
     def refresh(self, name: str) -> Lineup | None:
         """Bring the lineup of project `name` up to date; the old one answers until the new one is warm. May wait.
 
-        A canary or shadow that cannot be loaded is left out.
+        The champion is switched before a canary or shadow is loaded. One of these that is damaged is left out and
+        withdrawn from the traffic; one that cannot be read now is tried again the next time.
 
         Raises: `StorageError` where the champion cannot be loaded: then everything stays as it was.
         """
-        with self._loading:
+        with self._looking:
             project, row = self._catalogue.project(name), self._catalogue.champion(name)
-            now = self._lineups.get(name)
-            if project is None or row is None:
+            self._looks += 1
+            look = self._looks
+        now = self._lineups.get(name)
+        if project is None or row is None:
+            with self._switching:
                 self._lineups.pop(name, None)
-                return None
-            if now is not None and now.row == row and now.project == project and name not in self.failures:
-                return now
-            try:
-                champion = self._wanted(project, row.version)
-            except LifelongError as error:
-                self.failures[name] = self._failed(name, row.version, error)
-                raise
-            self.failures.pop(name, None)
-            lineup = Lineup(project, row, champion, self._extra(project, row.canary), self._extra(project, row.shadow))
-            self._lineups[name] = lineup  # the switch
-            self._keep(project, now, lineup)
-            self._metrics.swaps.add(name)
-            return lineup
-
-    def _keep(self, project: Project, before: Lineup | None, now: Lineup) -> None:
-        past = self._before.get(project.name) or {}
-        past = {version: model for version, model in past.items() if version != now.champion.version}
-        if before is not None and before.champion is not now.champion:
-            past = latest(past, before.champion.version, before.champion, project.keep)
-        self._before[project.name] = past
-
-    def _extra(self, project: Project, version: str | None) -> Model | None:
-        if version is None:
             return None
+        if now is not None and now.row == row and now.project == project and now.whole and name not in self.failures:
+            return now
         try:
-            return self._wanted(project, version)
+            champion = self._wanted(project, row.version)
         except LifelongError as error:
-            self._failed(project.name, version, error)
-            return None
+            message = self._failed(name, row.version, error)
+            with self._switching:
+                if name not in self._lineups or self._lineups[name].look < look:
+                    self.failures[name] = message
+            raise
+        held = self._held(name)
+        lineup = Lineup(project, row, champion, held.get(row.canary or ""), held.get(row.shadow or ""), look)
+        lineup = self._switched(lineup)
+        beside = {version for version in (row.canary, row.shadow) if version is not None and version not in held}
+        return self._joined(lineup, beside) if beside and lineup.look == look else lineup
+
+    def preload(self, name: str, ending: threading.Event) -> None:
+        """Load the champions of the past that project `name` keeps for rollbacks, the latest first, until the `ending`.
+
+        One that cannot be loaded is passed over. May wait.
+        """
+        project = self._catalogue.project(name)
+        if project is None:
+            return
+        for version in self._catalogue.past(name, project.keep):
+            if ending.is_set():
+                return
+            try:
+                model = self._wanted(project, version)
+            except LifelongError as error:
+                self._failed(name, version, error)
+                continue
+            with self._switching:
+                past, now = self._before.get(name) or {}, self._lineups.get(name)
+                answers = now is not None and now.champion.version == version
+                if not answers and version not in past and len(past) < project.keep:
+                    self._before[name] = {version: model, **past}
+
+    def _joined(self, lineup: Lineup, beside: set[str]) -> Lineup:
+        """The lineup with those `beside` the champion that were not in memory, as far as they can be loaded."""
+        name, found, whole = lineup.project.name, dict[str, Model](), True
+        for version in sorted(beside):
+            try:
+                found[version] = self._wanted(lineup.project, version)
+            except DamagedError as error:
+                whole &= self._withdrawn(name, version, error)
+            except LifelongError as error:
+                self._failed(name, version, error)
+                whole = False
+        canary = lineup.canary or found.get(lineup.row.canary or "")
+        shadow = lineup.shadow or found.get(lineup.row.shadow or "")
+        return self._switched(replace(lineup, canary=canary, shadow=shadow, whole=whole))
+
+    def _withdrawn(self, name: str, version: str, error: LifelongError) -> bool:
+        """Take a damaged version out of the traffic; whether that could be stored."""
+        try:
+            self._catalogue.withdraw(name, version, self._failed(name, version, error))
+        except LifelongError as trouble:
+            logger.error("version %s of %r stays in the traffic for now: %s", version, name, trouble)
+            return False
+        return True
+
+    def _switched(self, lineup: Lineup) -> Lineup:
+        """Who answers after the switch: `lineup`, or that of a later look."""
+        name, project = lineup.project.name, lineup.project
+        with self._switching:
+            now = self._lineups.get(name)
+            if now is not None and now.look > lineup.look:
+                return now
+            past = self._before.get(name) or {}
+            past = {version: model for version, model in past.items() if version != lineup.champion.version}
+            if now is not None and now.champion is not lineup.champion:
+                past = latest(past, now.champion.version, now.champion, project.keep)
+            self._before[name] = past
+            self._lineups[name] = lineup  # the switch
+            self.failures.pop(name, None)
+        self._metrics.swaps.add(name)
+        return lineup
 
     def _wanted(self, project: Project, version: str) -> Model:
-        model = self._held(project.name).get(version) or self._made(project, version)
+        model = self._held(project.name).get(version) or self._loader.version(project, version)
         if model is None:
-            raise StorageError(f"project {project.name!r} has no version {version}; restore the store from a backup")
+            raise DamagedError(f"project {project.name!r} has no version {version}; restore the store from a backup")
         return model
-
-    def _made(self, project: Project, version: str) -> Model | None:
-        blob = self._catalogue.blob(project.name, version)
-        if blob is None:
-            return None
-        learner = self._load(blob.data, blob.digest)
-        learner.model.eval()
-        return warmed(Model(version, project.classes, learner, rows=self._rows), project.input.shape)
 
     def _held(self, project: str) -> dict[str, Model]:
         lineup = self._lineups.get(project)
@@ -220,21 +209,6 @@ class Models:
         self._metrics.load_failures.add(project)
         logger.error("%s", message)
         return message
-
-
-def warmed(model: Model, shape: tuple[int, ...]) -> Model:
-    """The model after its first answers, which are slow, with the time that the next ones took."""
-    taken: list[float] = []
-    for rows in (1, model.rows):
-        x_N = np.zeros((rows, *shape), dtype=np.float32)
-        tasks = model.tasks
-        least = float("inf")
-        for _ in range(3):
-            start = time.perf_counter()
-            model.answer(x_N, tasks[0] if tasks else None)
-            least = min(least, time.perf_counter() - start)
-        taken.append(least)
-    return Model(model.version, model.classes, model.learner, (taken[0], taken[1]), model.rows)
 
 
 def latest(models: dict[Name, Model], name: Name, model: Model, keep: int) -> dict[Name, Model]:

@@ -19,7 +19,7 @@ from lifelong.loop import Project
 from lifelong.loop.schema import InputSchema
 from lifelong.service import auth, tensors
 from lifelong.service.front import Bare
-from lifelong.service.infer import Predictor
+from lifelong.service.infer import Predictor, no_version
 from lifelong.service.limits import Buckets, read_body
 from lifelong.service.problems import ProblemError, answer
 from lifelong.service.settings import ServeSettings
@@ -86,6 +86,8 @@ def inference_routes(serving: Callable[[], Serving]) -> Sequence[Route]:
         here, name = await asked(request)
         lineup = await here.predictor.lineup(name)
         version = request.path_params.get("version") or lineup.champion.version
+        if not await here.predictor.known(name, version):
+            raise no_version(name, version)
         is_ready = here.predictor.models.loaded(name, version) is not None
         return reply({"name": name, "ready": is_ready}, 200 if is_ready else 503)
 

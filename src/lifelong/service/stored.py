@@ -6,17 +6,21 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import astuple
 
 import msgspec
 import orjson
 
 from lifelong.loop import Project
+from lifelong.loop.engine.traffic import cleared
 from lifelong.loop.project import from_json
-from lifelong.service.catalogue import Blob, Champion, Key, Prediction, Scope
+from lifelong.service.catalogue import Blob, Champion, Failure, Key, Prediction, Scope
 from lifelong.store import aliases, keys, predictions, projects, review, traffic, versions
 from lifelong.store.blobs import Blobs
-from lifelong.store.database import Store
+from lifelong.store.database import Connection, Store
 from lifelong.store.errors import AccessError, NotFoundError
+from lifelong.store.failures import Failure as Told
+from lifelong.store.failures import put_many
 from lifelong.store.review import Judge
 
 __all__ = ["StoredCatalogue"]
@@ -59,15 +63,27 @@ class StoredCatalogue:
         meant = self.project(project)
         if first is None or meant is None:
             return None
-        return Champion(first.version, first.revision, beside.canary, beside.percent, beside.shadow)
+        return Champion(first.version, first.revision, beside.canary, beside.percent, beside.shadow, beside.revision)
+
+    def past(self, project: str, count: int) -> Sequence[str]:
+        """The last `count` versions that were champion before the one that is, the latest first."""
+        return self._store.read(lambda connection: aliases.past(connection, project, count))
+
+    def has(self, project: str, version: str) -> bool:
+        """Whether the project has a version of that id."""
+        return self._version(project, version) is not None
 
     def blob(self, project: str, version: str) -> Blob | None:
         """The bytes of a version of that project."""
-        try:
-            row = self._store.read(lambda connection: versions.get(connection, version))
-        except NotFoundError:
-            return None
-        return Blob(self._blobs.get(row.blob), row.blob) if row.project == project else None
+        row = self._version(project, version)
+        return None if row is None else Blob(self._blobs.get(row.blob), row.blob)
+
+    def withdraw(self, project: str, version: str, reason: str) -> None:
+        """Take a version out of the traffic, with the reason in the audit."""
+        now = self._clock()
+        self._store.write(
+            lambda connection: cleared(connection, project, version, now=now, actor="server", reason=reason)
+        ).result()
 
     def check_key(self, secret: str) -> Key | None:
         """The key with this secret; keys are for all projects."""
@@ -83,9 +99,21 @@ class StoredCatalogue:
             return Key(row.name, msgspec.convert(row.scopes, frozenset[Scope]), expires=row.expires)
         return None
 
-    def log(self, rows: Sequence[Prediction]) -> Future[None]:
-        """Store predictions, and join the feedback that came before them."""
-        return self._store.write(lambda connection: review.log(connection, as_rows(rows), self._judge))
+    def log(self, rows: Sequence[Prediction], failures: Sequence[Failure] = ()) -> Future[None]:
+        """Store predictions, join the feedback that came before them, and store failures."""
+
+        def work(connection: Connection) -> None:
+            review.log(connection, as_rows(rows), self._judge)
+            put_many(connection, [Told(*astuple(each)) for each in failures])
+
+        return self._store.write(work)
+
+    def _version(self, project: str, version: str) -> versions.Version | None:
+        try:
+            row = self._store.read(lambda connection: versions.get(connection, version))
+        except NotFoundError:
+            return None
+        return row if row.project == project else None
 
 
 def as_rows(logged: Sequence[Prediction]) -> list[predictions.Prediction]:

@@ -19,7 +19,7 @@ from lifelong.errors import DataError
 from lifelong.loop import Project
 from lifelong.loop.schema import Inputs, InputSchema, holds_truth
 from lifelong.service.catalogue import Variant
-from lifelong.service.models import Answers
+from lifelong.service.model import Answers
 
 __all__ = [
     "INPUT",

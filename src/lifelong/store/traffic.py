@@ -7,6 +7,7 @@ from msgspec.structs import asdict
 from sqlalchemy import BigInteger, Connection, Text, bindparam, case, cast, func, select, type_coerce, update
 
 from lifelong.errors import ConflictError
+from lifelong.store import failures
 from lifelong.store.tables import feedback, insert_new, prediction, traffic
 
 __all__ = ["Answered", "Traffic", "answered", "get", "put"]
@@ -58,13 +59,14 @@ class Traffic(Struct, frozen=True):
 
 
 class Answered(Struct, frozen=True):
-    """What a version did as `variant`: answers, those that were labelled, and of these the right ones."""
+    """What a version did as `variant`: inputs, those it failed on, answers that were labelled, and the right ones."""
 
     version: str
     variant: str
-    requests: int
-    labelled: int
-    right: int
+    requests: int = 0
+    failed: int = 0
+    labelled: int = 0
+    right: int = 0
 
 
 def get(connection: Connection, project: str) -> Traffic:
@@ -99,9 +101,16 @@ def put(connection: Connection, wanted: Traffic) -> Traffic:
     return now
 
 
-def answered(connection: Connection, project: str, since: float) -> list[Answered]:
-    """What each version did as each variant since then, in seconds since the epoch."""
-    values = {"project": project, "since": since}
-    labelled = {(row[0], row[1]): (row[2], int(row[3])) for row in connection.execute(LABELLED, values)}
-    asked = connection.execute(ASKED, values).all()
-    return [Answered(row[0], row[1], row[2], *labelled.get((row[0], row[1]), (0, 0))) for row in asked]
+def answered(connection: Connection, row: Traffic) -> list[Answered]:
+    """What each version did as each variant since the traffic is as `row` says.
+
+    Answers are counted by their time, which is that of the same clock as `row.since`; failures by the revision.
+    """
+    values = {"project": row.project, "since": row.since}
+    given = {(each[0], each[1]): each[2] for each in connection.execute(ASKED, values)}
+    labelled = {(each[0], each[1]): (each[2], int(each[3])) for each in connection.execute(LABELLED, values)}
+    failed = failures.counted(connection, row.project, row.revision)
+    return [
+        Answered(*key, given.get(key, 0) + failed.get(key, 0), failed.get(key, 0), *labelled.get(key, (0, 0)))
+        for key in sorted({*given, *failed})
+    ]

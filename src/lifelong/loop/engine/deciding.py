@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
-from lifelong.errors import ConflictError, LifelongError, StorageError
+from lifelong.errors import ConflictError, LifelongError
 from lifelong.loop.engine import traffic
 from lifelong.loop.engine.base import Engine, apply, learned, learners, project_of, version_of
 from lifelong.loop.gate import Decision, ExamAnswers, Latency
@@ -18,10 +19,18 @@ from lifelong.loop.update import Cancelled, Decided
 from lifelong.store import aliases, audit, tasks, updates, versions
 from lifelong.store.backend import serialise
 from lifelong.store.database import Connection
-from lifelong.store.errors import NotFoundError
+from lifelong.store.errors import DamagedError, NotFoundError
 from lifelong.store.failpoints import reach
 
-__all__ = ["cancel", "decide", "finish", "promote", "reject", "rollback"]
+__all__ = ["Loaded", "cancel", "decide", "finish", "nothing_loaded", "promote", "reject", "rollback"]
+
+#: whether a version is in memory and can answer at once: (project, id of the version)
+Loaded: TypeAlias = Callable[[str, str], bool]
+
+
+def nothing_loaded(project: str, version: str) -> bool:
+    """Nobody serves."""
+    return False
 
 
 def decide(engine: Engine, update_id: str) -> updates.Update:
@@ -48,24 +57,40 @@ def finish(engine: Engine, project: str) -> list[updates.Update]:
 
 
 def promote(
-    engine: Engine, project: str, version: str, *, actor: str, reason: str, revision: int | None = None
+    engine: Engine,
+    project: str,
+    version: str,
+    *,
+    actor: str,
+    reason: str,
+    revision: int | None = None,
+    loaded: Loaded = nothing_loaded,
 ) -> aliases.Alias:
     """Make a version the champion because a person says so, whether it waits for that or not.
 
-    Raises: `NotFoundError`; `ConflictError` where the alias is not at `revision`, or the version cannot be loaded.
+    A version that is `loaded` is not read: it can answer, also while the blobs are away.
+
+    Raises: `NotFoundError`; `ConflictError` where the alias is not at `revision`, or the version is damaged;
+        `StorageError` where the version cannot be read now.
     """
-    return _move(engine, project, version, actor, reason, revision, "promote")
+    return _move(engine, project, version, actor, reason, revision, "promote", loaded)
 
 
 def rollback(
-    engine: Engine, project: str, version: str | None = None, *, actor: str, reason: str, revision: int | None = None
+    engine: Engine,
+    project: str,
+    version: str | None = None,
+    *,
+    actor: str,
+    reason: str,
+    revision: int | None = None,
+    loaded: Loaded = nothing_loaded,
 ) -> aliases.Alias:
-    """Go back to a version; None is the one that the champion was made from.
+    """Go back to a version; None is the one that the champion was made from. `loaded`: see `promote`.
 
-    Raises: `NotFoundError`; `ConflictError` where the champion was made from none, the alias is not at `revision`, or
-        the version cannot be loaded.
+    Raises: like `promote`; `ConflictError` where the champion was made from none.
     """
-    return _move(engine, project, version, actor, reason, revision, "rollback")
+    return _move(engine, project, version, actor, reason, revision, "rollback", loaded)
 
 
 def reject(engine: Engine, project: str, version: str, *, actor: str, reason: str) -> updates.Update:
@@ -176,13 +201,18 @@ def _settle(
 
 
 def _move(
-    engine: Engine, project: str, version: str | None, actor: str, reason: str, revision: int | None, action: str
+    engine: Engine,
+    project: str,
+    version: str | None,
+    actor: str,
+    reason: str,
+    revision: int | None,
+    action: str,
+    loaded: Loaded,
 ) -> aliases.Alias:
     meant = engine.read(lambda connection: _meant(connection, project, version))[1]
-    try:
-        opened(engine.blobs.get(meant.blob))
-    except StorageError as error:  # the champion in memory goes on; after a restart nobody would answer
-        raise ConflictError(f"version {meant.number} of {project!r} cannot be loaded: {error}") from error
+    if not loaded(project, meant.id):
+        _check_whole(engine, meant)
 
     def work(connection: Connection) -> aliases.Alias:
         serialise(connection, f"updates of {project}")
@@ -213,6 +243,14 @@ def _move(
     moved = engine.write(work)
     reach(f"{action} after commit")
     return moved
+
+
+def _check_whole(engine: Engine, version: versions.Version) -> None:
+    """`ConflictError` for a damaged version: the champion in memory would go on, and after a restart nobody answer."""
+    try:
+        opened(engine.blobs.get(version.blob))
+    except DamagedError as error:
+        raise ConflictError(f"version {version.number} of {version.project!r} cannot be loaded: {error}") from error
 
 
 def _meant(connection: Connection, project: str, version: str | None) -> tuple[aliases.Alias, versions.Version]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import asdict
@@ -15,15 +15,7 @@ from lifelong.store import aliases, audit, traffic
 from lifelong.store.database import Connection
 from lifelong.store.traffic import Answered, Traffic
 
-__all__ = ["Failures", "cleared", "look", "no_failures", "put", "seen"]
-
-#: how many inputs a version failed on as a variant: (project, version, variant) → count since the server started
-Failures = Callable[[str, str, str], float]
-
-
-def no_failures(project: str, version: str, variant: str) -> float:
-    """Nobody counts."""
-    return 0.0
+__all__ = ["cleared", "look", "put", "seen"]
 
 
 def put(
@@ -65,10 +57,10 @@ def put(
     return engine.write(work)
 
 
-def seen(engine: Engine, name: str, failures: Failures) -> dict[str, Any]:
+def seen(engine: Engine, name: str) -> dict[str, Any]:
     """The traffic, what each version answered since it is so, and what that says of the canary, as plain values."""
     project, row, done, champion = _read(engine, name)
-    said = None if champion is None or row.canary is None else _verdict(project, row, done, champion, failures)
+    said = None if champion is None or row.canary is None else _verdict(project, row, done, champion)
     return {
         **asdict(row),
         "answered": [asdict(each) for each in done],
@@ -76,14 +68,14 @@ def seen(engine: Engine, name: str, failures: Failures) -> dict[str, Any]:
     }
 
 
-def look(engine: Engine, name: str, failures: Failures) -> Traffic | None:
+def look(engine: Engine, name: str) -> Traffic | None:
     """Take the canary back where it is shown to be worse; the traffic after that, or None where nothing was done."""
     if engine.read(lambda connection: traffic.get(connection, name)).canary is None:
         return None
     project, row, done, champion = _read(engine, name)
     if row.canary is None or champion is None:
         return None
-    said = _verdict(project, row, done, champion, failures)
+    said = _verdict(project, row, done, champion)
     if said.kind != "back":
         return None
 
@@ -97,7 +89,7 @@ def look(engine: Engine, name: str, failures: Failures) -> Traffic | None:
 
 
 def cleared(connection: Connection, name: str, version: str, *, now: float, actor: str, reason: str) -> None:
-    """Let `version` be neither canary nor shadow any more: it became the champion, or was rejected."""
+    """Let `version` be neither canary nor shadow any more: it is the champion, was rejected, or is damaged."""
     row = traffic.get(connection, name)
     canary, shadow = (None if each == version else each for each in (row.canary, row.shadow))
     if (canary, shadow) != (row.canary, row.shadow):
@@ -110,19 +102,18 @@ def _read(engine: Engine, name: str) -> tuple[Project, Traffic, list[Answered], 
         if (alias := aliases.get(connection, name)) is not None:
             champion = alias.version
         asked = row.canary is not None or row.shadow is not None
-        return project, row, traffic.answered(connection, name, row.since) if asked else [], champion
+        return project, row, traffic.answered(connection, row) if asked else [], champion
 
     return engine.read(page)
 
 
-def _verdict(project: Project, row: Traffic, done: Sequence[Answered], champion: str, failures: Failures) -> Verdict:
+def _verdict(project: Project, row: Traffic, done: Sequence[Answered], champion: str) -> Verdict:
     assert row.canary is not None
     both = []
     for version, variant in ((champion, "champion"), (row.canary, "canary")):
-        mine = next((each for each in done if (each.version, each.variant) == (version, variant)), None)
-        errors = int(failures(project.name, version, variant))
-        counts = (0, 0, 0) if mine is None else (mine.requests, mine.labelled, mine.right)
-        both.append(Counts(counts[0] + errors, errors, counts[1], counts[2]))
+        mine = (each for each in done if (each.version, each.variant) == (version, variant))
+        found = next(mine, Answered(version, variant))
+        both.append(Counts(found.requests, found.failed, found.labelled, found.right))
     return verdict(project.canary, both[0], both[1])
 
 

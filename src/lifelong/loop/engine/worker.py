@@ -14,7 +14,6 @@ from typing import Any
 from lifelong.loop.engine import deciding, traffic, work
 from lifelong.loop.engine.asking import Watch
 from lifelong.loop.engine.base import Engine
-from lifelong.loop.engine.traffic import Failures, no_failures
 from lifelong.loop.job import Job
 from lifelong.loop.trainer import Trainer
 from lifelong.store import projects
@@ -70,9 +69,8 @@ class Worker:
     """Does the work of `engine` until `stop`: one thread looks after the projects, another learns.
 
     Arguments: `folder` is for files of the update at hand. `changed(project)` is called after each decision, so that a
-        new champion answers at once. `failures` counts inputs on which a version failed. `alone`: no other server has
-        this store, so what an embedded worker was doing is free. `learns` False leaves updates to other workers.
-        `idle`: seconds between two looks.
+        new champion answers at once. `alone`: no other server has this store, so what an embedded worker was doing is
+        free. `learns` False leaves updates to other workers. `idle`: seconds between two looks.
     """
 
     def __init__(
@@ -80,14 +78,13 @@ class Worker:
         engine: Engine,
         folder: Path,
         changed: Callable[[str], object],
-        failures: Failures = no_failures,
         *,
         alone: bool,
         learns: bool = True,
         idle: float = 1.0,
         lease: float = work.LEASE,
     ) -> None:
-        self._engine, self._changed, self._failures, self._idle = engine, changed, failures, idle
+        self._engine, self._changed, self._idle = engine, changed, idle
         self._alone = alone
         self._watch = Watch(engine)
         self._stopping = threading.Event()
@@ -128,7 +125,7 @@ class Worker:
         for row in engine.read(projects.listed):
             for _ in deciding.finish(engine, row.name):
                 self._changed(row.name)
-            if traffic.look(engine, row.name, self._failures) is not None:
+            if traffic.look(engine, row.name) is not None:
                 self._changed(row.name)
             if self._watch.look(row.name) is not None:
                 self.wake()

@@ -39,7 +39,9 @@ class Actions:
         if action not in moves:
             raise ProblemError(404, f"a version can be promoted, rejected or rolled back to, not {action!r}")
         await self._here.run(
-            lambda: moves[action](engine, project, version, actor=actor, reason=reason, revision=revision)
+            lambda: moves[action](
+                engine, project, version, actor=actor, reason=reason, revision=revision, loaded=self._here.loaded
+            )
         )
         await self._here.run(lambda: self._here.changed(project))
         return back(f"/projects/{project}?said={'promoted' if action == 'promote' else 'rolled-back'}")

@@ -10,8 +10,8 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from lifelong.loop.engine import Engine
+from lifelong.loop.engine.deciding import Loaded
 from lifelong.loop.engine.intake import Intake
-from lifelong.loop.engine.traffic import Failures
 from lifelong.service.auth import Keys, allow
 from lifelong.service.catalogue import Scope
 from lifelong.service.limits import Buckets
@@ -32,7 +32,7 @@ class Here:
     """The engine, who may ask, and what is to be called after a change.
 
     `changed(project)` makes a new champion answer; it may wait. `wake()` lets the worker look at once.
-    `failures` counts inputs on which a version failed. `settled()` returns when all that was answered is stored: labels
+    `loaded` says whether a version is in memory. `settled()` returns when all that was answered is stored: labels
     wait for their predictions, and whoever asks for an update means all that he sent.
     """
 
@@ -43,7 +43,7 @@ class Here:
     buckets: Buckets
     changed: Callable[[str], object]
     wake: Callable[[], object]
-    failures: Failures
+    loaded: Loaded
     settled: Callable[[], Awaitable[None]]
 
     async def allowed(self, request: Request, scope: Scope, project: str | None) -> str:

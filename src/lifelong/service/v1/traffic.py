@@ -13,6 +13,7 @@ from lifelong.loop.engine import traffic
 from lifelong.service.problems import swapped
 from lifelong.service.v1.bodies import TrafficBody
 from lifelong.service.v1.here import Here, wanted_revision
+from lifelong.store import traffic as stored
 
 __all__ = ["traffic_routes"]
 
@@ -26,7 +27,7 @@ def traffic_routes(here: Here) -> APIRouter:
     @routes.get(AT, summary="Who answers beside the champion, what they answered, and the verdict on the canary")
     async def seen(project: str, request: Request, response: Response) -> dict[str, Any]:
         await here.allowed(request, "admin", project)
-        found = await here.run(lambda: traffic.seen(here.engine, project, here.failures))
+        found = await here.run(lambda: traffic.seen(here.engine, project))
         response.headers["ETag"] = f'"{found["revision"]}"'
         return found
 
@@ -36,7 +37,7 @@ def traffic_routes(here: Here) -> APIRouter:
     ) -> dict[str, Any]:
         actor = await here.allowed(request, "admin", project)
         at = wanted_revision(if_match)
-        row = await here.run(
+        await here.run(
             lambda: swapped(
                 at,
                 lambda: traffic.put(
@@ -52,6 +53,7 @@ def traffic_routes(here: Here) -> APIRouter:
             )
         )
         await here.run(lambda: here.changed(project))
+        row = await here.run(lambda: here.engine.read(lambda connection: stored.get(connection, project)))  # after that
         response.headers["ETag"] = f'"{row.revision}"'
         return asdict(row)
 

@@ -83,7 +83,9 @@ def version_routes(here: Here) -> APIRouter:
         alias = await here.run(
             lambda: swapped(
                 at,
-                lambda: deciding.promote(here.engine, project, version, actor=actor, reason=body.reason, revision=at),
+                lambda: deciding.promote(
+                    here.engine, project, version, actor=actor, reason=body.reason, revision=at, loaded=here.loaded
+                ),
             )
         )
         return await moved(project, response, alias)
@@ -105,7 +107,13 @@ def version_routes(here: Here) -> APIRouter:
             lambda: swapped(
                 at,
                 lambda: deciding.rollback(
-                    here.engine, project, body.version, actor=actor, reason=body.reason, revision=at
+                    here.engine,
+                    project,
+                    body.version,
+                    actor=actor,
+                    reason=body.reason,
+                    revision=at,
+                    loaded=here.loaded,
                 ),
             )
         )
@@ -138,7 +146,9 @@ def version_routes(here: Here) -> APIRouter:
         alias = await here.run(
             lambda: swapped(
                 at,
-                lambda: deciding.promote(here.engine, project, version, actor=actor, reason=body.reason, revision=at),
+                lambda: deciding.promote(
+                    here.engine, project, version, actor=actor, reason=body.reason, revision=at, loaded=here.loaded
+                ),
             )
         )
         return await moved(project, response, alias)
