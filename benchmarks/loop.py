@@ -17,6 +17,7 @@ import contextlib
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -24,23 +25,34 @@ from loop_kills import kills
 from loop_rates import rates, swaps
 from loop_server import PROJECT, Forked, Own, Servers, fork_server, prepare, started
 
+from lifelong.loop.learning import Candidate
+from lifelong.loop.project import Project
 from lifelong.service.home import open_engine
 from lifelong.store import versions
 
 HEAD = f"{'':44} {'rate':>10} {'median':>11} {'99 of 100':>11} {'failed':>6}"
 
 
-def homes(folder: Path, name: str, database: str | None) -> tuple[Path, str]:
-    """A new home with two versions, and its key."""
+def homes(
+    folder: Path, name: str, database: str | None, project: Project = PROJECT, others: int = 1
+) -> tuple[Path, str]:
+    """A new home with version 1 and `others`, each a learner of its own, and its key."""
     home = folder / name / "home"
     home.parent.mkdir()
-    key = prepare(home, database, PROJECT)
+    key = prepare(home, database, project)
     with open_engine(home, database) as engine:
-        one = engine.read(lambda connection: versions.listed(connection, PROJECT.name))[0]
-        content = versions.NewVersion(
-            project=PROJECT.name, parent=one.id, blob=one.blob, settings={}, task=1, exam_row=one.exam_row
-        )
-        engine.write(lambda connection: versions.add(connection, content, 1.0))
+        one = engine.read(lambda connection: versions.listed(connection, project.name))[0]
+        for seed in range(1, others + 1):
+            other = Candidate.of(replace(project, seed=seed).new_learner())
+            content = versions.NewVersion(
+                project=project.name,
+                parent=one.id,
+                blob=engine.blobs.put(other.data),
+                settings={},
+                task=1,
+                exam_row=one.exam_row,
+            )
+            engine.write(lambda connection, content=content: versions.add(connection, content, 1.0))
     return home, key
 
 
@@ -97,10 +109,12 @@ def main() -> int:
         if args.swaps or args.rates:
             print(HEAD)
         if args.swaps:
-            home, key = homes(folder, "swaps", args.database)
-            found = swaps(servers(home), key, args.swaps)
+            # of three versions one is kept in memory beside the champion: what comes next must be loaded
+            home, key = homes(folder, "swaps", args.database, replace(PROJECT, keep=1), others=2)
+            found = steady, swapping = swaps(servers(home), key, args.swaps)
             broken |= any(rate.failed for rate in found)
             print(*(rate.told() for rate in found), sep="\n")
+            print(f"99 of 100 answers: {swapping.part(0.99) / steady.part(0.99):.2f} times as long (aim: 2 at most)")
         if args.rates:
             home, key = homes(folder, "rates", args.database)
             found = rates(servers(home), key, args.seconds)

@@ -156,8 +156,8 @@ def rates(servers: Servers, key: str, seconds: float) -> list[Rate]:
     return found
 
 
-def swaps(servers: Servers, key: str, count: int, connections: int = 8) -> list[Rate]:
-    """Predictions without and with `count` moves of the champion between versions 1 and 2."""
+def swaps(servers: Servers, key: str, count: int, connections: int = 8) -> tuple[Rate, Rate]:
+    """Predictions without and with `count` moves of the champion, who is one of three versions in turn."""
     start = time.perf_counter()
     server = ready(servers, servers.fork(), start)
     url = server.url
@@ -166,7 +166,7 @@ def swaps(servers: Servers, key: str, count: int, connections: int = 8) -> list[
     swapping = Rate(f"predictions, {count} swaps")
     uvloop.run(swapped(url, key, count, swapping, connections))
     servers.end(server.pid)
-    return [steady, swapping]
+    return steady, swapping
 
 
 async def swapped(url: str, key: str, count: int, rate: Rate, connections: int) -> None:
@@ -180,12 +180,12 @@ async def swapped(url: str, key: str, count: int, rate: Rate, connections: int) 
 
 
 def move(url: str, key: str, count: int) -> None:
-    """Promote version 2, then 1, and so on."""
+    """Promote version 2, then 3, then 1, and so on."""
     line = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=60)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     with contextlib.closing(line):
         for number in range(count):
-            line.request("POST", f"{AT}/versions/{2 - number % 2}:promote", b"{}", headers)
+            line.request("POST", f"{AT}/versions/{(number + 1) % 3 + 1}:promote", b"{}", headers)
             answer = line.getresponse()
             told = json.loads(answer.read())
             assert answer.status == 200, told
