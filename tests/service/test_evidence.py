@@ -21,6 +21,7 @@ from lifelong.loop.engine import Engine
 from lifelong.loop.engine.begin import begin
 from lifelong.loop.learning import Candidate, opened
 from lifelong.loop.quarantine import Rules
+from lifelong.service import home as service_home
 from lifelong.service.home import open_engine, open_home
 from lifelong.service.server import serving
 from lifelong.service.settings import ServeSettings
@@ -203,3 +204,22 @@ def test_a_version_asked_by_its_id_is_no_evidence(home: Path) -> None:
         assert running.did("canary")["requests"] == 0
         assert running.did("champion") == {"requests": 1, "failed": 0, "labelled": 0, "right": 0}
         assert running.seen()["verdict"]["evidence"]["errors"]["canary"] == [0, 0]
+
+
+def test_answers_and_traffic_are_told_apart_by_one_clock(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the engine, which is slow here: the machine's own would put every answer after every change."""
+    now = [1e9]
+
+    @contextlib.contextmanager
+    def slow(*place: Any) -> Iterator[Engine]:
+        with open_engine(*place) as engine:
+            yield replace(engine, clock=lambda: now[0])
+
+    monkeypatch.setattr(service_home, "open_engine", slow)
+    with served(home, worker=False) as running:
+        running.traffic(canary="3", percent=0)
+        running.ask(1, DARK)
+        until(lambda: running.did("champion")["requests"] == 1)
+        now[0] += 1
+        running.traffic(canary="3", percent=1)
+        assert running.did("champion")["requests"] == 0

@@ -28,7 +28,7 @@ LATEST = (
 
 
 class Prediction(Struct, frozen=True):
-    """One row of `prediction`; `variant` is champion, shadow or canary."""
+    """One row of `prediction`; `variant` is champion, canary, shadow or named."""
 
     id: str
     project: str
