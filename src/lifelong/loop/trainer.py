@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -57,6 +58,7 @@ class Trainer:
     def __init__(self, jobs: Jobs, folder: Path, owner: str, stopping: threading.Event, lease: float) -> None:
         self.owner = owner
         self._jobs, self._folder, self._stopping, self._lease = jobs, folder / "update", stopping, lease
+        self._pause = min(1.0, lease / 3)  # seconds between two beats
 
     def step(self) -> bool:
         """Claim an update and learn it; whether there was one."""
@@ -83,15 +85,45 @@ class Trainer:
 
     def _learn(self, job: Job) -> None:
         folder = self._folder
-        for name in {job.champion, *(blob for part in job.exams for blob in (part.train, part.exam))}:
-            (folder / name).write_bytes(self._jobs.blob(name))
+        self._fetch(job)
         (folder / "job.json").write_bytes(msgspec.json.encode(job))
         reason = self._trained(job)
         if reason is not None:
             self._jobs.fail(job, reason)
             return
         latency = json.loads((folder / "result.json").read_text())["latency"]
-        self._jobs.complete(job, (folder / "candidate").read_bytes(), (folder / "answers").read_bytes(), latency)
+        with self._beating(job, "handing in"):
+            self._jobs.complete(job, (folder / "candidate").read_bytes(), (folder / "answers").read_bytes(), latency)
+
+    def _fetch(self, job: Job) -> None:
+        """Bring the blobs that the process needs. Raises: `ConflictError` where the lease is lost meanwhile."""
+        with self._beating(job, "fetching") as lost:
+            for name in sorted({job.champion, *(blob for part in job.exams for blob in (part.train, part.exam))}):
+                (self._folder / name).write_bytes(self._jobs.blob(name))
+                if self._stopping.is_set():
+                    raise ConflictError("this worker stops")
+                if lost:
+                    raise lost[0]
+
+    @contextmanager
+    def _beating(self, job: Job, stage: str) -> Iterator[list[LifelongError]]:
+        """Beat in a thread while the block runs, as blobs may take long on their way; what a beat raised is yielded."""
+        done, lost = threading.Event(), list[LifelongError]()
+
+        def beat() -> None:
+            while not lost and not done.wait(self._pause):
+                try:
+                    self._jobs.beat(job, {"stage": stage}, self._lease)
+                except LifelongError as error:
+                    lost.append(error)
+
+        thread = threading.Thread(target=beat, name="lifelong-beat", daemon=True)
+        thread.start()
+        try:
+            yield lost
+        finally:
+            done.set()
+            thread.join()
 
     def _trained(self, job: Job) -> str | None:
         """Let the process learn; None where it has, else why not. Raises: `ConflictError` where the lease is lost."""
@@ -127,7 +159,7 @@ class Trainer:
                     for line in whole:
                         progress = json.loads(line)
                         reach("training")
-                if time.monotonic() - noted >= min(1.0, self._lease / 3):
+                if time.monotonic() - noted >= self._pause:
                     noted = time.monotonic()
                     self._jobs.beat(job, progress, self._lease)
         raise ConflictError("this worker stops")

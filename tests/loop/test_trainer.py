@@ -1,0 +1,87 @@
+"""A worker keeps its lease while blobs are on their way, and stops where it has lost it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lifelong.errors import ConflictError, StorageError
+from lifelong.loop.job import Job, Part
+from lifelong.loop.trainer import Trainer
+
+
+@dataclass
+class Slow:
+    """Hands out one job, whose blobs come and go no sooner than the worker has beaten."""
+
+    lost: bool = False
+    stages: list[object] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    beaten: threading.Event = field(default_factory=threading.Event)
+
+    def claim(self, owner: str, lease: float) -> Job | None:
+        parts = [Part(1, "one", [0, 1], "train", "exam")]
+        return Job("u", owner, 1, {}, None, "champion", 1, parts)
+
+    def blob(self, name: str) -> bytes:
+        self.wait()
+        self.fetched.append(name)
+        return b"bytes"
+
+    def beat(self, job: Job, progress: Mapping[str, Any], lease: float) -> None:
+        self.stages.append(progress["stage"])
+        self.beaten.set()
+        if self.lost:
+            raise ConflictError("another worker has it")
+
+    def complete(self, job: Job, candidate: bytes, answers: bytes, latency: Mapping[str, float]) -> None:
+        self.wait()
+        self.ended.append("complete")
+
+    def fail(self, job: Job, reason: str) -> None:
+        self.ended.append(reason)
+
+    def wait(self) -> None:
+        self.beaten.clear()
+        if not self.beaten.wait(20):
+            raise StorageError("no beat came")
+
+
+def trained(trainer: Trainer, job: Job) -> None:
+    """What the process leaves behind."""
+    folder = trainer._folder
+    for name, data in (("candidate", b"c"), ("answers", b"a"), ("result.json", b'{"latency": {}}')):
+        (folder / name).write_bytes(data)
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Slow], None]:
+    monkeypatch.setattr(Trainer, "_trained", trained)
+
+    def step(jobs: Slow) -> None:
+        before = threading.active_count()
+        assert Trainer(jobs, tmp_path, "w", threading.Event(), lease=0.03).step()
+        assert threading.active_count() == before, "nobody beats any more"
+
+    return step
+
+
+def test_blobs_that_come_and_go_slowly_cost_no_lease(work: Callable[[Slow], None]) -> None:
+    jobs = Slow()
+    work(jobs)
+    assert jobs.ended == ["complete"]
+    assert sorted(jobs.fetched) == ["champion", "exam", "train"]
+    assert {*jobs.stages} == {"fetching", "handing in"}
+
+
+def test_a_lease_that_is_lost_ends_the_fetching(work: Callable[[Slow], None]) -> None:
+    jobs = Slow(lost=True)
+    work(jobs)
+    assert jobs.ended == []
+    assert len(jobs.fetched) == 1
