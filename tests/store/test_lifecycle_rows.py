@@ -49,8 +49,10 @@ def test_tasks(connection: Connection) -> None:
     with pytest.raises(ConflictError, match="another task 1, 'upright'"):
         tasks.add(connection, tasks.Task("digits", 1, "upright", [0, 1], {}, "aa", "bb", 2.0))
     assert tasks.listed(connection, "digits") == [row]
-    with pytest.raises(NotFoundError, match="has no task 2; it has 1"):
-        tasks.get(connection, "digits", 2)
+    tasks.add(connection, tasks.Task("digits", 2, "turned", [0, 1], {}, "aa", "bb", 2.0))
+    assert (tasks.numbers(connection, "digits"), tasks.numbers(connection, "other")) == ((1, 2), ())
+    with pytest.raises(NotFoundError, match="has no task 3; it has 2"):
+        tasks.get(connection, "digits", 3)
 
 
 def test_a_version_is_its_content(connection: Connection) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lifelong.errors import DataError, LifelongError
+from lifelong.errors import DataError, LifelongError, StorageError
 from lifelong.loop.engine.base import Engine, project_of
 from lifelong.loop.engine.recent import Recent
 from lifelong.loop.lot import unpack
@@ -22,6 +24,11 @@ from lifelong.store import feedback, ingest, predictions, tasks
 from lifelong.store.database import Connection
 
 __all__ = ["Given", "Intake"]
+
+#: seconds until known inputs that could not be read are looked for again
+AGAIN = 60.0
+
+logger = logging.getLogger(__name__)
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +54,8 @@ class Intake:
         self._engine = engine
         self._recent: dict[tuple[str, str], Recent] = defaultdict(Recent)  # project, and whether by actor or source
         self._projects: dict[str, tuple[float, Project, Normal | None]] = {}  # with the time until which it holds
-        self._normal: dict[str, tuple[int, Normal | None]] = {}  # project → the number of its tasks, what is usual
+        # project → its tasks, until when that holds, and what is usual for their inputs
+        self._normal: dict[str, tuple[tuple[int, ...], float, Normal | None]] = {}
 
     def add(self, name: str, given: Given) -> Future[ingest.Receipt]:
         """Store one label; the future answers when it is durable.
@@ -161,18 +169,28 @@ class Intake:
         return known[1], known[2]
 
     def _looked_up(self, name: str) -> tuple[Project, Normal | None]:
-        project, rows = self._engine.read(
-            lambda connection: (project_of(connection, name), tasks.listed(connection, name))
+        project, numbers = self._engine.read(
+            lambda connection: (project_of(connection, name), tasks.numbers(connection, name))
         )
         if project.rules.outlier == 0:
             return project, None
-        known = self._normal.get(name)
-        if known is None or known[0] != len(rows):
-            inputs = [unpack(self._engine.blobs.get(row.train_blob))[0] for row in rows]
-            x = np.concatenate(inputs) if inputs else np.zeros((0, *project.input.shape), dtype=np.float32)
-            normal = Normal.of(x, project.rules.outlier) if len(x) >= 20 else None
-            known = self._normal[name] = (len(rows), normal)
-        return project, known[1]
+        known, now = self._normal.get(name), time.monotonic()
+        if known is None or known[0] != numbers or now > known[1]:
+            holds = math.inf
+            try:
+                normal = self._usual_inputs(project)
+            except StorageError as error:  # a label is worth more than a doubt about it
+                logger.warning("project %r: feedback is taken without a look for outliers: %s", name, error)
+                normal, holds = None, now + AGAIN
+            known = self._normal[name] = (numbers, holds, normal)
+        return project, known[2]
+
+    def _usual_inputs(self, project: Project) -> Normal | None:
+        """What the inputs of all tasks are like, where there are enough. Raises: `StorageError`."""
+        rows = self._engine.read(lambda connection: tasks.listed(connection, project.name))
+        inputs = [unpack(self._engine.blobs.get(row.train_blob))[0] for row in rows]
+        x = np.concatenate(inputs) if inputs else np.zeros((0, *project.input.shape), dtype=np.float32)
+        return Normal.of(x, project.rules.outlier) if len(x) >= 20 else None
 
 
 def _prepared(row: ingest.NewFeedback | LifelongError) -> ingest.Prepared | LifelongError:
