@@ -18,14 +18,23 @@ from lifelong.loop.job import Job
 from lifelong.loop.trainer import Trainer
 from lifelong.store import projects
 
-__all__ = ["Direct", "Worker"]
+__all__ = ["Direct", "Worker", "rest"]
 
 EMBEDDED = "embedded-"
-#: seconds, and times what the look took: labels that come by the thousand each wake the worker, and it should not look
-#: as often, nor take more than a thirtieth of a core from those who answer
-PAUSE, REST = 0.1, 30.0
+#: seconds, times what the look took, and seconds at most: labels that come by the thousand each wake the worker, and it
+#: should not look as often, nor take more than a thirtieth of a core from those who answer; but leases do not wait
+PAUSE, REST, LONGEST_REST = 0.1, 30.0, 5.0
 
 logger = logging.getLogger(__name__)
+
+
+def rest(took: float) -> float:
+    """The seconds until the next look after one that took so long.
+
+    >>> [rest(took) for took in (0.001, 0.1, 2.0)]
+    [0.1, 3.0, 5.0]
+    """
+    return min(LONGEST_REST, max(PAUSE, REST * took))
 
 
 class Direct:
@@ -87,6 +96,7 @@ class Worker:
         self._engine, self._changed, self._idle = engine, changed, idle
         self._alone = alone
         self._watch = Watch(engine)
+        self._troubled: set[tuple[str, str]] = set()
         self._stopping = threading.Event()
         owner = f"{EMBEDDED}{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._trainer = Trainer(Direct(engine, changed), folder, owner, self._stopping, lease)
@@ -120,16 +130,34 @@ class Worker:
 
     def look(self) -> bool:
         """Look at leases, at what a crash left undecided, at canaries and triggers; whether to look again at once."""
-        engine = self._engine
-        work.expire(engine)
-        for row in engine.read(projects.listed):
-            for _ in deciding.finish(engine, row.name):
-                self._changed(row.name)
-            if traffic.look(engine, row.name) is not None:
-                self._changed(row.name)
-            if self._watch.look(row.name) is not None:
-                self.wake()
+        work.expire(self._engine)
+        for row in self._engine.read(projects.listed):
+            for step in (self._decide, self._ask_canary, self._ask_triggers):
+                self._try(step, row.name)
         return False
+
+    def _try(self, step: Callable[[str], None], name: str) -> None:
+        """Do one step for one project; where it fails the others go on, and the log says so once until it succeeds."""
+        place = (name, step.__name__)
+        try:
+            step(name)
+            self._troubled.discard(place)
+        except Exception:  # what fails now may work the next time
+            if place not in self._troubled:
+                logger.exception("project %r: %s failed, and is tried again", name, step.__name__.strip("_"))
+            self._troubled.add(place)
+
+    def _decide(self, name: str) -> None:
+        for _ in deciding.finish(self._engine, name):
+            self._changed(name)
+
+    def _ask_canary(self, name: str) -> None:
+        if traffic.look(self._engine, name) is not None:
+            self._changed(name)
+
+    def _ask_triggers(self, name: str) -> None:
+        if self._watch.look(name) is not None:
+            self.wake()
 
     def learn(self) -> bool:
         """Learn the update that has waited longest; whether there was one."""
@@ -147,4 +175,4 @@ class Worker:
             if not worked:
                 took = time.perf_counter() - start
                 wake.wait(self._idle)
-                self._stopping.wait(max(PAUSE, REST * took))
+                self._stopping.wait(rest(took))
