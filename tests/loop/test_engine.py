@@ -319,18 +319,18 @@ def test_drifting_inputs_fire(engine: Engine) -> None:
     reconfigure(engine, triggers=(InputDrift(50),))
     version, source = champion(engine).version, digits()
 
-    def asked(inputs: list[Any], at: float) -> None:
+    def asked(inputs: list[Any], name: str) -> None:
         rows = [
-            predictions.Prediction(f"p{at}-{place}", "digits", version, "champion", x, 0, 0.9, at + place)
+            predictions.Prediction(f"{name}{place}", "digits", version, "champion", x, 0, 0.9, engine.clock())
             for place, x in enumerate(inputs)
         ]
         engine.write(lambda connection: predictions.add_many(connection, rows))
 
     feed(engine, turned(count=200))
     watch = asking.Watch(engine)
-    asked(source.test_x[:50].tolist(), 1.0)
+    asked(source.test_x[:50].tolist(), "upright")
     assert watch.look("digits") is None
-    asked(rotate(source.test_x[:50], 90).tolist(), 100.0)
+    asked(rotate(source.test_x[:50], 90).tolist(), "turned")
     queued = watch.look("digits")
     assert queued is not None
     assert queued.trigger["kind"] == "input-drift"

@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 
 from lifelong.errors import DataError, SettingError
 from lifelong.loop.drift import calibrate, distances, features
-from lifelong.loop.firing import Facts, fired, warm_up
+from lifelong.loop.firing import Facts, drifted, fallen, fired
 from lifelong.loop.plain import plain
 from lifelong.loop.triggers import (
     AccuracyFall,
@@ -56,14 +56,25 @@ def test_a_fall_of_accuracy_has_its_binomial_confidence() -> None:
 
     def rate(accuracy: float) -> float:
         runs = generator.uniform(size=(2000, 100)) < accuracy
-        return float(np.mean([fired(trigger, Facts(outcomes=run.tolist(), accuracy=0.95)) is not None for run in runs]))
+        return float(np.mean([fallen(trigger, run.tolist(), 0.95) is not None for run in runs]))
 
     assert 0.02 <= rate(0.90) <= 0.05, "just the fall that is allowed (the binomial's steps keep it below 0.05)"
     assert rate(0.95) < 0.002
     assert rate(0.75) > 0.95
-    assert fired(trigger, Facts(outcomes=[False] * 99, accuracy=0.95)) is None, "the window is not full"
-    assert fired(trigger, Facts(outcomes=[False] * 100)) is None, "nothing to compare with"
-    assert fired(trigger, Facts(outcomes=[False] * 100 + [True] * 100, accuracy=0.95)) is None, "the last ones count"
+    assert fallen(trigger, [False] * 99, 0.95) is None, "the window is not full"
+    assert fallen(trigger, [False] * 100 + [True] * 100, 0.95) is None, "the last ones count"
+
+
+def test_what_a_window_showed_fires_its_trigger_alone_and_in_company() -> None:
+    drift, fall = InputDrift(40), AccuracyFall(50)
+    facts = Facts(waiting=9, found={drift: {"distance": 1.5}, fall: None})
+    firing = fired(drift, facts)
+    assert firing is not None
+    assert firing.evidence == {"distance": 1.5}
+    assert fired(fall, facts) is None, "nothing was found"
+    assert fired(InputDrift(41), facts) is None, "its window is not full"
+    assert fired(AllOf((drift, Amount(9))), facts) is not None
+    assert fired(AllOf((drift, fall)), facts) is None
 
 
 def test_distances_are_those_of_scipy() -> None:
@@ -97,13 +108,12 @@ def test_turned_digits_are_noticed_and_upright_ones_are_not() -> None:
     order = torch.randperm(len(source.train_x), generator=torch.Generator().manual_seed(0))
     reference, later = source.train_x[order[:700]], source.train_x[order[700:]]
     trigger = InputDrift(window=50, false_alarm=0.01)
-    references = warm_up([AnyOf((trigger,))], features(reference), ())
+    before = calibrate(features(reference), trigger.window, trigger.false_alarm)
     turned = rotate(later, 90)
     windows = [slice(start, start + 50) for start in range(0, 700, 50)]
 
     def rate(x: torch.Tensor) -> float:
-        facts = [Facts(inputs=features(x[window]), references=references) for window in windows]
-        return float(np.mean([fired(trigger, fact) is not None for fact in facts]))
+        return float(np.mean([drifted(trigger, features(x[window]), before) is not None for window in windows]))
 
     assert rate(turned) == 1.0
     assert rate(later) <= 1 / 14
@@ -112,15 +122,13 @@ def test_turned_digits_are_noticed_and_upright_ones_are_not() -> None:
 def test_confidence_drift_and_what_is_missing() -> None:
     generator = np.random.default_rng(0)
     trigger = ConfidenceDrift(window=40, false_alarm=0.01)
-    references = warm_up([trigger, Amount(1)], (), generator.beta(20, 1, size=400))
-    assert list(references) == [trigger]
-    firing = fired(trigger, Facts(confidences=generator.beta(3, 2, size=60), references=references))
-    assert firing is not None
-    assert firing.evidence["distance"] > 1
-    assert fired(trigger, Facts(confidences=generator.beta(20, 1, size=60), references=references)) is None
-    assert fired(trigger, Facts(confidences=np.zeros(39), references=references)) is None, "the window is not full"
-    assert fired(trigger, Facts(references=references)) is None, "nothing came"
-    assert fired(trigger, Facts(confidences=np.zeros(60))) is None, "no warm-up yet"
+    before = calibrate(generator.beta(20, 1, size=400), trigger.window, trigger.false_alarm)
+    evidence = drifted(trigger, generator.beta(3, 2, size=60), before)
+    assert evidence is not None
+    assert evidence["distance"] > 1
+    assert drifted(trigger, generator.beta(20, 1, size=60), before) is None
+    assert drifted(trigger, np.zeros(39), before) is None, "the window is not full"
+    assert drifted(trigger, (), before) is None, "nothing came"
     with pytest.raises(DataError, match="needs 80 finite rows"):
         calibrate(np.zeros(79), window=40, false_alarm=0.01)
     with pytest.raises(DataError, match="finite"):

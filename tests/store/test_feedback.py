@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Connection, update
 
 from lifelong.errors import ConflictError, DataError, LifelongError, StorageError
@@ -267,6 +268,45 @@ def test_labels_beside_the_answers_that_they_judge(connection: Connection) -> No
         (7, 1, "v1", "champion"),
     ]
     assert [row.label for row in feedback.judged(connection, "digits", after=rows[0].seq)] == [1]
+
+
+def test_the_newest_labels_of_what_the_champion_answered(connection: Connection) -> None:
+    names = [f"p{number}" for number in range(6)]
+    answers = {"p1": {"variant": "shadow"}, "p2": {"version": "v2"}}
+    review.log(connection, [replace(answer(name), **answers.get(name, {})) for name in names])
+    put(connection, *(label(name, number, prediction=name) for number, name in enumerate(names)), label("x"))
+    lots.take(connection, "digits", 1, limit=4)
+    put(connection, label("odd", 9, prediction="p5", doubt="odd"), label("late", prediction="unknown"))
+
+    def labels(**asked: Any) -> list[Any]:
+        rows = feedback.newest_judged(connection, "digits", "v1", **{"limit": 9, "within": 9, **asked})
+        assert {(row.version, row.variant, row.output) for row in rows} <= {("v1", "champion", 7)}
+        return [row.label for row in rows]
+
+    assert labels() == [5, 4, 3, 0], "those of the lot too"
+    assert labels(limit=2) == [5, 4]
+    (seq,) = [row.seq for row in feedback.listed(connection, "digits") if row.key == "p3"]
+    assert labels(after=seq) == [5, 4]
+    assert labels(within=1) == [3], "of each state: the newest in a lot, and x, which judges nothing"
+    assert feedback.newest_judged(connection, "other", "v1", limit=9, within=9) == []
+
+
+def test_the_newest_answers_of_the_champion_all_or_none(connection: Connection) -> None:
+    others = {1: {"variant": "canary"}, 4: {"version": "v2"}, 6: {"project": "other"}}
+    rows = [replace(answer(f"p{at}"), **{"at": float(at), **others.get(at, {})}) for at in range(8)]
+    predictions.add_many(connection, rows)
+
+    def names(count: int, **asked: Any) -> list[str]:
+        asked = {"within": 9, "after": -1.0, "until": 9.0, **asked}
+        return [row.id for row in predictions.newest(connection, "digits", "v1", count=count, **asked)]
+
+    assert names(5) == ["p7", "p5", "p3", "p2", "p0"]
+    assert names(6) == []
+    assert names(2) == ["p7", "p5"]
+    assert names(2, after=3.0, until=7.0) == ["p7", "p5"]
+    assert names(2, after=5.0) == names(2, until=2.0, after=0.0) == []
+    assert names(3, within=4) == ["p7", "p5", "p3"]
+    assert names(3, within=3) == [], "p4 is one of the newest three"
 
 
 def test_predictions_are_stored_once_and_read_back(connection: Connection) -> None:

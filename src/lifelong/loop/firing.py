@@ -1,14 +1,14 @@
-"""Which triggers fire: a pure function of what is known, with the evidence of each firing."""
+"""Which triggers fire: pure functions of what is known, with the evidence of each firing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from lifelong.loop.drift import Calibrated, calibrate
+from lifelong.loop.drift import Calibrated
 from lifelong.loop.triggers import (
     AccuracyFall,
     AllOf,
@@ -19,9 +19,10 @@ from lifelong.loop.triggers import (
     Every,
     InputDrift,
     Trigger,
+    Windowed,
 )
 
-__all__ = ["Facts", "Firing", "fired", "warm_up"]
+__all__ = ["Facts", "Firing", "drifted", "fallen", "fired"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,19 +31,13 @@ class Facts:
 
     Arguments:
         waiting: accepted examples that no lot holds yet. seconds: since the last update ended.
-        outcomes: of the labelled answers, oldest first, whether the champion was right. accuracy: what it was before.
-        inputs, confidences: the latest ones, oldest first, inputs as `drift.features` (N, D). references: what they
-            are compared with, by trigger, as `warm_up` makes them.
+        found: what the triggers that look at a window found in the last one, see `fallen` and `drifted`.
         asked_by: who asked for an update.
     """
 
     waiting: int = 0
     seconds: float = 0.0
-    outcomes: Sequence[bool] = ()
-    accuracy: float | None = None
-    inputs: object = ()
-    confidences: object = ()
-    references: Mapping[Trigger, Calibrated] = field(default_factory=dict)
+    found: Mapping[Windowed, dict[str, Any] | None] = field(default_factory=dict)
     asked_by: str | None = None
 
 
@@ -66,22 +61,37 @@ def fired(trigger: Trigger, facts: Facts) -> Firing | None:
     return None if evidence is None else Firing(trigger.kind, evidence)
 
 
-def warm_up(
-    triggers: Iterable[Trigger], inputs: object, confidences: object, seed: int = 0
-) -> dict[Trigger, Calibrated]:
-    """The references of all drift triggers among `triggers` and inside them, for `Facts.references`.
+def fallen(trigger: AccuracyFall, outcomes: Sequence[bool], accuracy: float) -> dict[str, Any] | None:
+    """That accuracy fell, shown by the last window of `outcomes`; None where it is not shown, or the window not full.
 
-    Arguments: `inputs` (M, D) as `drift.features` and `confidences` (M,) of a time in which all was well.
-    Raises: `DataError` where there are fewer than two windows of them.
+    Arguments: of the labelled answers, oldest first, whether the champion was right; and the `accuracy` before.
+
+    >>> fallen(AccuracyFall(window=20), [True] * 10 + [False] * 10, accuracy=0.9)["right"]
+    10
     """
-    found: dict[Trigger, Calibrated] = {}
-    for trigger in triggers:
-        if isinstance(trigger, (AnyOf, AllOf)):
-            found |= warm_up(trigger.triggers, inputs, confidences, seed)
-        elif isinstance(trigger, (InputDrift, ConfidenceDrift)):
-            values = inputs if isinstance(trigger, InputDrift) else confidences
-            found[trigger] = calibrate(values, trigger.window, trigger.false_alarm, seed)
-    return found
+    from scipy.stats import binom  # here, as it is slow to import, and a server should be ready soon
+
+    last = np.asarray(outcomes[-trigger.window :], dtype=bool)
+    if len(last) < trigger.window:
+        return None
+    right = int(last.sum())
+    p = float(binom.cdf(right, len(last), max(0.0, accuracy - trigger.fall)))
+    if p > 1 - trigger.confidence:
+        return None
+    return {"right": right, "of": len(last), "before": accuracy, "fall": trigger.fall, "p": p}
+
+
+def drifted(trigger: InputDrift | ConfidenceDrift, values: object, reference: Calibrated) -> dict[str, Any] | None:
+    """That the last window of `values` comes from elsewhere than `reference`, which was calibrated for the trigger.
+
+    None where it does not, or the window is not full. `values`, oldest first, are inputs as `drift.features`, or
+    confidences.
+    """
+    exceeded = reference.exceeded(values)
+    if exceeded is None:
+        return None
+    ratio, worst = exceeded
+    return {"distance": ratio, "feature": worst, "window": trigger.window, "false_alarm": trigger.false_alarm}
 
 
 def _evidence(trigger: Trigger, facts: Facts) -> dict[str, Any] | None:
@@ -91,38 +101,11 @@ def _evidence(trigger: Trigger, facts: Facts) -> dict[str, Any] | None:
         case Every(seconds):
             due = facts.seconds >= seconds and facts.waiting > 0
             return {"seconds": facts.seconds, "every": seconds} if due else None
-        case AccuracyFall():
-            return _accuracy_fall(trigger, facts)
-        case InputDrift():
-            return _drift(trigger, facts.references.get(trigger), facts.inputs)
-        case ConfidenceDrift():
-            return _drift(trigger, facts.references.get(trigger), facts.confidences)
+        case AccuracyFall() | InputDrift() | ConfidenceDrift():
+            return facts.found.get(trigger)
         case ByHand():
             return {"asked_by": facts.asked_by} if facts.asked_by is not None else None
         case AnyOf(triggers) | AllOf(triggers):
             found = [firing for part in triggers if (firing := fired(part, facts)) is not None]
             enough = len(found) == len(triggers) if isinstance(trigger, AllOf) else len(found) > 0
             return {"of": [{"kind": firing.kind, **firing.evidence} for firing in found]} if enough else None
-
-
-def _accuracy_fall(trigger: AccuracyFall, facts: Facts) -> dict[str, Any] | None:
-    from scipy.stats import binom  # here, as it is slow to import, and a server should be ready soon
-
-    last = np.asarray(facts.outcomes[-trigger.window :], dtype=bool)
-    if facts.accuracy is None or len(last) < trigger.window:
-        return None
-    right = int(last.sum())
-    p = float(binom.cdf(right, len(last), max(0.0, facts.accuracy - trigger.fall)))
-    if p > 1 - trigger.confidence:
-        return None
-    return {"right": right, "of": len(last), "before": facts.accuracy, "fall": trigger.fall, "p": p}
-
-
-def _drift(
-    trigger: InputDrift | ConfidenceDrift, reference: Calibrated | None, values: object
-) -> dict[str, Any] | None:
-    exceeded = reference.exceeded(values) if reference is not None else None
-    if exceeded is None:
-        return None
-    ratio, worst = exceeded
-    return {"distance": ratio, "feature": worst, "window": trigger.window, "false_alarm": trigger.false_alarm}

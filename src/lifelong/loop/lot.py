@@ -7,6 +7,7 @@ one input fall on the same side. Suffix N: examples.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +44,15 @@ class ExamSettings:
         require(0 < self.fraction < 1, f"fraction must be in 0 … 1, got {self.fraction}")
         require(self.minimum >= 1, f"minimum must be 1 or more, got {self.minimum}")
         require(self.cap >= self.minimum, f"cap must be {self.minimum} (minimum) or more, got {self.cap}")
+
+    @property
+    def smallest_lot(self) -> int:
+        """The fewest examples of which an exam that is large enough may be expected.
+
+        >>> ExamSettings(0.3, minimum=60).smallest_lot
+        200
+        """
+        return math.ceil(round(self.minimum / self.fraction, 6))  # 60 / 0.3 is a little more than 200
 
 
 @dataclass(frozen=True)
@@ -102,10 +112,9 @@ def cut(rows: Sequence[Row], settings: ExamSettings, seed: int) -> Lot:
     exam = [name for _, _, name in sorted(ranked)]  # first the first of every class, then the second, …
     kept, spare = exam[: settings.cap], exam[settings.cap :]
     if len(kept) < settings.minimum:
-        wanted = round(settings.minimum / settings.fraction)
         raise DataError(
             f"a lot of {len(rows)} examples gives an exam of {len(kept)}, expected {settings.minimum} or more; wait "
-            f"for about {wanted} examples, or set exam.fraction or exam.minimum"
+            f"for about {settings.smallest_lot} examples, or set exam.fraction or exam.minimum"
         )
     cursor = max(row.seq for row in rows)
     return Lot(tuple(sorted(train)), tuple(sorted(kept)), tuple(sorted(spare)), cursor)

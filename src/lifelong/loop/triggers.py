@@ -9,12 +9,14 @@
 | `by-hand` | a person asked |
 | `any`, `all` | one of several, every one of several |
 
-A confidence or a rate of false alarms is that of one check: look once per window, not once per example.
+Three of them look at a window: the last so many answers, or labels, of the champion. Each window is looked at once, and
+the next begins where it ended, so that `false_alarm` and 1 − `confidence` are the chances with which *a window* fires
+where nothing has changed: of a hundred windows of an input drift with `false_alarm` 0.01 about one fires for nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,6 +34,8 @@ __all__ = [
     "Every",
     "InputDrift",
     "Trigger",
+    "Windowed",
+    "leaves",
     "trigger_from",
 ]
 
@@ -130,7 +134,9 @@ class AllOf:
         require(len(self.triggers) > 0, "all needs at least one trigger")
 
 
-Trigger = Amount | Every | AccuracyFall | InputDrift | ConfidenceDrift | ByHand | AnyOf | AllOf
+#: those that look at a window
+Windowed = AccuracyFall | InputDrift | ConfidenceDrift
+Trigger = Amount | Every | Windowed | ByHand | AnyOf | AllOf
 
 KINDS: dict[str, type[Trigger]] = {
     kind.kind: kind for kind in (Amount, Every, AccuracyFall, InputDrift, ConfidenceDrift, ByHand, AnyOf, AllOf)
@@ -157,6 +163,19 @@ def trigger_from(data: object, place: str = "trigger") -> Trigger:
     require(isinstance(inner, list), f"{place}.triggers: expected a list of triggers, got {inner!r}")
     parts = tuple(trigger_from(item, f"{place}.triggers[{index}]") for index, item in enumerate(inner))
     return read(kind, rest, place, triggers=parts)
+
+
+def leaves(triggers: Iterable[Trigger]) -> Iterator[Trigger]:
+    """Every trigger among `triggers`, and inside their `any` and `all`, that is neither of these.
+
+    >>> [trigger.kind for trigger in leaves([AllOf((Amount(300), AnyOf((InputDrift(), ByHand()))))])]
+    ['amount', 'input-drift', 'by-hand']
+    """
+    for trigger in triggers:
+        if isinstance(trigger, (AnyOf, AllOf)):
+            yield from leaves(trigger.triggers)
+        else:
+            yield trigger
 
 
 def _check_drift(kind: str, window: int, false_alarm: float) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Text, bindparam, func, select, type_coerce, update
+from sqlalchemy import Connection, Select, Text, bindparam, func, select, type_coerce, union_all, update
 
 from lifelong.store.errors import NotFoundError
 from lifelong.store.tables import feedback, prediction
@@ -33,6 +33,7 @@ __all__ = [
     "judged",
     "listed",
     "lock_threads",
+    "newest_judged",
     "settle",
     "sources",
 ]
@@ -121,6 +122,45 @@ JUDGED = (
     .order_by(feedback.c.seq)
     .limit(bindparam("limit"))
 )
+
+
+def _newest(state: str) -> Select[Any]:
+    """The newest rows of one state, in the order of its index: of both states together SQLite would sort all rows."""
+    rows = (
+        select(feedback.c.seq, feedback.c.prediction, feedback.c.label, feedback.c.received)
+        .where(
+            feedback.c.project == bindparam("project"),
+            feedback.c.state == state,
+            feedback.c.seq > bindparam("after"),
+        )
+        .order_by(feedback.c.seq.desc())
+        .limit(bindparam("within"))
+    )
+    return select(rows.subquery())
+
+
+_fresh = union_all(_newest("accepted"), _newest("used")).subquery()
+_judging = (
+    select(
+        _fresh.c.seq,
+        prediction.c.version,
+        prediction.c.variant,
+        prediction.c.output,
+        prediction.c.confidence,
+        _fresh.c.label,
+        _fresh.c.received,
+    )
+    .join_from(_fresh, prediction, _fresh.c.prediction == prediction.c.id)
+    .order_by(_fresh.c.seq.desc())
+    .limit(bindparam("within"))  # else PostgreSQL would look for the version among all predictions first
+    .subquery()
+)
+NEWEST_JUDGED = (
+    select(_judging)
+    .where(_judging.c.version == bindparam("version"), _judging.c.variant == "champion")
+    .order_by(_judging.c.seq.desc())
+    .limit(bindparam("limit"))
+)
 _later = feedback.alias("later")
 _apart = feedback.c.thread != feedback.c.id  # as the index of threads has it: the first row is found by its id
 SETTLE = (
@@ -191,6 +231,17 @@ def count(connection: Connection, project: str, state: str) -> int:
 def judged(connection: Connection, project: str, *, after: int = 0, limit: int = 1000) -> list[Judged]:
     """Labels that stand beside the answers that they judge, with `seq` above `after`: what accuracy is counted from."""
     return [Judged(*row) for row in connection.execute(JUDGED, {"project": project, "after": after, "limit": limit})]
+
+
+def newest_judged(
+    connection: Connection, project: str, version: str, *, limit: int, within: int, after: int = 0
+) -> list[Judged]:
+    """The newest labels of what `version` answered as the champion, with `seq` above `after`, the newest first.
+
+    They are looked for among the newest `within` labels of each state, so it is cheap however many are stored.
+    """
+    values = {"project": project, "version": version, "limit": limit, "within": within, "after": after}
+    return [Judged(*row) for row in connection.execute(NEWEST_JUDGED, values)]
 
 
 def lock_threads(connection: Connection, threads: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Firings: each time a trigger fired, with its evidence and the update that came of it."""
+"""Firings: each time a trigger fired, with its evidence and the update that came of it, if one did."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ PAGE = (
 
 
 class Firing(Struct, frozen=True):
-    """One row of `trigger_firing`; `kind` is amount, time, accuracy, drift or manual."""
+    """One row of `trigger_firing`: `kind` is that of the trigger.
+
+    `update_id` is None where no lot could be cut; `evidence` says why not under `refused`.
+    """
 
     id: str
     project: str

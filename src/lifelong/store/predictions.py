@@ -14,7 +14,7 @@ from lifelong.store.errors import NotFoundError
 from lifelong.store.tables import insert_many, insert_new, prediction
 from lifelong.store.values import encode
 
-__all__ = ["Prediction", "add_many", "among", "get", "listed"]
+__all__ = ["Prediction", "add_many", "among", "get", "listed", "newest"]
 
 INSERT = insert_new(prediction, "id")
 ONE = select(prediction).where(prediction.c.id == bindparam("id"))
@@ -23,6 +23,23 @@ LATEST = (
     select(prediction)
     .where(prediction.c.project == bindparam("project"))
     .order_by(prediction.c.at.desc(), prediction.c.id)
+    .limit(bindparam("limit"))
+)
+_fresh = (
+    select(prediction.c.id, prediction.c.version, prediction.c.variant, prediction.c.at)
+    .where(
+        prediction.c.project == bindparam("project"),
+        prediction.c.at > bindparam("after"),
+        prediction.c.at <= bindparam("until"),
+    )
+    .order_by(prediction.c.at.desc())
+    .limit(bindparam("within"))
+    .subquery()
+)
+NEWEST = (
+    select(_fresh.c.id)
+    .where(_fresh.c.version == bindparam("version"), _fresh.c.variant == "champion")
+    .order_by(_fresh.c.at.desc(), _fresh.c.id)
     .limit(bindparam("limit"))
 )
 
@@ -65,3 +82,25 @@ def among(connection: Connection, ids: Sequence[str]) -> dict[str, Prediction]:
 def listed(connection: Connection, project: str, *, limit: int = 100) -> list[Prediction]:
     """The latest predictions, newest first."""
     return [Prediction(*row) for row in connection.execute(LATEST, {"project": project, "limit": limit})]
+
+
+def newest(
+    connection: Connection,
+    project: str,
+    version: str,
+    *,
+    count: int,
+    within: int,
+    after: float,
+    until: float,
+) -> list[Prediction]:
+    """The newest `count` answers of `version` as the champion, the newest first; none at all where there are fewer.
+
+    They are looked for among the newest `within` answers of anybody from `after` (excluded) to `until`.
+    """
+    values = {"project": project, "version": version, "after": after, "until": until, "within": within, "limit": count}
+    ids = list(connection.scalars(NEWEST, values))
+    if len(ids) < count:  # inputs can be long: they are not read before they are enough
+        return []
+    found = among(connection, ids)
+    return [found[each] for each in ids]

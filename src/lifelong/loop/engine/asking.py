@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from lifelong.errors import ConflictError, DataError, LifelongError
-from lifelong.loop.drift import Calibrated, features
 from lifelong.loop.engine import lots
 from lifelong.loop.engine.base import Engine, active, learned, project_of
-from lifelong.loop.firing import Facts, Firing, fired, warm_up
-from lifelong.loop.job import confidences
-from lifelong.loop.lot import unpack
+from lifelong.loop.engine.windows import Windows
+from lifelong.loop.firing import Facts, Firing, fired
 from lifelong.loop.project import MethodChoice, Project
-from lifelong.loop.triggers import AccuracyFall, AllOf, AnyOf, ByHand, ConfidenceDrift, InputDrift, Trigger
-from lifelong.store import aliases, audit, feedback, firings, predictions, tasks, updates, versions
+from lifelong.loop.triggers import ByHand
+from lifelong.store import aliases, audit, feedback, firings, tasks, updates
 from lifelong.store import lots as store_lots
 from lifelong.store.backend import serialise
 from lifelong.store.database import Connection
 from lifelong.store.errors import NotFoundError
 
 __all__ = ["Watch", "ask"]
+
+#: seconds until a trigger that fired in vain is asked again, however little came since
+AGAIN = 60.0
 
 
 def ask(
@@ -52,74 +52,73 @@ def ask(
 
 
 class Watch:
-    """Asks the triggers of every project, and keeps what they are compared with."""
+    """Asks the triggers of every project, and keeps what they found and which of them could not be followed."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._references: dict[str, tuple[str, Mapping[Trigger, Calibrated]]] = {}  # project → champion, references
+        self._windows: dict[str, Windows] = {}
+        self._refused: dict[str, _Refused] = {}
 
     def look(self, name: str) -> updates.Update | None:
-        """Queue an update of project `name` where one of its triggers fires and enough feedback waits for a lot."""
-        engine = self._engine
+        """Queue an update of project `name` where one of its triggers fires and enough feedback waits for a lot.
+
+        A trigger that fires where too little waits is stored as a firing without an update, with the reason.
+        """
+        engine, now = self._engine, self._engine.clock()
         project = engine.project(name)
-        champion, busy, waiting = engine.read(
+        champion, busy, last, waiting = engine.read(
             lambda connection: (
                 aliases.get(connection, name),
                 active(connection, name),
+                next(iter(updates.listed(connection, name, limit=1)), None),
                 feedback.count(connection, name, "accepted"),
             )
         )
         if champion is None or busy is not None or waiting < project.exam.minimum:
             return None
-        facts = self._facts(project, champion.version, waiting)
-        for trigger in project.triggers:
-            firing = fired(trigger, facts)
-            if firing is not None and not isinstance(trigger, ByHand):
-                with suppress(DataError, ConflictError):  # too little is left for an exam, or somebody was faster
-                    return _asked(engine, project, firing, "trigger")
-        return None
+        refused = self._refused.get(name)
+        if refused is not None and refused.holds(waiting, now):
+            return None
+        windows = self._windows.get(name)
+        if windows is None or (windows.champion, windows.last) != (champion, last.id if last else None):
+            windows = self._windows[name] = Windows(engine, champion, last)
+        began = last.updated if last else windows.made
+        facts = Facts(waiting=waiting, seconds=now - began, found=windows.look(project))
+        found = (fired(trigger, facts) for trigger in project.triggers if not isinstance(trigger, ByHand))
+        firing = next((each for each in found if each is not None), None)
+        if firing is None:
+            return None
+        return self._follow(project, firing, waiting)
 
-    def _facts(self, project: Project, champion: str, waiting: int) -> Facts:
-        kinds = list(_leaves(project.triggers))
-        window = max((kind.window for kind in kinds if hasattr(kind, "window")), default=0)
-        version, last, judged, asked = self._engine.read(
-            lambda connection: (
-                versions.get(connection, champion),
-                updates.listed(connection, project.name, limit=1),
-                feedback.judged(connection, project.name, limit=100_000) if _any(kinds, AccuracyFall) else [],
-                predictions.listed(connection, project.name, limit=window)
-                if _any(kinds, InputDrift, ConfidenceDrift)
-                else [],
-            )
-        )
-        mine = [each.output == each.label for each in judged if each.version == champion]
-        asked = [each for each in reversed(asked) if each.variant == "champion"]
-        began = last[0].updated if last else version.created
-        return Facts(
-            waiting=waiting,
-            seconds=self._engine.clock() - began,
-            outcomes=mine,
-            accuracy=float(np.mean(list(version.exam_row["accuracy"].values()))),
-            inputs=features(np.array([each.x for each in asked]), project.seed) if asked else (),
-            confidences=[each.confidence for each in asked if each.version == champion],
-            references=self._reference(project, version) if window else {},
-        )
+    def _follow(self, project: Project, firing: Firing, waiting: int) -> updates.Update | None:
+        """Queue the update that `firing` asks for, or store why that cannot be."""
+        engine, name = self._engine, project.name
+        try:
+            row = _asked(engine, project, firing, "trigger")
+        except ConflictError:  # somebody was faster
+            return None
+        except DataError as error:
+            before, now = self._refused.get(name), engine.clock()
+            self._refused[name] = _Refused(waiting, max(project.exam.smallest_lot, math.ceil(1.1 * waiting)), now)
+            if before is None or before.waiting != waiting:  # else it is known already
+                evidence = {**firing.evidence, "refused": str(error)}
+                told = firings.Firing(f"t-{uuid.uuid4().hex}", name, firing.kind, evidence, now)
+                engine.write(lambda connection: firings.add(connection, told))
+            return None
+        self._refused.pop(name, None)
+        return row
 
-    def _reference(self, project: Project, version: versions.Version) -> Mapping[Trigger, Calibrated]:
-        known = self._references.get(project.name)
-        if known is None or known[0] != version.id:
-            rows = self._engine.read(
-                lambda connection: [
-                    tasks.get(connection, project.name, number) for number in learned(connection, version.id)
-                ]
-            )
-            inputs = np.concatenate([unpack(self._engine.blobs.get(row.train_blob))[0] for row in rows])
-            sure = confidences(self._engine.blobs.get(version.exam_row["answers"]))
-            found: dict[Trigger, Calibrated] = {}
-            with suppress(DataError):  # fewer than two windows: such a trigger cannot fire yet
-                found = warm_up(project.triggers, features(inputs, project.seed), sure, project.seed)
-            known = self._references[project.name] = (version.id, found)
-        return known[1]
+
+@dataclass(frozen=True)
+class _Refused:
+    """A trigger fired when so many were `waiting`, too few for a lot: no use in trying before `enough` wait."""
+
+    waiting: int
+    enough: int
+    at: float
+
+    def holds(self, waiting: int, now: float) -> bool:
+        return waiting < self.enough and self.at <= now < self.at + AGAIN
 
 
 def _asked(
@@ -174,8 +173,7 @@ def _enqueue(
         )
     if champion is None:
         raise ConflictError(f"project {name!r} has no champion that could learn; make one with lifelong loop init")
-    used = [row.number for row in tasks.listed(connection, name)] + [updates.highest_task(connection, name)]
-    number = max(used) + 1
+    number = 1 + max([*tasks.numbers(connection, name), updates.highest_task(connection, name)])
     if task is None:
         lots.take(connection, project, number)
     else:
@@ -201,15 +199,3 @@ def _again(connection: Connection, name: str, champion: str, task: int, fresh: i
     if store_lots.move(connection, name, task, fresh) == 0:
         raise ConflictError(f"the lot of task {task} was asked for again under a later number; see the list of updates")
     return fresh
-
-
-def _leaves(triggers: tuple[Trigger, ...]) -> Iterator[Any]:
-    for trigger in triggers:
-        if isinstance(trigger, (AnyOf, AllOf)):
-            yield from _leaves(trigger.triggers)
-        else:
-            yield trigger
-
-
-def _any(kinds: list[Any], *wanted: type) -> bool:
-    return any(isinstance(kind, wanted) for kind in kinds)

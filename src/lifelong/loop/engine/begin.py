@@ -13,12 +13,14 @@ import torch
 
 from lifelong.errors import require
 from lifelong.loop.engine.base import Engine
+from lifelong.loop.engine.lots import LARGEST_LOT
 from lifelong.loop.engine.work import settings_of_version
 from lifelong.loop.exam import answers, row
 from lifelong.loop.job import pack_answers
 from lifelong.loop.learning import first_version, learned_version
 from lifelong.loop.lot import pack
 from lifelong.loop.project import Project, to_json
+from lifelong.loop.triggers import Amount, leaves
 from lifelong.store import aliases, audit, projects, tasks, versions
 from lifelong.store.database import Connection
 from lifelong.training import Learner, Report
@@ -41,10 +43,11 @@ def begin(
     Exams are the tasks' test parts, cut to `exam.cap` with the classes in balance. Done twice, it is done once.
 
     Arguments: `learner` has learned these tasks already, and is version 1 as it is; see `own.with_learner`.
-    Raises: `SettingError` for numbers that do not count from 1, or too few examples for an exam, or another number of
-        tasks than `learner` has learned; `ConflictError` where the project is there with other settings or another
-        first version.
+    Raises: `SettingError` for numbers that do not count from 1, too few examples for an exam, another number of tasks
+        than `learner` has learned, or triggers that fire before enough wait for an exam; `ConflictError` where the
+        project is there with other settings or another first version.
     """
+    _check_lots(project)
     numbers = [task.number for task in first]
     require(numbers == list(range(1, len(first) + 1)), f"the first tasks must have the numbers 1, 2, …, got {numbers}")
     capped = [_capped(task, project) for task in first]
@@ -94,6 +97,24 @@ def begin(
         return version
 
     return engine.write(work)
+
+
+def _check_lots(project: Project) -> None:
+    """Where a project is made, and not where it is read: those that are stored must go on."""
+    exam, least = project.exam, project.exam.smallest_lot
+    least_of = (
+        f"an exam of {exam.minimum} (exam.minimum) at exam.fraction {exam.fraction:g} needs lots of about {least}"
+    )
+    require(
+        least <= LARGEST_LOT,
+        f"{least_of}, and a lot has {LARGEST_LOT} examples at most; lower exam.minimum or raise exam.fraction",
+    )
+    for trigger in leaves(project.triggers):
+        require(
+            not isinstance(trigger, Amount) or trigger.n >= least,
+            f"{least_of}, but the trigger {trigger} fires before; set its n to {least} or more, lower exam.minimum, "
+            "or raise exam.fraction",
+        )
 
 
 def _capped(task: Task, project: Project) -> Task:

@@ -146,9 +146,9 @@ def _the_world_turns(
 
 
 def _fired(server: Server) -> list[dict[str, Any]]:
-    """The firings of triggers, the latest first."""
+    """The firings of triggers that an update came of, the latest first."""
     found: list[dict[str, Any]] = server.ask("GET", f"{NAME}/triggers")["fired"]
-    return found
+    return [each for each in found if each["update_id"] is not None]  # one may fire before enough labels are stored
 
 
 def _learned(server: Server, task: int, method: dict[str, Any] | None) -> dict[str, Any]:
