@@ -365,7 +365,7 @@ def test_a_source_that_sends_too_much_waits(engine: Engine) -> None:
 
 
 def test_a_sender_with_a_new_source_for_each_label_waits(engine: Engine) -> None:
-    reconfigure(engine, rules=Rules(rate=5, seconds=60, outlier=0))
+    reconfigure(engine, rules=Rules(sender_rate=5, seconds=60, outlier=0))
     now = [1000.0]
     intake = Intake(replace(engine, clock=lambda: now[0]))
 
@@ -443,6 +443,27 @@ def test_a_claim_while_the_storage_does_not_answer_is_tried_again(
     job = work.claim(engine, "w1")
     assert job is not None
     assert (job.update, job.task) == (asked.id, 2)
+
+
+def test_where_servers_share_a_store_labels_that_missed_their_prediction_are_joined_and_judged(
+    engine: Engine, home: Path
+) -> None:
+    version, rows = champion(engine).version, turned(count=2)
+    given = [Given(key=f"k{place}", label=1, prediction_id=f"p{place}") for place in range(2)]
+    Intake(engine).take("digits", given).result()
+    asked = [
+        predictions.Prediction(f"p{place}", "digits", version, "champion", x, place, 0.9, 1.0)
+        for place, (x, _) in enumerate(rows)
+    ]
+    engine.write(lambda connection: predictions.add_many(connection, asked))  # by another server, at the same moment
+    assert counted(engine) == {"pending": 2}
+
+    def judge(row: feedback.Feedback, answer: predictions.Prediction) -> str | None:
+        return None if row.label == answer.output else "the answer was another"
+
+    for alone, counts in ((True, {"pending": 2}), (False, {"accepted": 1, "quarantined": 1})):
+        Worker(engine, home / "work", lambda name: None, alone=alone, judge=judge).look()
+        assert counted(engine) == counts
 
 
 def test_inputs_that_sources_label_differently_wait_for_a_person(engine: Engine) -> None:

@@ -27,6 +27,8 @@ class Rules:
 
     Arguments:
         rate, seconds: more than `rate` examples of one source within `seconds`; 0 is no limit.
+        sender_rate: more than so many by one API key within `seconds`, whatever sources it names; 0 is no limit, as for
+            a key that sends for all users.
         contradicts: the champion gave another label with more than this confidence; 1 never.
         outlier: a simple statistic of the input is outside the range of all but this fraction of known inputs, and
             by far (`Normal.of`); 0 never.
@@ -44,9 +46,12 @@ class Rules:
     suspicion: float = 1e-4
     least: int = 8
     conflicts: bool = True
+    sender_rate: int = 0
 
     def __post_init__(self) -> None:
-        require(self.rate >= 0, f"rate must be 0 or more, got {self.rate}")
+        for name in ("rate", "sender_rate"):
+            most: int = getattr(self, name)
+            require(most >= 0, f"{name} must be 0 or more, got {most}")
         require(self.seconds > 0, f"seconds must be above 0, got {self.seconds}")
         require(self.least >= 1, f"least must be 1 or more, got {self.least}")
         for name in ("contradicts", "outlier", "suspicion"):
@@ -119,14 +124,16 @@ class Example:
 class Known:
     """What is known beside the example.
 
-    Arguments: `recent` how many the source sent within `Rules.seconds`; `source` and `others` their tallies; `normal`
-        what inputs are usually like, None where nobody asks.
+    Arguments: `recent` how many the source sent within `Rules.seconds`, `sent` how many its `sender` (an API key) did;
+        `source` and `others` their tallies; `normal` what inputs are usually like, None where nobody asks.
     """
 
     recent: int = 0
     source: Tally = field(default_factory=Tally)
     others: Tally = field(default_factory=Tally)
     normal: Normal | None = None
+    sent: int = 0
+    sender: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,10 +166,11 @@ def judge(rules: Rules, example: Example, label: int, known: Known) -> Quarantin
     True
     """
     name = example.source or "the source without a name"
-    if 0 < rules.rate <= known.recent:
-        evidence: dict[str, Any] = {"recent": known.recent, "rate": rules.rate, "seconds": rules.seconds}
-        reason = f"{name} sent {known.recent} examples within {rules.seconds:g} s, allowed are {rules.rate}"
-        return Quarantined("rate", reason, evidence)
+    for who, sent, most in ((name, known.recent, rules.rate), (known.sender, known.sent, rules.sender_rate)):
+        if 0 < most <= sent:
+            evidence: dict[str, Any] = {"recent": sent, "rate": most, "seconds": rules.seconds}
+            reason = f"{who} sent {sent} examples within {rules.seconds:g} s, allowed are {most}"
+            return Quarantined("rate", reason, evidence)
     if example.answer not in (None, label) and (example.confidence or 0.0) > rules.contradicts:
         reason = f"labelled {label}; the champion says {example.answer} with confidence {example.confidence:.3f}"
         return Quarantined("contradiction", reason, {"answer": example.answer, "confidence": example.confidence})

@@ -106,7 +106,7 @@ def open_home(
         taking = Taking(here)
         api = Mount("/v1", create_api(here, taking))
         app = create_app(served, settings, beside=[*taking.routes(), api, *dashboard], clock=engine.clock)
-        worker = Worker(engine, folder, changed, alone=database is None, learns=with_worker)
+        worker = Worker(engine, folder, changed, alone=database is None, learns=with_worker, judge=intake.judge)
         running.append(worker)
         if start_worker:
             worker.start()

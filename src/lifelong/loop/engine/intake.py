@@ -122,14 +122,16 @@ class Intake:
                 rows.append(x)
                 continue
             answer = answers.get(given.prediction_id or "")
-            recent, sender = self._sent(project, given, now)
-            if recent == 0 and answer is None and (x is None or place in usual):  # no rule has a reason to doubt
+            recent, sent = self._sent(project, given, now)
+            if (
+                recent == sent == 0 and answer is None and (x is None or place in usual)
+            ):  # no rule has a reason to doubt
                 rows.append(_row(project, given, label, x, None, now))
                 continue
             seen = answer.x if x is None and answer is not None else x
             looked = None if seen is None or place in usual else normal
-            known = Known(recent=recent, normal=looked)
-            rows.append(_row(project, given, label, x, _doubt(project, sender, label, seen, answer, known), now))
+            known = Known(recent=recent, normal=looked, sent=sent, sender=given.actor)
+            rows.append(_row(project, given, label, x, _doubt(project, given, label, seen, answer, known), now))
         return rows
 
     def judge(self, row: feedback.Feedback, answer: predictions.Prediction) -> str | None:
@@ -147,19 +149,20 @@ class Intake:
             return {}
         return self._engine.read(lambda connection: predictions.among(connection, ids))
 
-    def _sent(self, project: Project, given: Given, now: float) -> tuple[int, str]:
-        """What the sender of a label, or else its source, sent within the seconds of the rule, and who; 0 if neither
-        sent too much.
+    def _sent(self, project: Project, given: Given, now: float) -> tuple[int, int]:
+        """How much the source of a label, and who sent it, sent within the seconds of the rules; it is counted.
 
-        It is counted. Sources are named by clients: a sender with another source for each label is one sender.
+        Sources are named by clients: a sender with another source for each label is one sender.
         """
-        rules = project.rules
-        if rules.rate > 0:
-            for kind, name in (("actor", given.actor), ("source", given.source)):
-                recent = self._recent[project.name, kind].count(name, now, most=rules.rate, seconds=rules.seconds)
-                if recent >= rules.rate:  # it waits already, and no other name that it brought is to be remembered
-                    return recent, name
-        return 0, given.source
+        rules, counts = project.rules, [0, 0]
+        kinds = (("sender", given.actor, rules.sender_rate), ("source", given.source, rules.rate))
+        for place, (kind, name, most) in enumerate(kinds):
+            if most > 0:
+                recent = self._recent[project.name, kind]
+                counts[place] = recent.count(name, now, most=most, seconds=rules.seconds)
+                if counts[place] >= most:  # it waits already, and no other name that it brought is to be remembered
+                    break
+        return counts[1], counts[0]
 
     def _known(self, name: str) -> tuple[Project, Normal | None]:
         """The project, and what its inputs are usually like where a rule asks; a second old at most."""
@@ -225,11 +228,11 @@ def _usual(normal: Normal | None, inputs: Mapping[int, Inputs | DataError]) -> s
 
 
 def _doubt(
-    project: Project, sender: str, label: int, seen: object, answer: predictions.Prediction | None, known: Known
+    project: Project, given: Given, label: int, seen: object, answer: predictions.Prediction | None, known: Known
 ) -> str | None:
-    """Why a person should look first; `sender` is who sent so much."""
+    """Why a person should look first."""
     output, confidence = (None, None) if answer is None else (answer.output, answer.confidence)
-    found = judge(project.rules, Example(seen, label, sender, output, confidence), label, known)
+    found = judge(project.rules, Example(seen, label, given.source, output, confidence), label, known)
     return None if found is None else found.reason
 
 

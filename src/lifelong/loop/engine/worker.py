@@ -16,7 +16,7 @@ from lifelong.loop.engine.asking import Watch
 from lifelong.loop.engine.base import Engine
 from lifelong.loop.job import Job
 from lifelong.loop.trainer import Trainer
-from lifelong.store import projects
+from lifelong.store import projects, review
 
 __all__ = ["Direct", "Worker", "rest"]
 
@@ -92,8 +92,10 @@ class Worker:
         learns: bool = True,
         idle: float = 1.0,
         lease: float = work.LEASE,
+        judge: review.Judge | None = None,
     ) -> None:
         self._engine, self._changed, self._idle = engine, changed, idle
+        self._judge = judge
         self._alone = alone
         self._watch = Watch(engine)
         self._troubled: set[tuple[str, str]] = set()
@@ -132,7 +134,7 @@ class Worker:
         """Look at leases, at what a crash left undecided, at canaries and triggers; whether to look again at once."""
         work.expire(self._engine)
         for row in self._engine.read(projects.listed):
-            for step in (self._decide, self._ask_canary, self._ask_triggers):
+            for step in (self._join, self._decide, self._ask_canary, self._ask_triggers):
                 self._try(step, row.name)
         return False
 
@@ -146,6 +148,10 @@ class Worker:
             if place not in self._troubled:
                 logger.exception("project %r: %s failed, and is tried again", name, step.__name__.strip("_"))
             self._troubled.add(place)
+
+    def _join(self, name: str) -> None:
+        if not self._alone:  # a label and its prediction, stored by two servers at one moment, can miss each other
+            self._engine.write(lambda connection: review.join(connection, name, self._judge))
 
     def _decide(self, name: str) -> None:
         for _ in deciding.finish(self._engine, name):
