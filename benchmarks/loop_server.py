@@ -12,6 +12,7 @@ import gc
 import http.client
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -177,10 +178,17 @@ class Forked(Servers):
 
     def _ask(self, order: dict[str, Any]) -> int:
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         self.process.stdin.flush()
-        return int(self.process.stdout.readline())
+        return int(heard(self.process, f"the order {order}"))
+
+
+def heard(process: subprocess.Popen[bytes], after: str) -> bytes:
+    """The next line that the process says. Raises: `TimeoutError` where it says none."""
+    assert process.stdout is not None
+    if not select.select([process.stdout], [], [], 2 * PATIENCE)[0]:
+        raise TimeoutError(f"the fork server has said nothing for {2 * PATIENCE:g} seconds after {after}")
+    return process.stdout.readline()
 
 
 @contextlib.contextmanager
@@ -190,8 +198,7 @@ def fork_server(logged: Path) -> Iterator[subprocess.Popen[bytes]]:
     with logged.open("ab") as log:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
     with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"0\n", "the fork server did not start; its log says why"
+        assert heard(process, "its start") == b"0\n", "the fork server did not start; its log says why"
         yield process
         assert process.stdin is not None
         process.stdin.close()  # it ends, and what it started

@@ -91,7 +91,7 @@ def engine(home: Path) -> Iterator[Engine]:
 
 def feed(engine: Engine, rows: list[tuple[Any, int]], name: str = "lot") -> list[str]:
     given = [Given(key=f"{name} {place}", label=label, x=x, source="ann") for place, (x, label) in enumerate(rows)]
-    receipts = Intake(engine).take("digits", given).result()
+    receipts = Intake(engine).take("digits", given).result(timeout=30)
     assert all(isinstance(each, ingest.Receipt) for each in receipts), receipts[:1]
     return [each.state for each in receipts if isinstance(each, ingest.Receipt)]
 
@@ -347,16 +347,16 @@ def test_bad_feedback_is_refused_and_odd_feedback_waits(engine: Engine) -> None:
         (Given(key="a", label=1, x=[[[float("nan")] * 8] * 8]), "finite"),
     ):
         with pytest.raises(DataError, match=message):
-            intake.add("digits", wrong).result()
+            intake.add("digits", wrong).result(timeout=30)
     assert counted(engine) == {}
-    blank = intake.add("digits", Given(key="blank", label=1, x=[[[1.0] * 8] * 8])).result()
+    blank = intake.add("digits", Given(key="blank", label=1, x=[[[1.0] * 8] * 8])).result(timeout=30)
     assert blank.state == "quarantined"
-    pending = intake.add("digits", Given(key="early", label=1, prediction_id="p1")).result()
+    pending = intake.add("digits", Given(key="early", label=1, prediction_id="p1")).result(timeout=30)
     assert pending.state == "pending"
-    again = intake.add("digits", Given(key="early", label=1, prediction_id="p1")).result()
+    again = intake.add("digits", Given(key="early", label=1, prediction_id="p1")).result(timeout=30)
     assert again == ingest.Receipt(pending.id, "pending", duplicate=True)
     with pytest.raises(NotFoundError):
-        intake.add("nothing", Given(key="a", label=1, x=x)).result()
+        intake.add("nothing", Given(key="a", label=1, x=x)).result(timeout=30)
 
 
 def test_a_source_that_sends_too_much_waits(engine: Engine) -> None:
@@ -405,7 +405,7 @@ def test_a_source_that_flips_labels_is_found_before_the_lot_is_taken(engine: Eng
         )
         for place, row in enumerate(rows)
     ]
-    intake.take("digits", given).result()
+    intake.take("digits", given).result(timeout=30)
     assert counted(engine) == {"accepted": 240}
     project = engine.project("digits")
     assert engine.write(lambda connection: lots.screen(connection, project)) == 60
@@ -472,7 +472,7 @@ def test_inputs_that_sources_label_differently_wait_for_a_person(engine: Engine)
         Given(key=f"{source}{place}", label=label, x=x[place], source=source)
         for source, place, label in (("ann", 0, 1), ("bob", 0, 2), ("ann", 1, 3), ("bob", 1, 3), ("ann", 2, 4))
     ]
-    intake.take("digits", [*given, Given(key="again", label=5, x=x[2], source="ann")]).result()
+    intake.take("digits", [*given, Given(key="again", label=5, x=x[2], source="ann")]).result(timeout=30)
     project = engine.project("digits")
     assert engine.write(lambda connection: lots.screen(connection, project)) == 2
     held = engine.read(lambda connection: feedback.listed(connection, "digits", state="quarantined"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import joined
 
 from lifelong.errors import ConflictError
 from lifelong.loop.engine import Engine, asking, deciding, work
@@ -43,11 +44,10 @@ def together(works: list[Any]) -> list[Any]:
         except Exception as error:  # noqa: BLE001 - it is looked at
             found[place] = error
 
-    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(works))]
+    threads = [threading.Thread(target=run, args=(place,), daemon=True) for place in range(len(works))]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    joined(threads)
     return found
 
 

@@ -141,7 +141,7 @@ class Life(RuleBasedStateMachine):
         ]
         self.sent += count
         for duplicate in (False, True):
-            receipts = self.intake.take("paint", many).result()
+            receipts = self.intake.take("paint", many).result(timeout=30)
             assert [each.duplicate for each in receipts if isinstance(each, ingest.Receipt)] == [duplicate] * count
 
     @rule(which=WHICH, how=st.sampled_from(["quarantine", "accept", "refuse"]))
@@ -298,12 +298,12 @@ def test_a_hundred_old_updates_and_a_clock_that_was_set_back_hide_nothing(tmp_pa
         engine.write(old)
         x, y = colours(20)
         first = [Given(key=str(place), label=int(y[place]), x=row) for place, row in enumerate(x.tolist())]
-        Intake(engine).take("paint", first).result()
+        Intake(engine).take("paint", first).result(timeout=30)
         row = asking.ask(engine, "paint", actor="ann", key="k")
         assert row.task == 103, "a number that none of them had"
         assert asking.ask(engine, "paint", actor="ann", key="k") == row
         more = [Given(key=f"more {place}", label=int(y[place]), x=each) for place, each in enumerate(x.tolist())]
-        Intake(engine).take("paint", more).result()
+        Intake(engine).take("paint", more).result(timeout=30)
         with pytest.raises(ConflictError, match="is queued"):
             asking.ask(engine, "paint", actor="ann", key="other")
         job = work.claim(engine, "w")

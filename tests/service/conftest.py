@@ -98,7 +98,7 @@ class Memory:
             self.failed |= {(each.server, each.traffic, each.version, each.variant): each.count for each in failures}
             done.set_result(None)
 
-        threading.Thread(target=store).start()
+        threading.Thread(target=store, daemon=True).start()
         return done
 
     def promote(self, project: str, version: str, **traffic: Any) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from waiting import joined
 
 from lifelong.errors import DataError
 from lifelong.loop.schema import InputSchema
@@ -192,9 +193,8 @@ def test_logging_in_from_many_threads_keeps_one_book(board: Board) -> None:
             client.post("/login", data={"key": board.secret})
             failures.extend([] if client.get(AT).status_code == 200 else [1])
 
-    threads = [threading.Thread(target=enter) for _ in range(8)]
+    threads = [threading.Thread(target=enter, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    joined(threads)
     assert failures == []

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Any
 import httpx
 import pytest
 import torch
+import waiting
+from waiting import joined
 
 from lifelong.cli import main
 from lifelong.loop.gate import Gate
@@ -77,11 +78,7 @@ def served(home: Path, *options: str, secret: str = "") -> Iterator[Running]:
 
 
 def until(ask: Callable[[], dict[str, Any]], *states: str) -> dict[str, Any]:
-    end = time.monotonic() + PATIENCE
-    while (row := ask())["state"] not in states:
-        assert time.monotonic() < end, row
-        time.sleep(0.1)
-    return row
+    return waiting.until(ask, lambda row: row["state"] in states, PATIENCE, every=0.1)
 
 
 def infer(client: httpx.Client, x: torch.Tensor) -> dict[str, Any]:
@@ -120,28 +117,28 @@ class Crowd:
 @contextlib.contextmanager
 def crowd(running: Running) -> Iterator[Crowd]:
     made = Crowd(running)
-    threads = [threading.Thread(target=made.ask) for _ in range(2)]
+    threads = [threading.Thread(target=made.ask, daemon=True) for _ in range(2)]
     for thread in threads:
         thread.start()
     try:
         yield made
     finally:
         made.stop.set()
-        for thread in threads:
-            thread.join()
+        joined(threads)
 
 
 @contextlib.contextmanager
 def learning(running: Running, folder: Path) -> Iterator[None]:
     """What `lifelong worker` does."""
     stopping = threading.Event()
-    thread = threading.Thread(target=work_for, args=(Server(running.url, running.secret), folder, stopping, 0.2))
+    server = Server(running.url, running.secret)
+    thread = threading.Thread(target=work_for, args=(server, folder, stopping, 0.2), daemon=True)
     thread.start()
     try:
         yield
     finally:
         stopping.set()
-        thread.join()
+        joined([thread], PATIENCE)
 
 
 def test_the_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,7 +172,7 @@ def test_the_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         one_more = client.post(f"{AT}/feedback", json={"label": 1, "x": x[0].tolist(), "key": "the last"}).json()
         acknowledged.add(one_more["id"])
         running.process.kill()
-        running.process.wait()
+        running.process.wait(30)
     with (
         served(home, "--no-worker", secret=secret) as running,
         running.client() as client,

@@ -13,6 +13,7 @@ from loop_clients import AT, Account, Caller, LostError, RefusedError, examples
 from loop_kills import kills
 from loop_server import Forked, Life, started
 from loop_verify import Verifier, at_rest
+from waiting import decided
 
 from lifelong.store.failpoints import VARIABLE
 
@@ -36,14 +37,6 @@ def again(server: Life, key: str, servers: Forked, work: Callable[[Caller], Any]
         done = work(caller)
     assert servers.end(server.pid) == -9
     return done
-
-
-def until_decided(caller: Caller, update: str) -> dict[str, Any]:
-    """The update, when it is decided."""
-    while True:
-        row: dict[str, Any] = caller.ask("GET", f"{AT}/updates/{update}")
-        if row["state"] in ("promoted", "rejected", "failed", "cancelled"):
-            return row
 
 
 @pytest.mark.parametrize("failpoint", FEEDBACK)
@@ -86,7 +79,7 @@ def test_an_update_at_every_place(
 
     def go_on(caller: Caller) -> dict[str, Any]:
         asked = caller.ask("POST", f"{AT}/updates", {"key": "once"})
-        done = until_decided(caller, asked["id"])
+        done = decided(caller, asked["id"])
         verifier.look(caller, account)
         status = caller.ask("GET", AT)
         assert [row["number"] for row in status["life"]["versions"]] == [1, 2, 3], "made twice, it is one version"

@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import orjson
 import pytest
+from waiting import joined, until
 
 from lifelong.errors import SettingError, StorageError
 from lifelong.loop.learning import Candidate, opened
@@ -34,14 +35,6 @@ def tensors(answer: httpx.Response) -> dict[str, Any]:
 
 def expected(candidate: Candidate, rows: list[list[float]]) -> Answers:
     return Model(candidate.id, (), opened(candidate.data)).answer(np.asarray(rows, dtype=np.float32))
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for what happens beside the answers."""
-    end = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -268,18 +261,19 @@ def test_overload_is_refused_and_the_rest_answered(
         monkeypatch.setattr(Model, "answer", slow)
         answers: list[httpx.Response] = []
         address = f"{client.base_url}{INFER}"
-        asks = [
-            threading.Thread(target=lambda: answers.append(httpx.post(address, json=question(ROWS)))) for _ in range(8)
-        ]
+
+        def post() -> None:
+            answers.append(httpx.post(address, json=question(ROWS), timeout=30))
+
+        asks = [threading.Thread(target=post, daemon=True) for _ in range(8)]
         for ask in asks:
             ask.start()
-        until(lambda: len(answers) >= 4)  # 3 rows run, 6 wait, and there is no room for more
+        until(lambda: len(answers), lambda count: count >= 4)  # 3 rows run, 6 wait, and there is no room for more
         assert {answer.status_code for answer in answers} == {503}
         assert {answer.headers["retry-after"] for answer in answers} == {"1"}
         assert client.get("/v2/health/live").status_code == 200
         gate.set()
-        for ask in asks:
-            ask.join()
+        joined(asks)
     counts = Counter(answer.status_code for answer in answers)
     assert set(counts) == {200, 503}
     assert 2 <= counts[200] <= 4
@@ -325,7 +319,7 @@ def test_by_default_answers_do_not_wait_for_the_store(server: Any, memory: Any, 
         assert client.post(INFER, json=question(ROWS)).status_code == 200
         assert memory.logged == []
         memory.log_waits.set()
-        until(lambda: len(memory.logged) == 3)
+        until(lambda: memory.logged, lambda rows: len(rows) == 3)
 
 
 def test_a_canary_answers_the_same_clients_every_time(
@@ -383,7 +377,7 @@ def test_a_shadow_is_compared_and_never_heard(
         metrics = client.app.state.metrics
         answer = client.post(INFER, json=question(rows))
         assert answer.json()["model_version"] == champion
-        until(lambda: metrics.rows.get("paint", shadow, "shadow") == 40)
+        until(lambda: metrics.rows.get("paint", shadow, "shadow"), lambda rows: rows == 40)
         assert metrics.agreed.get("paint", shadow) == same
         assert metrics.differed.get("paint", shadow) == 40 - same
     shadows = {logged.id: logged for logged in memory.logged if logged.variant == "shadow"}
@@ -416,15 +410,14 @@ def test_a_hundred_swaps_under_load(server: Any, memory: Any, candidates: list[C
                     wrong.append(f"row {row} of {version}: {found}")
 
     with server() as client:
-        askers = [threading.Thread(target=ask, args=(str(client.base_url), place)) for place in range(3)]
+        askers = [threading.Thread(target=ask, args=(str(client.base_url), place), daemon=True) for place in range(3)]
         for asker in askers:
             asker.start()
         for swap in range(100):
             memory.promote("paint", candidates[(swap + 1) % 4].id)
             client.app.state.models.refresh("paint")
         stop.set()
-        for asker in askers:
-            asker.join()
+        joined(askers)
         assert client.app.state.metrics.swaps.get("paint") == 101
         assert memory.blob_reads == 101, "each swap loads and warms up"
     assert wrong == []
@@ -436,8 +429,9 @@ def test_another_server_s_promotion_is_noticed(
     server: Any, memory: Any, candidates: list[Candidate], question: Question
 ) -> None:
     with server(poll_seconds=0.02) as client:
-        memory.promote("paint", candidates[1].id)
-        until(lambda: client.post(INFER, json=question(ROWS)).json()["model_version"] == candidates[1].id)
+        new = candidates[1].id
+        memory.promote("paint", new)
+        until(lambda: client.post(INFER, json=question(ROWS)).json(), lambda told: told["model_version"] == new)
 
 
 HEAD = b"POST /v2/models/paint/infer HTTP/1.1\r\nHost: x\r\n"

@@ -43,13 +43,13 @@ def blobs(tmp_path: Path) -> FolderBlobs:
 def ids(store: Store, blobs: FolderBlobs, candidates: list[Candidate]) -> list[str]:
     """Two versions of the project `paint`, stored; nobody answers yet."""
     row = projects.Project("paint", json.loads(to_json(PAINT)), 0.0)
-    store.write(lambda connection: projects.add(connection, row)).result()
+    store.write(lambda connection: projects.add(connection, row)).result(timeout=30)
     made: list[str] = []
     for number, candidate in enumerate(candidates[:2], start=1):
         new = versions.NewVersion(
             project="paint", parent=None, blob=blobs.put(candidate.data), settings={}, task=number, exam_row=[]
         )
-        made.append(store.write(lambda connection, new=new: versions.add(connection, new, 0.0)).result().id)
+        made.append(store.write(lambda connection, new=new: versions.add(connection, new, 0.0)).result(timeout=30).id)
     return made
 
 
@@ -58,7 +58,7 @@ def give(store: Store, name: str, version: str, revision: int = 0) -> None:
         lambda connection: aliases.move(
             connection, "paint", expected_revision=revision, version=version, actor="t", reason="t", now=0.0, name=name
         )
-    ).result()
+    ).result(timeout=30)
 
 
 def test_rows_become_what_is_served(
@@ -71,7 +71,7 @@ def test_rows_become_what_is_served(
     assert catalogue.champion("paint") is None
     give(store, "champion", ids[0])
     assert catalogue.champion("paint") == Champion(ids[0], 1)
-    store.write(lambda connection: traffic.put(connection, Traffic("paint", ids[1], 20.0, None))).result()
+    store.write(lambda connection: traffic.put(connection, Traffic("paint", ids[1], 20.0, None))).result(timeout=30)
     assert catalogue.champion("paint") == Champion(ids[0], 1, ids[1], 20.0, None, 1)
     found = catalogue.blob("paint", ids[1])
     assert found is not None
@@ -84,7 +84,9 @@ def test_a_changed_project_is_read_anew(store: Store, blobs: FolderBlobs, ids: l
     catalogue = StoredCatalogue(store, blobs)
     assert catalogue.project("paint") is catalogue.project("paint")
     other = replace(PAINT, keep=5)
-    store.write(lambda connection: projects.configure(connection, "paint", json.loads(to_json(other)))).result()
+    store.write(lambda connection: projects.configure(connection, "paint", json.loads(to_json(other)))).result(
+        timeout=30
+    )
     assert catalogue.project("paint") == other
 
 
@@ -93,7 +95,9 @@ def test_keys_are_those_stored(store: Store, blobs: FolderBlobs) -> None:
     catalogue = StoredCatalogue(store, blobs, clock=lambda: now[0])
 
     def made(*scopes: str) -> tuple[str, keys.ApiKey]:
-        return store.write(lambda connection: keys.create(connection, "ann", scopes, now=1.0, expires=20.0)).result()
+        return store.write(lambda connection: keys.create(connection, "ann", scopes, now=1.0, expires=20.0)).result(
+            timeout=30
+        )
 
     secret, row = made("feedback")
     assert catalogue.check_key(secret) == Key("ann", frozenset({"feedback"}), expires=20.0)
@@ -104,13 +108,13 @@ def test_keys_are_those_stored(store: Store, blobs: FolderBlobs) -> None:
     now[0] = 20.0
     assert catalogue.check_key(both) is None
     now[0] = 10.0
-    store.write(lambda connection: keys.revoke(connection, row.id, now=2.0)).result()
+    store.write(lambda connection: keys.revoke(connection, row.id, now=2.0)).result(timeout=30)
     assert catalogue.check_key(secret) is None
 
 
 def test_the_whole_way(store: Store, blobs: FolderBlobs, ids: list[str], candidates: list[Candidate]) -> None:
     give(store, "champion", ids[0])
-    secret, _ = store.write(lambda connection: keys.create(connection, "ann", ["predict"], now=1.0)).result()
+    secret, _ = store.write(lambda connection: keys.create(connection, "ann", ["predict"], now=1.0)).result(timeout=30)
     settings = ServeSettings(durable=True, poll_seconds=600)
     app = create_app(StoredCatalogue(store, blobs), settings)
     row = [0.1, -2.5, 1e-8, 3.0, 0.3, 7]
@@ -128,7 +132,7 @@ def test_the_whole_way(store: Store, blobs: FolderBlobs, ids: list[str], candida
         assert client.post("/v2/models/paint/infer", json=body).json()["model_version"] == ids[1]
         (path,) = [path for path in blobs.folder.rglob("*") if path.is_file() and candidates[0].id[4:] in path.name]
         path.write_bytes(b"damaged")
-        store.write(lambda connection: None).result()
+        store.write(lambda connection: None).result(timeout=30)
         give(store, "champion", ids[0], revision=2)
         with pytest.raises(StorageError):
             create_app(StoredCatalogue(store, blobs), settings).state.models.refresh("paint")

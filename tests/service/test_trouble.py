@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pytest
 from loop_clients import AT, Account, Caller, Crowd, RefusedError, examples
 from loop_server import PROJECT, Forked, Life, learn_here, prepare, started
 from loop_verify import Verifier, at_rest
+from waiting import decided, joined, until
 
 from lifelong.loop import train
 from lifelong.loop.gate import Gate
@@ -61,15 +62,6 @@ def champion(caller: Caller) -> dict[str, Any]:
     """The alias."""
     found: dict[str, Any] = caller.ask("GET", f"{AT}/aliases/champion")
     return found
-
-
-def decided(caller: Caller, update: str) -> dict[str, Any]:
-    """The update, when it is decided."""
-    while True:
-        row: dict[str, Any] = caller.ask("GET", f"{AT}/updates/{update}")
-        if row["state"] in ("promoted", "rejected", "failed", "cancelled"):
-            return row
-        time.sleep(0.01)
 
 
 def asked(account: Account, caller: Caller, bodies: list[dict[str, Any]]) -> None:
@@ -263,7 +255,7 @@ def test_sigterm_under_load_ends_in_order(loop_home: Home, forking: subprocess.P
     assert servers.ended(server.pid) == 0
     taken = time.monotonic() - start
     assert taken < 8, f"it took {taken} seconds to end"
-    rest.join()
+    joined([rest])
     half.close()
     stream.close()
     account.add(crowd.end())
@@ -287,14 +279,14 @@ def half_sent(server: Life, key: str, bodies: list[dict[str, Any]]) -> tuple[htt
 
 def broken(servers: Forked) -> Life:
     """A server that answers, but is not ready."""
-    pid, end = servers.fork(), time.monotonic() + 60
-    while True:
-        assert time.monotonic() < end
+    pid, told = servers.fork(), servers.home / "server.json"
+
+    def look() -> dict[str, Any]:
         with contextlib.suppress(OSError, ValueError):
-            told = json.loads((servers.home / "server.json").read_bytes())
-            if told["pid"] == pid:
-                return Life(pid, told["url"], 0.0)
-        time.sleep(0.01)
+            return dict(json.loads(told.read_bytes()))
+        return {}
+
+    return Life(pid, until(look, lambda found: found.get("pid") == pid)["url"], 0.0)
 
 
 def test_two_workers_that_race_make_one_version(
@@ -307,7 +299,9 @@ def test_two_workers_that_race_make_one_version(
     stopping = threading.Event()
     with serving(servers, key) as (server, caller):
         workers = [
-            threading.Thread(target=work_for, args=(Client(server.url, key), tmp_path / f"w{number}", stopping, 0.01))
+            threading.Thread(
+                target=work_for, args=(Client(server.url, key), tmp_path / f"w{number}", stopping, 0.01), daemon=True
+            )
             for number in range(2)
         ]
         for worker in workers:
@@ -321,8 +315,7 @@ def test_two_workers_that_race_make_one_version(
                 assert len(caller.ask("GET", f"{AT}/versions")) == 3 + number, "one more, not two"
         finally:
             stopping.set()
-            for worker in workers:
-                worker.join()
+            joined(workers)
         verifier.look(caller, account, whole=True)
     assert verifier.faults + at_rest(home) == []
 
@@ -386,7 +379,7 @@ def test_a_source_that_flips_labels_is_quarantined_before_it_is_learned(
             caller.ask(
                 "POST", f"{AT}/feedback", {**body, "label": (label + 1) % 10 if eve else label, "key": str(number)}
             )
-        wait_for(lambda: caller.ask("GET", AT)["feedback"]["pending"] == 0)
+        until(lambda: caller.ask("GET", AT)["feedback"], lambda counts: counts["pending"] == 0)
         row = decided(caller, caller.ask("POST", f"{AT}/updates", {})["id"])
         counts = caller.ask("GET", AT)["feedback"]
         assert (counts["quarantined"], counts["used"]) == (60, 180)
@@ -394,11 +387,3 @@ def test_a_source_that_flips_labels_is_quarantined_before_it_is_learned(
         assert {each["source"] for each in waiting} == {"eve"}
         assert "eve differs from the champion" in waiting[0]["reason"]
         assert row["task"] == 2
-
-
-def wait_for(done: Callable[[], bool]) -> None:
-    """Until it is so."""
-    end = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.02)

@@ -39,7 +39,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 def store(place: Place) -> Iterator[Store]:
     """A store with the projects `digits` and `other`."""
     with place.open() as opened:
-        opened.write(two_projects).result()
+        opened.write(two_projects).result(timeout=30)
         yield opened
 
 

@@ -67,7 +67,7 @@ def test_one_that_is_damaged_is_found_out_and_mended_by_putting_it_again(
 @pytest.mark.parametrize(("failpoint", "kept"), [("blob written", False), ("blob renamed", True)])
 def test_a_put_that_is_killed_leaves_all_or_nothing(tmp_path: Path, failpoint: str, kept: bool) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PUT, str(tmp_path)], env=os.environ | {VARIABLE: failpoint}, check=False
+        [sys.executable, "-c", PUT, str(tmp_path)], env=os.environ | {VARIABLE: failpoint}, check=False, timeout=120
     )
     assert done.returncode == -9
     (left,) = tmp_path.iterdir()  # the blob, or the temporary file

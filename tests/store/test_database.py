@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, create_engine
+from waiting import joined
 
 from lifelong.errors import DataError, SettingError, StorageError
 from lifelong.store import audit, postgres, projects
@@ -72,7 +73,9 @@ def test_a_work_that_raises_is_undone_alone(store: Store) -> None:
 
 def test_a_commit_that_fails_acknowledges_nothing_and_the_store_goes_on(store: Store) -> None:
     reference = "REFERENCES project (name) DEFERRABLE INITIALLY DEFERRED"
-    store.write(lambda connection: connection.exec_driver_sql(f"CREATE TABLE late (project TEXT {reference})")).result()
+    store.write(lambda connection: connection.exec_driver_sql(f"CREATE TABLE late (project TEXT {reference})")).result(
+        timeout=30
+    )
     with held(store):
         good = store.write(make("a"))
         bad = store.write(lambda connection: connection.exec_driver_sql("INSERT INTO late VALUES ('nobody')").rowcount)
@@ -143,11 +146,10 @@ def test_many_threads_write_and_read(store: Store) -> None:
             store.write(make(f"{number}-{each}")).result(timeout=30)
             assert f"{number}-{each}" in names(store)
 
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(6)]
+    threads = [threading.Thread(target=client, args=(number,), daemon=True) for number in range(6)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    joined(threads)
     assert len(names(store)) == 122
 
 

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from waiting import joined
 
 from lifelong.store import feedback
 
@@ -30,7 +31,7 @@ def client(number):
     for each in range(1_000_000):
         key = f"{life}-{number}-{each}"
         row = ingest.NewFeedback(project="digits", key=key, label=each % 10, x=[number, each], received=1.0)
-        store.write(partial(ingest.add, row=row)).result()
+        store.write(partial(ingest.add, row=row)).result(timeout=30)
         with door:
             print(key, flush=True)
 
@@ -66,13 +67,13 @@ def live_and_die(place: Place, life: int, seconds: float) -> list[str]:
         death = threading.Timer(seconds, process.kill)
         death.start()
         lines = process.stdout.read().split("\n")
-        death.join()
+        joined([death])
     return lines[:-1]  # the last line was not finished
 
 
 def test_a_killed_server_has_lost_and_doubled_nothing(place: Place) -> None:
     with place.open() as store:
-        store.write(two_projects).result()
+        store.write(two_projects).result(timeout=30)
     chance = random.Random(0)
     acknowledged: list[str] = []
     for life in range(3):
@@ -93,9 +94,9 @@ def test_a_killed_server_has_lost_and_doubled_nothing(place: Place) -> None:
 )
 def test_the_answer_comes_after_the_commit(place: Place, failpoint: str, stored: list[str]) -> None:
     with place.open() as store:
-        store.write(two_projects).result()
+        store.write(two_projects).result(timeout=30)
     command = [sys.executable, "-c", ONE, str(place.home), place.database or "", failpoint]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, timeout=120)
     alive = failpoint == "no such point"
     assert (done.returncode, done.stdout) == ((0, "accepted\n") if alive else (-signal.SIGKILL, ""))
     with place.open() as store:

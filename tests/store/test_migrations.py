@@ -52,14 +52,14 @@ def recorded(connection: Connection) -> list[str]:
 
 def test_an_earlier_database_is_brought_up_to_date_once(place: Place) -> None:
     with place.open() as store:
-        store.write(lambda connection: projects.add(connection, projects.Project("digits", {}, 1.0))).result()
+        store.write(lambda connection: projects.add(connection, projects.Project("digits", {}, 1.0))).result(timeout=30)
         assert store.read(recorded) == NOW
     for _ in range(2):
         with open_store(place.home, place.database, NEXT) as store:
             assert store.read(recorded) == [*NOW, "9998_colour"]
             row = store.read(lambda connection: connection.exec_driver_sql("SELECT name, colour FROM project").one())
             assert tuple(row) == ("digits", "grey")
-            assert store.write(lambda connection: migrate(connection, 9.0, NEXT)).result() == []
+            assert store.write(lambda connection: migrate(connection, 9.0, NEXT)).result(timeout=30) == []
 
 
 def test_a_newer_database_is_refused_and_left_alone(place: Place) -> None:

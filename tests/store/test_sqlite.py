@@ -34,7 +34,7 @@ def pragma(connection: Connection, name: str) -> object:
 
 def test_both_kinds_of_connection_are_durable_and_checked(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
-        for look in (store.read, lambda work: store.write(work).result()):
+        for look in (store.read, lambda work: store.write(work).result(timeout=30)):
             assert look(lambda connection: pragma(connection, "journal_mode")) == "wal"
             assert look(lambda connection: pragma(connection, "synchronous")) == 2  # FULL
             assert look(lambda connection: pragma(connection, "foreign_keys")) == 1
@@ -117,7 +117,7 @@ def test_a_full_disk_loses_nothing_acknowledged_and_is_left_behind(small_disk: P
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 1_000_000)
     with open_store(small_disk / "home") as store:
-        store.write(lambda connection: projects.add(connection, projects.Project("digits", {}, 1.0))).result()
+        store.write(lambda connection: projects.add(connection, projects.Project("digits", {}, 1.0))).result(timeout=30)
         acknowledged = fill(store, 500)
         assert acknowledged
         assert stored(store) == acknowledged
@@ -130,13 +130,15 @@ def test_a_full_disk_loses_nothing_acknowledged_and_is_left_behind(small_disk: P
 
 def test_a_database_at_its_largest_loses_nothing_acknowledged(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
-        store.write(lambda connection: projects.add(connection, projects.Project("digits", {}, 1.0))).result()
+        store.write(lambda connection: projects.add(connection, projects.Project("digits", {}, 1.0))).result(timeout=30)
         pages = store.read(lambda connection: pragma(connection, "page_count"))
-        store.write(lambda connection: pragma(connection, f"max_page_count = {int(str(pages)) + 100}")).result()
+        store.write(lambda connection: pragma(connection, f"max_page_count = {int(str(pages)) + 100}")).result(
+            timeout=30
+        )
         acknowledged = fill(store, 500)
         assert acknowledged
         assert stored(store) == acknowledged
-        store.write(lambda connection: pragma(connection, "max_page_count = 1000000")).result()
+        store.write(lambda connection: pragma(connection, "max_page_count = 1000000")).result(timeout=30)
         assert len(fill_more(store)) == len(acknowledged) + 3
 
 
