@@ -7,15 +7,19 @@ import http.client
 import json
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from msgspec.structs import replace as with_changes
+from waiting import until
 
 from lifelong.errors import ConflictError, DataError
+from lifelong.loop.engine.intake import Intake
 from lifelong.service.client import Server
 from lifelong.service.worker import Remote
-from lifelong.store import updates, versions
+from lifelong.store import predictions, review, updates, versions
 
 from .painting import AT, Paint, colours, problem, second
 
@@ -45,10 +49,22 @@ def test_feedback_joins_its_prediction_before_or_after(paint: Paint) -> None:
     tensor = {"name": "input", "shape": [1, 3], "datatype": "FP32", "data": [0.9, 0.1, 0.1]}
     answer = paint.client.post("/v2/models/paint/infer", json={"inputs": [tensor]})
     outputs = {each["name"]: each["data"] for each in answer.json()["outputs"]}
-    body = {"label": "red", "prediction_id": outputs["prediction_id"][0]}
-    state = paint.client.post(f"{AT}/feedback", json=body).json()["state"]
-    assert state in ("pending", "accepted"), "the log may be behind"
+    (own,) = outputs["prediction_id"]
+    receipt = paint.client.post(f"{AT}/feedback", json={"label": "red", "prediction_id": own}).json()
     assert paint.client.post(f"{AT}/feedback", json={"label": 1, "prediction_id": "later"}).json()["state"] == "pending"
+
+    def rows() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = paint.client.get(f"{AT}/feedback").json()
+        return found
+
+    joined, early = until(rows, lambda found: found[0]["state"] != "pending")  # the log may be behind
+    assert (joined["id"], joined["prediction"], joined["label"], joined["state"]) == (receipt["id"], own, 0, "accepted")
+    stored = paint.engine.read(lambda connection: predictions.get(connection, own))
+    assert np.float32(stored.x).tolist() == np.float32([0.9, 0.1, 0.1]).tolist(), "what the label is about"  # pyrefly: ignore
+    assert (early["prediction"], early["state"]) == ("later", "pending")
+    late = predictions.Prediction("later", "paint", stored.version, "champion", [0.2, 0.9, 0.1], 1, 0.9, 5.0)
+    paint.engine.write(lambda connection: review.log(connection, [late], Intake(paint.engine).judge))
+    assert [row["state"] for row in rows()] == ["accepted", "accepted"]
 
 
 def test_a_batch_has_a_result_for_every_line(paint: Paint) -> None:

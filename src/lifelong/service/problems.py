@@ -31,6 +31,12 @@ STATUS: tuple[tuple[type[LifelongError], int], ...] = (
     (ResourceError, 503),
 )
 
+#: what the web framework says in two words, with the mend
+BARE = {
+    404: "nothing is at this address; /v1/openapi.json and GET /v2 tell what there is",
+    405: "this address does not take this method; /v1/openapi.json tells which it takes",
+}
+
 
 class ProblemError(Exception):
     """A request that gets another answer than it wanted: the status, what to do about it, further headers."""
@@ -53,7 +59,9 @@ def as_problem(error: Exception) -> ProblemError:
     if isinstance(error, ProblemError):
         return error
     if isinstance(error, HTTPException):
-        return ProblemError(error.status_code, error.detail, error.headers)
+        bare = error.detail == http.HTTPStatus(error.status_code).phrase
+        detail = BARE.get(error.status_code, error.detail) if bare else error.detail
+        return ProblemError(error.status_code, detail, error.headers)
     if isinstance(error, AccessError):
         return ProblemError(403 if error.known else 401, str(error))
     if isinstance(error, DatabaseError):  # where it is, and what it says of that, is for the log
