@@ -8,6 +8,7 @@ learned in the worker's thread, as a process that learns would import torch, too
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import gc
 import http.client
 import json
@@ -22,17 +23,19 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from msgspec.structs import replace as with_changes
 
 from lifelong.cli.serve import serve
 from lifelong.loop import train
 from lifelong.loop.engine.begin import begin
 from lifelong.loop.gate import Gate
 from lifelong.loop.job import Job
+from lifelong.loop.learning import Candidate
 from lifelong.loop.lot import ExamSettings
 from lifelong.loop.project import LearnerSettings, MethodChoice, Project
 from lifelong.loop.quarantine import Rules
@@ -42,6 +45,7 @@ from lifelong.loop.triggers import ByHand
 from lifelong.service.home import first_key, open_engine, open_home
 from lifelong.service.running import announced
 from lifelong.service.settings import ServeSettings
+from lifelong.store import versions
 from lifelong.store.failpoints import VARIABLE, reach
 from lifelong.streams.sources import digits
 from lifelong.training import Training
@@ -65,12 +69,17 @@ PROJECT = Project(
 )
 
 
-def prepare(home: Path, database: str | None = None, project: Project = PROJECT) -> str:
-    """Make the project with its version 1, and an admin key, which is returned."""
+def prepare(home: Path, database: str | None = None, project: Project = PROJECT, second: bool = False) -> str:
+    """Make the project with its version 1 (`second`: another version, too), and an admin key, which is returned."""
     source = digits()
     first = Task.of(1, train=(source.train_x[:500], source.train_y[:500]), test=(source.test_x, source.test_y))
     with open_engine(home, database) as engine:
         begin(engine, project, [first], actor="the harness")
+        if second:
+            one = engine.read(lambda connection: versions.listed(connection, project.name))[0]
+            other = Candidate.of(replace(project, seed=1).new_learner())
+            row = with_changes(one.content(), parent=one.id, blob=engine.blobs.put(other.data))
+            engine.write(lambda connection: versions.add(connection, row, 5.0))
         key = first_key(engine)
     assert key is not None
     return key
@@ -106,19 +115,29 @@ class Servers(ABC):
 
 
 def ready(servers: Servers, pid: int, start: float) -> Life:
-    """Wait until the server `pid`, which was started at `start` (of `time.perf_counter`), answers that it is ready."""
-    end = start + PATIENCE
-    while True:
-        assert time.perf_counter() < end, f"the server is not ready after {PATIENCE:g} seconds"
-        with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+    """Wait until the server `pid`, which was started at `start` (of `time.perf_counter`), answers that it is ready.
+
+    Raises: `TimeoutError` with what it told at last; the log then has where each of its threads was.
+    """
+    told: dict[str, Any] = {}
+    end, seen = start + PATIENCE, "nothing"
+    while time.perf_counter() < end:
+        try:
             told = json.loads((servers.home / "server.json").read_bytes())
             if told["pid"] == pid:
                 connection = http.client.HTTPConnection(told["url"].removeprefix("http://"), timeout=10)
                 with contextlib.closing(connection):
                     connection.request("GET", "/v2/health/ready")
-                    if connection.getresponse().status == 200:
+                    answer = connection.getresponse()
+                    seen = f"{answer.status} {answer.read().decode(errors='replace')}"
+                    if answer.status == 200:
                         return Life(pid, told["url"], time.perf_counter() - start)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            seen = repr(error)
         time.sleep(0.002)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGABRT)
+    raise TimeoutError(f"server {pid} is not ready after {PATIENCE:g} seconds; server.json: {told}, seen: {seen}")
 
 
 def started(servers: Servers, failpoint: str = "") -> Life:
@@ -142,7 +161,7 @@ class Own(Servers):
                 [*command, "--home", str(self.home), *self.options],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, VARIABLE: failpoint},
+                env={**os.environ, VARIABLE: failpoint, "PYTHONFAULTHANDLER": "1"},
                 start_new_session=True,
             )
         self.running[process.pid] = process
@@ -220,6 +239,7 @@ def live(order: dict[str, Any]) -> None:
         note.unlink()
 
     signal.signal(signal.SIGUSR1, arm)
+    faulthandler.enable()
     os.environ[VARIABLE] = order["failpoint"]
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the orders' answers are no place for what a server says
     code = 1

@@ -20,6 +20,8 @@ from sqlalchemy import create_engine
 from lifelong.streams import Stream
 from lifelong.types import Scenario
 
+from .places import Places
+
 torch.set_num_threads(1)
 settings.register_profile("lifelong", deadline=None, max_examples=60)
 settings.load_profile("lifelong")
@@ -84,6 +86,12 @@ def postgres() -> Iterator[Server]:
             server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
         stack.callback(server.cleanup)
         yield Server(server.get_uri().replace("postgresql:", "postgresql+psycopg:"), server)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def places(request: pytest.FixtureRequest) -> Places:
+    """Makes homes whose rows are in SQLite, and in PostgreSQL: a test that takes it runs on both."""
+    return Places(None if request.param == "sqlite" else request.getfixturevalue("postgres").url)
 
 
 NUMBERS = itertools.count()

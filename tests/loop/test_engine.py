@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,12 +26,13 @@ from lifelong.loop.schema import InputSchema
 from lifelong.loop.triggers import Amount, InputDrift
 from lifelong.store import aliases, audit, feedback, firings, ingest, predictions, projects, tasks, updates, versions
 from lifelong.store.blobs import FolderBlobs
-from lifelong.store.database import open_store
 from lifelong.store.errors import NotFoundError
 from lifelong.streams.sources import digits
 from lifelong.streams.transforms import rotate
 from lifelong.training import Training
 from lifelong.types import Task
+
+from ..places import Place, Places
 
 PROJECT = Project(
     "digits",
@@ -69,24 +69,29 @@ class Clock:
 
 
 @pytest.fixture(scope="session")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which version 1 has learned upright digits."""
-    home = tmp_path_factory.mktemp("begun") / "home"
-    with open_store(home) as store:
-        begin(Engine(store, FolderBlobs(home / "blobs"), Clock()), PROJECT, [upright()], actor="ann")
-    return home
+def begun(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A place in which version 1 has learned upright digits."""
+    with places.new(tmp_path_factory.mktemp("begun") / "home") as place:
+        with place.open() as store:
+            begin(Engine(store, FolderBlobs(place.home / "blobs"), Clock()), PROJECT, [upright()], actor="ann")
+        yield place
 
 
 @pytest.fixture
-def home(begun: Path, tmp_path: Path) -> Path:
-    shutil.copytree(begun, tmp_path / "home")
-    return tmp_path / "home"
+def place(places: Places, begun: Place, tmp_path: Path) -> Iterator[Place]:
+    with places.copy(begun, tmp_path / "home") as made:
+        yield made
 
 
 @pytest.fixture
-def engine(home: Path) -> Iterator[Engine]:
-    with open_store(home) as store:
-        yield Engine(store, FolderBlobs(home / "blobs"), Clock())
+def home(place: Place) -> Path:
+    return place.home
+
+
+@pytest.fixture
+def engine(place: Place) -> Iterator[Engine]:
+    with place.open() as store:
+        yield Engine(store, FolderBlobs(place.home / "blobs"), Clock())
 
 
 def feed(engine: Engine, rows: list[tuple[Any, int]], name: str = "lot") -> list[str]:
@@ -194,7 +199,7 @@ def test_what_was_forgotten_since_a_task_was_learned_is_measured_too(engine: Eng
     assert since == {1: pytest.approx(now["1"] - then["1"]), 2: None, 3: None}, "the champion itself learned task 2"
 
 
-def test_every_stage_twice_is_once_and_a_crash_between_resumes(home: Path, engine: Engine) -> None:
+def test_every_stage_twice_is_once_and_a_crash_between_resumes(place: Place, engine: Engine) -> None:
     """After each stage the engine is thrown away, and another one on the same rows goes on."""
     clock = Clock()
     feed(engine, turned())
@@ -208,7 +213,7 @@ def test_every_stage_twice_is_once_and_a_crash_between_resumes(home: Path, engin
     assert work.claim(engine, "w2") is None, "it has a lease"
     engine.store.close()
     clock.now += work.LEASE + 1
-    with open_store(home) as store:
+    with place.open() as store:
         engine = Engine(store, engine.blobs, clock)
         (back,) = work.expire(engine)
         assert (back.state, back.attempt) == ("queued", 2)
@@ -224,7 +229,7 @@ def test_every_stage_twice_is_once_and_a_crash_between_resumes(home: Path, engin
         with pytest.raises(ConflictError):
             done(engine, lost)
         assert len(engine.read(lambda connection: versions.listed(connection, "digits"))) == 2
-    with open_store(home) as store:
+    with place.open() as store:
         engine = Engine(store, engine.blobs, clock)
         (decided,) = deciding.finish(engine, "digits")
         assert decided.state == "promoted"

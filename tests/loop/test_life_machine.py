@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from safetensors.numpy import save
 
 from lifelong.errors import ConflictError, DataError
@@ -34,9 +32,11 @@ from lifelong.loop.quarantine import Rules
 from lifelong.loop.schema import InputSchema
 from lifelong.store import aliases, audit, feedback, ingest, projects, review, updates, versions
 from lifelong.store.blobs import FolderBlobs
-from lifelong.store.database import Connection, open_store
+from lifelong.store.database import Connection
 from lifelong.store.errors import NotFoundError
 from lifelong.types import Task
+
+from ..places import Place, Places
 
 PAINT = Project(
     "paint",
@@ -68,18 +68,18 @@ def colours(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return x, x.argmax(1)
 
 
-@cache
-def begun() -> Path:
-    """A home with version 1; copied for every life."""
-    home = Path(tempfile.mkdtemp(prefix="lifelong-life-")) / "home"
-    with open_store(home) as store:
-        begin(
-            Engine(store, FolderBlobs(home / "blobs"), Clock()),
-            PAINT,
-            [Task.of(1, train=colours(30), test=colours(20, 1))],
-            actor="ann",
-        )
-    return home
+@pytest.fixture(scope="session")
+def begun(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A place with version 1; copied for every life."""
+    with places.new(tmp_path_factory.mktemp("life") / "home") as place:
+        with place.open() as store:
+            begin(
+                Engine(store, FolderBlobs(place.home / "blobs"), Clock()),
+                PAINT,
+                [Task.of(1, train=colours(30), test=colours(20, 1))],
+                actor="ann",
+            )
+        yield place
 
 
 def handed_in(engine: Engine, job: Job, good: bool) -> updates.Update:
@@ -105,10 +105,14 @@ def maybe() -> Iterator[None]:
 class Life(RuleBasedStateMachine):
     """One project, its workers, people who change their minds, and a server that is started anew."""
 
+    def __init__(self, places: Places, begun: Place) -> None:
+        super().__init__()
+        self.places, self.begun, self.stack = places, begun, ExitStack()
+
     @initialize()
     def start(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.home = Path(shutil.copytree(begun(), Path(self.folder.name) / "home"))
+        folder = self.stack.enter_context(tempfile.TemporaryDirectory())
+        self.place = self.stack.enter_context(self.places.copy(self.begun, Path(folder) / "home"))
         self.clock, self.keys, self.sent = Clock(), itertools.count(), 0
         self.jobs: list[Job] = []
         self.lots: dict[int, frozenset[int]] = {}
@@ -116,14 +120,14 @@ class Life(RuleBasedStateMachine):
         self.open()
 
     def open(self) -> None:
-        self.store = open_store(self.home)
-        self.engine = Engine(self.store, FolderBlobs(self.home / "blobs"), self.clock)
+        self.store = self.place.open()
+        self.engine = Engine(self.store, FolderBlobs(self.place.home / "blobs"), self.clock)
         self.intake = Intake(self.engine)
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
             self.store.close()
-            self.folder.cleanup()
+        self.stack.close()
 
     def write(self, work: Callable[[Connection], Any]) -> Any:
         return self.engine.write(work)
@@ -274,17 +278,22 @@ class Life(RuleBasedStateMachine):
         assert {each.task for each in sent} <= {None, *numbers}
 
 
-TestLife = Life.TestCase
-TestLife.settings = settings(
-    max_examples=20, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
-)
+def test_what_must_hold_holds_after_every_step(places: Places, begun: Place) -> None:
+    lives = 20 if places.server is None else 4  # a transaction costs ten times as much there
+    run_state_machine_as_test(
+        lambda: Life(places, begun),
+        settings=settings(
+            max_examples=lives, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
 
 
-def test_a_hundred_old_updates_and_a_clock_that_was_set_back_hide_nothing(tmp_path: Path) -> None:
-    home = Path(shutil.copytree(begun(), tmp_path / "home"))
-    with open_store(home) as store:
+def test_a_hundred_old_updates_and_a_clock_that_was_set_back_hide_nothing(
+    places: Places, begun: Place, tmp_path: Path
+) -> None:
+    with places.copy(begun, tmp_path / "home") as place, place.open() as store:
         clock = Clock()
-        engine = Engine(store, FolderBlobs(home / "blobs"), clock)
+        engine = Engine(store, FolderBlobs(place.home / "blobs"), clock)
         first = engine.read(lambda connection: versions.listed(connection, "paint"))[0]
 
         def old(connection: Connection) -> None:

@@ -14,8 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from loop_server import PROJECT, fork_server, prepare
-from msgspec.structs import replace as with_changes
+from loop_server import fork_server, prepare
 
 from lifelong import Learner, Space
 from lifelong.errors import StorageError
@@ -25,12 +24,10 @@ from lifelong.loop.project import LearnerSettings
 from lifelong.loop.schema import InputSchema
 from lifelong.service.app import create_app
 from lifelong.service.catalogue import Blob, Champion, Failure, Key, Prediction
-from lifelong.service.home import open_engine
 from lifelong.service.metrics import Metrics
 from lifelong.service.models import Models
 from lifelong.service.server import serving
 from lifelong.service.settings import ServeSettings
-from lifelong.store import versions
 
 from .marking import board, first_marks  # noqa: F401
 from .painting import first, paint  # noqa: F401
@@ -179,13 +176,7 @@ def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Pop
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A home with the project `digits`, its champion and another version; an admin key."""
     home = tmp_path_factory.mktemp("prepared") / "home"
-    key = prepare(home)
-    with open_engine(home) as engine:
-        one = engine.read(lambda connection: versions.listed(connection, "digits"))[0]
-        other = Candidate.of(replace(PROJECT, seed=1).new_learner())
-        row = with_changes(one.content(), parent=one.id, blob=engine.blobs.put(other.data))
-        engine.write(lambda connection: versions.add(connection, row, 5.0))
-    return home, key
+    return home, prepare(home, second=True)
 
 
 @pytest.fixture

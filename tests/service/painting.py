@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,8 @@ from lifelong.service.settings import ServeSettings
 from lifelong.store import keys, versions
 from lifelong.training import Training
 from lifelong.types import Task
+
+from ..places import Place, Places
 
 AT = "/v1/projects/paint"
 PAINT = Project(
@@ -56,19 +57,23 @@ class Paint:
 
 
 @pytest.fixture(scope="session")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with the project `paint` and its version 1."""
-    home = tmp_path_factory.mktemp("first") / "home"
-    with open_engine(home) as engine:
-        begin(engine, PAINT, [Task.of(1, train=colours(300, 0), test=colours(100, 1))], actor="ann")
-    return home
+def first(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A place with the project `paint` and its version 1."""
+    with places.new(tmp_path_factory.mktemp("first") / "home") as place:
+        with open_engine(place.home, place.database) as engine:
+            begin(engine, PAINT, [Task.of(1, train=colours(300, 0), test=colours(100, 1))], actor="ann")
+        yield place
 
 
 @pytest.fixture
-def paint(first: Path, tmp_path: Path) -> Iterator[Paint]:
-    home = shutil.copytree(first, tmp_path / "home")
+def paint(places: Places, first: Place, tmp_path: Path) -> Iterator[Paint]:
+    """A server over a copy of it: SQLite and PostgreSQL, so that each test runs on both."""
     settings = ServeSettings(poll_seconds=600, max_body=100_000)
-    with open_home(home, settings, start_worker=False) as opened, serving(opened.app, settings) as url:
+    with (
+        places.copy(first, tmp_path / "home") as place,
+        open_home(place.home, settings, database=place.database, start_worker=False) as opened,
+        serving(opened.app, settings) as url,
+    ):
         secret = first_key(opened.engine)
         assert secret is not None
         assert first_key(opened.engine) is None, "there is one already"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,31 @@ def again(server: Life, key: str, servers: Forked, work: Callable[[Caller], Any]
     return done
 
 
+@dataclass(frozen=True)
+class Scene:
+    """A home to be broken: servers on it, an admin key, and its database where that is not SQLite."""
+
+    servers: Forked
+    key: str
+    database: str | None = None
+
+    def actors(self) -> tuple[str, Forked, Account, Verifier]:
+        """The key, the servers, a client's account, and who verifies it."""
+        return self.key, self.servers, Account(), Verifier(self.servers.home)
+
+    def at_rest(self) -> list[str]:
+        """What is wrong with it when its server has ended."""
+        return at_rest(self.servers.home, self.database)
+
+
+@pytest.fixture
+def scene(loop_home: tuple[Path, str], forking: subprocess.Popen[bytes]) -> Scene:
+    return Scene(Forked(loop_home[0], forking), loop_home[1])
+
+
 @pytest.mark.parametrize("failpoint", FEEDBACK)
-def test_feedback_at_every_place(loop_home: tuple[Path, str], forking: subprocess.Popen[bytes], failpoint: str) -> None:
-    home, key = loop_home
-    servers, account, verifier = Forked(home, forking), Account(), Verifier(home)
+def test_feedback_at_every_place(scene: Scene, failpoint: str) -> None:
+    key, servers, account, verifier = scene.actors()
     server = started(servers)
     with Caller(server.url, key) as caller:
         account.send(caller, LABELS[:20])
@@ -62,15 +84,12 @@ def test_feedback_at_every_place(loop_home: tuple[Path, str], forking: subproces
     stored = again(started(servers), key, servers, resend)
     assert stored == 0 or failpoint == "store after commit"
     assert stored in (0, 100), "a batch is stored as a whole"
-    assert verifier.faults + at_rest(home) + account.wrong == []
+    assert verifier.faults + scene.at_rest() + account.wrong == []
 
 
 @pytest.mark.parametrize("failpoint", UPDATE)
-def test_an_update_at_every_place(
-    loop_home: tuple[Path, str], forking: subprocess.Popen[bytes], failpoint: str
-) -> None:
-    home, key = loop_home
-    servers, account, verifier = Forked(home, forking), Account(), Verifier(home)
+def test_an_update_at_every_place(scene: Scene, failpoint: str) -> None:
+    key, servers, account, verifier = scene.actors()
     server = started(servers, failpoint)
     with Caller(server.url, key) as caller, contextlib.suppress(LostError, RefusedError):
         account.send(caller, LABELS)
@@ -89,15 +108,12 @@ def test_an_update_at_every_place(
 
     done = again(started(servers), key, servers, go_on)
     assert (done["state"], done["task"]) == ("promoted", 2), done["decision"]
-    assert verifier.faults + at_rest(home) + account.wrong == []
+    assert verifier.faults + scene.at_rest() + account.wrong == []
 
 
 @pytest.mark.parametrize("failpoint", [*PROMOTE, *ROLLBACK])
-def test_the_champion_at_every_place(
-    loop_home: tuple[Path, str], forking: subprocess.Popen[bytes], failpoint: str
-) -> None:
-    home, key = loop_home
-    servers, account, verifier = Forked(home, forking), Account(), Verifier(home)
+def test_the_champion_at_every_place(scene: Scene, failpoint: str) -> None:
+    key, servers, account, verifier = scene.actors()
     server = started(servers, failpoint)
     path, body = (f"{AT}/versions/2:promote", {}) if failpoint in PROMOTE else (f"{AT}:rollback", {"version": "2"})
     with Caller(server.url, key) as caller, pytest.raises(LostError):
@@ -117,7 +133,7 @@ def test_the_champion_at_every_place(
         verifier.look(caller, account)
 
     again(started(servers), key, servers, see)
-    assert verifier.faults + at_rest(home) == []
+    assert verifier.faults + scene.at_rest() == []
 
 
 def test_every_failpoint_is_tried() -> None:
@@ -130,9 +146,8 @@ def test_every_failpoint_is_tried() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_hundred_random_moments(loop_home: tuple[Path, str], forking: subprocess.Popen[bytes], seed: int) -> None:
-    home, key = loop_home
-    outcome = kills(Forked(home, forking), key, 100, seed=seed, longest=0.2, often=0.4)
+def test_a_hundred_random_moments(scene: Scene, seed: int) -> None:
+    outcome = kills(scene.servers, scene.key, 100, seed=seed, longest=0.2, often=0.4)
     print(outcome.told())
     assert outcome.faults == []
     assert outcome.kills == 100

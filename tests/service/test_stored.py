@@ -22,15 +22,17 @@ from lifelong.service.settings import ServeSettings
 from lifelong.service.stored import StoredCatalogue
 from lifelong.store import aliases, keys, predictions, projects, traffic, versions
 from lifelong.store.blobs import FolderBlobs
-from lifelong.store.database import Store, open_store
+from lifelong.store.database import Store
 from lifelong.store.traffic import Traffic
+
+from ..places import Places
 
 PAINT = Project("paint", InputSchema((6,)), ("red", "green", "blue"), learner=LearnerSettings("mlp:16"))
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(tmp_path / "home") as opened:
+def store(places: Places, tmp_path: Path) -> Iterator[Store]:
+    with places.new(tmp_path / "home") as place, place.open() as opened:
         yield opened
 
 

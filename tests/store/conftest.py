@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,9 @@ import pytest
 from sqlalchemy import Connection
 
 from lifelong.store import projects
-from lifelong.store.database import Store, open_store
+from lifelong.store.database import Store
 
-
-@dataclass(frozen=True)
-class Place:
-    """Where a store can be opened, more than once."""
-
-    home: Path
-    database: str | None
-
-    def open(self) -> Store:
-        """The store there."""
-        return open_store(self.home, self.database)
+from ..places import Place
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
