@@ -16,6 +16,7 @@ import lifelong
 from lifelong.errors import LifelongError
 from lifelong.service.auth import Keys
 from lifelong.service.problems import ProblemError, answer
+from lifelong.service.v1.answers import SCHEMAS
 from lifelong.service.v1.feedback import feedback_routes
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.keys import key_routes
@@ -30,26 +31,26 @@ __all__ = ["create_api"]
 LARGEST_BLOB = 2**30
 DOCUMENT = "/v1/openapi.json"
 
-PROBLEM = {
-    "type": "object",
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "what is wrong, and the mend"},
-    },
-    "required": ["type", "title", "status", "detail"],
-}
-
 
 def refusal(description: str) -> dict[str, Any]:
     """How the document tells of answers that are problem+json."""
-    return {"description": description, "content": {"application/problem+json": {"schema": PROBLEM}}}
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+
+
+class Documented(FastAPI):
+    """Knows the types of `answers`."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document; made when it is first asked for."""
+        document = super().openapi()
+        document["components"]["schemas"] |= SCHEMAS
+        return document
 
 
 def create_api(here: Here, taking: Taking) -> ASGIApp:
     """The API over `here`, to be mounted at /v1."""
-    api = FastAPI(
+    api = Documented(
         title="lifelong",
         version=lifelong.__version__,
         summary="A model that learns from feedback for life",

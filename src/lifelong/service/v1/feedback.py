@@ -13,6 +13,7 @@ from starlette.responses import Response
 from lifelong.loop.engine import reviewing
 from lifelong.loop.engine.base import project_of
 from lifelong.service.problems import ProblemError
+from lifelong.service.v1.answers import Example, Feedback, told
 from lifelong.service.v1.bodies import LARGEST, ExampleBody, FeedbackBody, ReasonBody, ReceiptBody, ReviewBody
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.taking import Taking
@@ -50,7 +51,11 @@ def feedback_routes(here: Here, taking: Taking) -> APIRouter:
     async def example(project: str, request: Request, idempotency_key: str | None = Header(None)) -> Response:
         return await taking.example(request)
 
-    @routes.get(f"{AT}/examples", summary="The labelled examples of a task that was made of feedback")
+    @routes.get(
+        f"{AT}/examples",
+        responses=told(Example, many=True),
+        summary="The labelled examples of a task that was made of feedback",
+    )
     async def examples(project: str, request: Request, task: int = Query(ge=1, le=LARGEST)) -> list[dict[str, Any]]:
         await here.allowed(request, "admin", project)
 
@@ -70,7 +75,11 @@ def feedback_routes(here: Here, taking: Taking) -> APIRouter:
     async def many(project: str, request: Request) -> Response:
         return await taking.many(request)
 
-    @routes.get(f"{AT}/feedback", summary="A page of feedback, by the order in which it came")
+    @routes.get(
+        f"{AT}/feedback",
+        responses=told(Feedback, many=True),
+        summary="A page of feedback, by the order in which it came",
+    )
     async def listed(
         project: str,
         request: Request,
@@ -81,7 +90,7 @@ def feedback_routes(here: Here, taking: Taking) -> APIRouter:
         await here.allowed(request, "admin", project)
         return await here.run(lambda: here.engine.read(_page(project, state, after, limit)))
 
-    @routes.get(f"{AT}/quarantine", summary="What waits for a person")
+    @routes.get(f"{AT}/quarantine", responses=told(Feedback, many=True), summary="What waits for a person")
     async def quarantine(
         project: str,
         request: Request,
@@ -91,7 +100,9 @@ def feedback_routes(here: Here, taking: Taking) -> APIRouter:
         await here.allowed(request, "admin", project)
         return await here.run(lambda: here.engine.read(_page(project, "quarantined", after, limit)))
 
-    @routes.post(f"{AT}/quarantine/{{feedback_id}}:accept", summary="Let a label out of quarantine")
+    @routes.post(
+        f"{AT}/quarantine/{{feedback_id}}:accept", responses=told(Feedback), summary="Let a label out of quarantine"
+    )
     async def accept(project: str, feedback_id: str, body: ReasonBody, request: Request) -> dict[str, Any]:
         actor = await here.allowed(request, "admin", project)
         done = await here.run(
@@ -100,7 +111,9 @@ def feedback_routes(here: Here, taking: Taking) -> APIRouter:
         here.wake()
         return asdict(done)
 
-    @routes.post(f"{AT}/quarantine/{{feedback_id}}:refuse", summary="Keep a label out for good")
+    @routes.post(
+        f"{AT}/quarantine/{{feedback_id}}:refuse", responses=told(Feedback), summary="Keep a label out for good"
+    )
     async def refuse(project: str, feedback_id: str, body: ReasonBody, request: Request) -> dict[str, Any]:
         actor = await here.allowed(request, "admin", project)
         return asdict(

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from lifelong.loop.engine import traffic
 from lifelong.service.problems import swapped
+from lifelong.service.v1.answers import Traffic, TrafficSeen, told
 from lifelong.service.v1.bodies import TrafficBody
 from lifelong.service.v1.here import Here, wanted_revision
 from lifelong.store import traffic as stored
@@ -24,14 +25,22 @@ def traffic_routes(here: Here) -> APIRouter:
     """The endpoints."""
     routes = APIRouter(tags=["traffic"])
 
-    @routes.get(AT, summary="Who answers beside the champion, what they answered, and the verdict on the canary")
+    @routes.get(
+        AT,
+        responses=told(TrafficSeen),
+        summary="Who answers beside the champion, what they answered, and the verdict on the canary",
+    )
     async def seen(project: str, request: Request, response: Response) -> dict[str, Any]:
         await here.allowed(request, "admin", project)
         found = await here.run(lambda: traffic.seen(here.engine, project))
         response.headers["ETag"] = f'"{found["revision"]}"'
         return found
 
-    @routes.put(AT, summary="Give a percentage of the keys to a canary, and the same questions to a shadow")
+    @routes.put(
+        AT,
+        responses=told(Traffic),
+        summary="Give a percentage of the keys to a canary, and the same questions to a shadow",
+    )
     async def put(
         project: str, body: TrafficBody, request: Request, response: Response, if_match: str | None = Header(None)
     ) -> dict[str, Any]:

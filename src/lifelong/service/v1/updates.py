@@ -13,6 +13,7 @@ from lifelong.loop.engine import asking, deciding
 from lifelong.loop.engine.base import project_of
 from lifelong.loop.engine.status import status
 from lifelong.loop.plain import plain
+from lifelong.service.v1.answers import Project, Triggers, Update, told
 from lifelong.service.v1.bodies import ReasonBody, UpdateBody
 from lifelong.service.v1.events import events
 from lifelong.service.v1.here import Here
@@ -30,13 +31,20 @@ def update_routes(here: Here) -> APIRouter:
     routes = APIRouter(tags=["updates"])
 
     @routes.get(
-        AT, summary="The champion, feedback, the running update, the last decisions, the matrix R over versions"
+        AT,
+        responses=told(Project),
+        summary="The champion, feedback, the running update, the last decisions, the matrix R over versions",
     )
     async def whole(project: str, request: Request) -> dict[str, Any]:
         await here.allowed(request, "admin", project)
         return await here.run(lambda: status(here.engine, project))
 
-    @routes.post(f"{AT}/updates", status_code=202, summary="Learn what waits, or a task again")
+    @routes.post(
+        f"{AT}/updates",
+        status_code=202,
+        responses=told(Update, status=202),
+        summary="Learn what waits, or a task again",
+    )
     async def ask(
         project: str,
         body: UpdateBody,
@@ -55,7 +63,7 @@ def update_routes(here: Here) -> APIRouter:
         response.headers["Location"] = f"/v1/projects/{project}/updates/{row.id}"
         return asdict(row)
 
-    @routes.get(f"{AT}/updates", summary="The latest updates, newest first")
+    @routes.get(f"{AT}/updates", responses=told(Update, many=True), summary="The latest updates, newest first")
     async def listed(project: str, request: Request, limit: int = Query(100, ge=1, le=1000)) -> list[dict[str, Any]]:
         await here.allowed(request, "admin", project)
 
@@ -71,7 +79,9 @@ def update_routes(here: Here) -> APIRouter:
             raise NotFoundError(f"no update {update!r} is stored in project {project!r}; see the list of updates")
         return row
 
-    @routes.get(f"{AT}/updates/{{update}}", summary="One update: state, progress, evidence, decision")
+    @routes.get(
+        f"{AT}/updates/{{update}}", responses=told(Update), summary="One update: state, progress, evidence, decision"
+    )
     async def one(project: str, update: str, request: Request) -> dict[str, Any]:
         await here.allowed(request, "admin", project)
         return asdict(await here.run(lambda: stored(project, update)))
@@ -89,14 +99,18 @@ def update_routes(here: Here) -> APIRouter:
         stream = events(lambda: here.run(lambda: stored(project, update)), ending=ending)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
-    @routes.post(f"{AT}/updates/{{update}}:cancel", summary="Stop an update that is queued or training")
+    @routes.post(
+        f"{AT}/updates/{{update}}:cancel", responses=told(Update), summary="Stop an update that is queued or training"
+    )
     async def cancel(project: str, update: str, body: ReasonBody, request: Request) -> dict[str, Any]:
         actor = await here.allowed(request, "admin", project)
         return asdict(
             await here.run(lambda: deciding.cancel(here.engine, project, update, actor=actor, reason=body.reason))
         )
 
-    @routes.get(f"{AT}/triggers", summary="The triggers, and when they fired with what evidence")
+    @routes.get(
+        f"{AT}/triggers", responses=told(Triggers), summary="The triggers, and when they fired with what evidence"
+    )
     async def fired(project: str, request: Request, limit: int = Query(100, ge=1, le=1000)) -> dict[str, Any]:
         await here.allowed(request, "admin", project)
 

@@ -13,6 +13,7 @@ from lifelong.loop.engine import deciding
 from lifelong.loop.engine.base import project_of, version_of
 from lifelong.loop.engine.status import evaluation, lineage, version_json
 from lifelong.service.problems import ProblemError, swapped
+from lifelong.service.v1.answers import Audit, Evaluation, Move, Update, Version, told
 from lifelong.service.v1.bodies import SHA256, MoveBody, ReasonBody
 from lifelong.service.v1.here import Here, wanted_revision
 from lifelong.service.v1.trail import trail
@@ -34,7 +35,7 @@ def version_routes(here: Here) -> APIRouter:
         response.headers["ETag"] = f'"{alias.revision}"'
         return asdict(alias)
 
-    @routes.get(f"{AT}/versions", summary="Every version, by number")
+    @routes.get(f"{AT}/versions", responses=told(Version, many=True), summary="Every version, by number")
     async def listed(project: str, request: Request) -> list[dict[str, Any]]:
         await here.allowed(request, "admin", project)
 
@@ -46,7 +47,7 @@ def version_routes(here: Here) -> APIRouter:
 
         return await here.run(lambda: here.engine.read(page))
 
-    @routes.get(f"{AT}/versions/{{version}}", summary="One version, by its id or number")
+    @routes.get(f"{AT}/versions/{{version}}", responses=told(Version), summary="One version, by its id or number")
     async def one(project: str, version: str, request: Request) -> dict[str, Any]:
         await here.allowed(request, "admin", project)
 
@@ -58,18 +59,24 @@ def version_routes(here: Here) -> APIRouter:
         return await here.run(lambda: here.engine.read(page))
 
     @routes.get(
-        f"{AT}/versions/{{version}}/lineage", summary="The version and all it comes from, with what each was made of"
+        f"{AT}/versions/{{version}}/lineage",
+        responses=told(Version, many=True),
+        summary="The version and all it comes from, with what each was made of",
     )
     async def line(project: str, version: str, request: Request) -> list[dict[str, Any]]:
         await here.allowed(request, "admin", project)
         return await here.run(lambda: lineage(here.engine, project, version))
 
-    @routes.get(f"{AT}/versions/{{version}}/evaluation", summary="Its exams, and what was decided with what evidence")
+    @routes.get(
+        f"{AT}/versions/{{version}}/evaluation",
+        responses=told(Evaluation),
+        summary="Its exams, and what was decided with what evidence",
+    )
     async def exams(project: str, version: str, request: Request) -> dict[str, Any]:
         await here.allowed(request, "admin", project)
         return await here.run(lambda: evaluation(here.engine, project, version))
 
-    @routes.post(f"{AT}/versions/{{version}}:promote", summary="Make it the champion")
+    @routes.post(f"{AT}/versions/{{version}}:promote", responses=told(Alias), summary="Make it the champion")
     async def promote(
         project: str,
         version: str,
@@ -90,14 +97,22 @@ def version_routes(here: Here) -> APIRouter:
         )
         return await moved(project, response, alias)
 
-    @routes.post(f"{AT}/versions/{{version}}:reject", summary="Say no to a candidate that waits for a person")
+    @routes.post(
+        f"{AT}/versions/{{version}}:reject",
+        responses=told(Update),
+        summary="Say no to a candidate that waits for a person",
+    )
     async def reject(project: str, version: str, body: ReasonBody, request: Request) -> dict[str, Any]:
         actor = await here.allowed(request, "admin", project)
         return asdict(
             await here.run(lambda: deciding.reject(here.engine, project, version, actor=actor, reason=body.reason))
         )
 
-    @routes.post(f"{AT}:rollback", summary="Go back to a version; without one, to what the champion was made from")
+    @routes.post(
+        f"{AT}:rollback",
+        responses=told(Alias),
+        summary="Go back to a version; without one, to what the champion was made from",
+    )
     async def rollback(
         project: str, body: MoveBody, request: Request, response: Response, if_match: str | None = Header(None)
     ) -> dict[str, Any]:
@@ -119,7 +134,7 @@ def version_routes(here: Here) -> APIRouter:
         )
         return await moved(project, response, alias)
 
-    @routes.get(f"{AT}/aliases/champion", summary="The champion; its revision is the ETag")
+    @routes.get(f"{AT}/aliases/champion", responses=told(Alias), summary="The champion; its revision is the ETag")
     async def champion(project: str, request: Request, response: Response) -> dict[str, Any]:
         await here.allowed(request, "admin", project)
 
@@ -133,7 +148,11 @@ def version_routes(here: Here) -> APIRouter:
         response.headers["ETag"] = f'"{alias.revision}"'
         return asdict(alias)
 
-    @routes.put(f"{AT}/aliases/champion", summary="Make a version the champion if the ETag is still that of If-Match")
+    @routes.put(
+        f"{AT}/aliases/champion",
+        responses=told(Alias),
+        summary="Make a version the champion if the ETag is still that of If-Match",
+    )
     async def put(
         project: str, body: MoveBody, request: Request, response: Response, if_match: str | None = Header(None)
     ) -> dict[str, Any]:
@@ -153,7 +172,11 @@ def version_routes(here: Here) -> APIRouter:
         )
         return await moved(project, response, alias)
 
-    @routes.get(f"{AT}/aliases/champion/history", summary="Every move of the champion, the first first")
+    @routes.get(
+        f"{AT}/aliases/champion/history",
+        responses=told(Move, many=True),
+        summary="Every move of the champion, the first first",
+    )
     async def history(project: str, request: Request) -> list[dict[str, Any]]:
         await here.allowed(request, "admin", project)
 
@@ -163,7 +186,11 @@ def version_routes(here: Here) -> APIRouter:
 
         return await here.run(lambda: here.engine.read(page))
 
-    @routes.get(f"{AT}/audit", summary="What was done, by whom; verify=true checks the whole chain of hashes")
+    @routes.get(
+        f"{AT}/audit",
+        responses=told(Audit),
+        summary="What was done, by whom; verify=true checks the whole chain of hashes",
+    )
     async def audited(
         project: str,
         request: Request,

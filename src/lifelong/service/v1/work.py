@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from lifelong.errors import StorageError
 from lifelong.loop.engine import deciding, work
+from lifelong.service.v1.answers import Kept, State, told
 from lifelong.service.v1.bodies import SHA256, BeatBody, ClaimBody, CompleteBody, FailBody
 from lifelong.service.v1.here import Here
 from lifelong.store.errors import NotFoundError
@@ -51,6 +52,7 @@ def work_routes(here: Here) -> APIRouter:
         "/blobs",
         status_code=201,
         summary="Keep the bytes of the body; their SHA-256",
+        responses=told(Kept, status=201),
         openapi_extra={"requestBody": {"content": {BYTES: {"schema": {"type": "string", "format": "binary"}}}}},
     )
     async def keep(request: Request) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def work_routes(here: Here) -> APIRouter:
         data = await request.body()
         return {"name": await here.run(lambda: here.engine.blobs.put(data))}
 
-    @routes.post("/work/{update}:beat", summary="The worker is alive; 409 where it is to stop")
+    @routes.post("/work/{update}:beat", responses=told(State), summary="The worker is alive; 409 where it is to stop")
     async def beat(update: str, body: BeatBody, request: Request) -> dict[str, Any]:
         await here.allowed(request, "admin", None)
         row = await here.run(
@@ -66,13 +68,21 @@ def work_routes(here: Here) -> APIRouter:
         )
         return {"state": row.state}
 
-    @routes.post("/work/{update}:fail", summary="It cannot be learned; 409 from any other than its holder")
+    @routes.post(
+        "/work/{update}:fail",
+        responses=told(State),
+        summary="It cannot be learned; 409 from any other than its holder",
+    )
     async def fail(update: str, body: FailBody, request: Request) -> dict[str, Any]:
         await here.allowed(request, "admin", None)
         row = await here.run(lambda: work.fail(here.engine, update, body.owner, body.attempt, body.reason))
         return {"state": row.state}
 
-    @routes.post("/work/{update}:complete", summary="It has learned and sat all exams; both are blobs by name")
+    @routes.post(
+        "/work/{update}:complete",
+        responses=told(State),
+        summary="It has learned and sat all exams; both are blobs by name",
+    )
     async def complete(update: str, body: CompleteBody, request: Request) -> dict[str, Any]:
         await here.allowed(request, "admin", None)
 
