@@ -20,6 +20,10 @@ __all__ = ["Blobs", "FolderBlobs", "RemoteBlobs", "open_blobs"]
 ABANDONED = 3600.0
 
 
+#: what fsspec calls storage without folders, where to make one would make the bucket of a mistyped address
+FLAT = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss"}
+
+
 class Blobs(Protocol):
     """Bytes by their hash. What `put` has returned is durable; what `get` returns is what was put."""
 
@@ -98,12 +102,14 @@ class RemoteBlobs:
     def __init__(self, files: Any, root: str) -> None:
         self.files = files
         self.root = root.rstrip("/")
+        self._folders = FLAT.isdisjoint([files.protocol] if isinstance(files.protocol, str) else files.protocol)
 
     def put(self, data: bytes) -> str:
         """See `Blobs`."""
         name = hashlib.sha256(data).hexdigest()
         try:
-            self.files.makedirs(self.root, exist_ok=True)
+            if self._folders:
+                self.files.makedirs(self.root, exist_ok=True)
             self.files.pipe_file(f"{self.root}/{name}", data)
         except Exception as error:  # every driver of fsspec has its own
             raise StorageError(
