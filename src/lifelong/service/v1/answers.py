@@ -14,7 +14,6 @@ from lifelong.store.lots import Example
 from lifelong.store.updates import Update
 
 __all__ = [
-    "SCHEMAS",
     "Alias",
     "Audit",
     "Evaluation",
@@ -30,6 +29,7 @@ __all__ = [
     "Triggers",
     "Update",
     "Version",
+    "schemas",
     "told",
 ]
 
@@ -162,8 +162,11 @@ class Kept(Struct):
 TYPES = (Alias, Audit, Evaluation, Example, Feedback, Kept, Move, Problem, Project, State, Traffic, TrafficSeen,
          Triggers, Update, Version)  # fmt: skip
 AT = "#/components/schemas/{name}"
-#: for `components.schemas` of the document
-SCHEMAS: dict[str, Any] = dict(msgspec.json.schema_components(TYPES, ref_template=AT)[1])
+
+
+def schemas() -> dict[str, Any]:
+    """All types by name, for `components.schemas` of the document."""
+    return dict(msgspec.json.schema_components(TYPES, ref_template=AT)[1])
 
 
 def told(answered: type[Struct], *, many: bool = False, status: int = 200) -> dict[int | str, dict[str, Any]]:

@@ -16,7 +16,7 @@ import lifelong
 from lifelong.errors import LifelongError
 from lifelong.service.auth import Keys
 from lifelong.service.problems import ProblemError, answer
-from lifelong.service.v1.answers import SCHEMAS
+from lifelong.service.v1.answers import schemas
 from lifelong.service.v1.feedback import feedback_routes
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.keys import key_routes
@@ -43,9 +43,9 @@ class Documented(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """The document; made when it is first asked for."""
-        document = super().openapi()
-        document["components"]["schemas"] |= SCHEMAS
-        return document
+        if self.openapi_schema is None:
+            super().openapi()["components"]["schemas"] |= schemas()
+        return super().openapi()
 
 
 def create_api(here: Here, taking: Taking) -> ASGIApp:
