@@ -15,14 +15,17 @@ from lifelong.store.updates import Update
 
 __all__ = [
     "Alias",
+    "Ancestor",
     "Audit",
     "Evaluation",
     "Example",
     "Feedback",
     "Kept",
+    "KeyShown",
     "Move",
     "Problem",
     "Project",
+    "Reviewed",
     "State",
     "Traffic",
     "TrafficSeen",
@@ -101,9 +104,43 @@ class Project(Struct):
 
 
 class Version(versions.Version, frozen=True):
-    """A version; `champion` is left out in a lineage."""
+    """A version, and whether it is the champion."""
 
     champion: bool | UnsetType = UNSET
+
+
+class Made(Struct):
+    """A task that a version added, and its manifest: the feedback it was made of, how far that was read, a hash."""
+
+    number: int
+    name: str
+    manifest: dict[str, Any]
+
+
+class Ancestor(versions.Version, frozen=True, kw_only=True):
+    """A version in a lineage."""
+
+    learned: list[Made]
+
+
+class KeyShown(Struct):
+    """An API key without what opens; `key`, the text that does, is told once, to who made it."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    created: float
+    expires: float | None
+    revoked: float | None
+    key: str | UnsetType = UNSET
+
+
+class Reviewed(Struct):
+    """What became of one label in a review of many, or what was wrong."""
+
+    id: str
+    state: str | UnsetType = UNSET
+    error: str | UnsetType = UNSET
 
 
 class Evaluation(Struct):
@@ -159,8 +196,8 @@ class Kept(Struct):
     name: str
 
 
-TYPES = (Alias, Audit, Evaluation, Example, Feedback, Kept, Move, Problem, Project, State, Traffic, TrafficSeen,
-         Triggers, Update, Version)  # fmt: skip
+TYPES = (Alias, Ancestor, Audit, Evaluation, Example, Feedback, Kept, KeyShown, Move, Problem, Project, Reviewed, State,
+         Traffic, TrafficSeen, Triggers, Update, Version)  # fmt: skip
 AT = "#/components/schemas/{name}"
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from lifelong.loop.engine import reviewing
 from lifelong.loop.engine.base import project_of
 from lifelong.service.problems import ProblemError
-from lifelong.service.v1.answers import Example, Feedback, told
+from lifelong.service.v1.answers import Example, Feedback, Reviewed, told
 from lifelong.service.v1.bodies import LARGEST, ExampleBody, FeedbackBody, ReasonBody, ReceiptBody, ReviewBody
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.taking import Taking
@@ -138,11 +138,19 @@ def feedback_routes(here: Here, taking: Taking) -> APIRouter:
         here.wake()
         return done
 
-    @routes.post(f"{AT}/quarantine:accept", summary="Let labels out of quarantine; a result for each")
+    @routes.post(
+        f"{AT}/quarantine:accept",
+        responses=told(Reviewed, many=True),
+        summary="Let labels out of quarantine; a result for each",
+    )
     async def accept_many(project: str, body: ReviewBody, request: Request) -> list[dict[str, Any]]:
         return await reviewed(project, body, request, accept=True)
 
-    @routes.post(f"{AT}/quarantine:refuse", summary="Keep labels out for good; a result for each")
+    @routes.post(
+        f"{AT}/quarantine:refuse",
+        responses=told(Reviewed, many=True),
+        summary="Keep labels out for good; a result for each",
+    )
     async def refuse_many(project: str, body: ReviewBody, request: Request) -> list[dict[str, Any]]:
         return await reviewed(project, body, request, accept=False)
 

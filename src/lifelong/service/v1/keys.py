@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lifelong.loop.engine import access
+from lifelong.service.v1.answers import Audit, KeyShown, told
 from lifelong.service.v1.bodies import SHA256, KeyBody
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.trail import trail
@@ -23,7 +24,12 @@ def key_routes(here: Here) -> APIRouter:
     """The endpoints; all need an admin key."""
     routes = APIRouter(tags=["keys"])
 
-    @routes.post("/keys", status_code=201, summary="Make a key; `key` is the text that opens, told this once")
+    @routes.post(
+        "/keys",
+        status_code=201,
+        responses=told(KeyShown, status=201),
+        summary="Make a key; `key` is the text that opens, told this once",
+    )
     async def create(body: KeyBody, request: Request, response: Response) -> dict[str, Any]:
         actor = await here.allowed(request, "admin", None)
         text, row = await here.run(
@@ -32,17 +38,19 @@ def key_routes(here: Here) -> APIRouter:
         response.headers["Cache-Control"] = "no-store"
         return {**shown(row), "key": text}
 
-    @routes.get("/keys", summary="Every key, the oldest first, without what opens")
+    @routes.get("/keys", responses=told(KeyShown, many=True), summary="Every key, the oldest first, without what opens")
     async def listed(request: Request) -> list[dict[str, Any]]:
         await here.allowed(request, "admin", None)
         return [shown(row) for row in await here.run(lambda: here.engine.read(keys.listed))]
 
-    @routes.delete("/keys/{key_id}", summary="Revoke a key, by its id; it ends within two seconds")
+    @routes.delete(
+        "/keys/{key_id}", responses=told(KeyShown), summary="Revoke a key, by its id; it ends within two seconds"
+    )
     async def revoke(key_id: str, request: Request) -> dict[str, Any]:
         actor = await here.allowed(request, "admin", None)
         return shown(await here.run(lambda: access.revoke(here.engine, key_id, actor=actor)))
 
-    @routes.get("/audit", summary="What was done to all projects and to keys, by whom")
+    @routes.get("/audit", responses=told(Audit), summary="What was done to all projects and to keys, by whom")
     async def whole(
         request: Request,
         after: int = Query(0, ge=0, lt=2**62),

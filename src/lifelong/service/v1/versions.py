@@ -13,7 +13,7 @@ from lifelong.loop.engine import deciding
 from lifelong.loop.engine.base import project_of, version_of
 from lifelong.loop.engine.status import evaluation, lineage, version_json
 from lifelong.service.problems import ProblemError, swapped
-from lifelong.service.v1.answers import Audit, Evaluation, Move, Update, Version, told
+from lifelong.service.v1.answers import Ancestor, Audit, Evaluation, Move, Update, Version, told
 from lifelong.service.v1.bodies import SHA256, MoveBody, ReasonBody
 from lifelong.service.v1.here import Here, wanted_revision
 from lifelong.service.v1.trail import trail
@@ -60,7 +60,7 @@ def version_routes(here: Here) -> APIRouter:
 
     @routes.get(
         f"{AT}/versions/{{version}}/lineage",
-        responses=told(Version, many=True),
+        responses=told(Ancestor, many=True),
         summary="The version and all it comes from, with what each was made of",
     )
     async def line(project: str, version: str, request: Request) -> list[dict[str, Any]]:
