@@ -48,7 +48,7 @@ KINDS: dict[str, Any] = {
     "/updates": list[answers.Update],
     "/versions": list[answers.Version],
     "/versions/2": answers.Version,
-    "/versions/2/lineage": list[answers.Version],
+    "/versions/2/lineage": list[answers.Ancestor],
     "/versions/1/evaluation": answers.Evaluation,
     "/aliases/champion": answers.Alias,
     "/aliases/champion/history": list[answers.Move],
