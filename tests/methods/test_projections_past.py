@@ -248,6 +248,23 @@ def test_gpm_with_threshold_1_changes_no_past_answer(
         assert float(lost.abs().max()) > 0.1
 
 
+@pytest.mark.parametrize("settings", [{}, {"momentum": 0.9, "weight_decay": 0.01}, {"optimizer": "adam", "lr": 0.01}])
+@pytest.mark.parametrize("model", ["mlp:30,30", "cnn:8"])
+def test_gpm_walks_orthogonally_to_the_stored_inputs_of_every_layer(model: str, settings: dict[str, object]) -> None:
+    stream = wide("domain", tasks=3)
+    learner = Learner(model, GPM(threshold=0.9), stream.space, epochs=10, batch=4, **{"lr": 0.05, **settings})
+    for task in stream:
+        bases = {name: basis_KD.clone() for name, basis_KD in learner.state.bases.items()}
+        before = {name: value.detach().clone() for name, value in learner.model.named_parameters()}
+        learner.learn(task)
+        way = {name: value.detach() - before[name] for name, value in learner.model.named_parameters()}
+        assert len(bases) > 1 or task.number == 1
+        for name, basis_KD in bases.items():
+            way_HD = torch.cat([way[f"{name}.weight"].flatten(1), way[f"{name}.bias"][:, None]], dim=1)
+            assert float(way_HD.norm()) > 1e-3
+            assert float((way_HD @ basis_KD.T).norm()) < 1e-5 * float(way_HD.norm())
+
+
 def test_gpm_frees_only_rows_that_no_past_task_answers_with() -> None:
     """In the scenario `task` with the same classes in every task the rows are shared, and so protected."""
     x = torch.randn(2, 8, 36, generator=torch.Generator().manual_seed(0))
