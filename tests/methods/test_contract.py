@@ -6,6 +6,7 @@ import dataclasses
 import doctest
 import inspect
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from lifelong.errors import SettingError
 from lifelong.methods import METHODS, Chain, Extent, Method, build, settings_of
 from lifelong.methods.card import SECTIONS, card, sentence
 from lifelong.streams import Stream
+from lifelong.streams import stream as load
 from lifelong.training import Learner
 from lifelong.types import Scenario
 
@@ -102,6 +104,24 @@ def test_names_the_scenarios_it_supports(name: str, scenario: Scenario, clouds: 
         make(name, clouds(scenario))
 
 
+@pytest.mark.parametrize("name", [name for name, kind in METHODS.items() if "task boundaries" in kind.needs])
+def test_that_needs_boundaries_refuses_a_stream_without_by_name(name: str, clouds: Callable[..., Stream]) -> None:
+    space = dataclasses.replace(clouds(usual(name)).space, boundaries=False)
+    with pytest.raises(SettingError, match=f"^{re.escape(name)} needs task boundaries and this stream has none"):
+        Learner("mlp:12", build(name), space)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in METHODS.items() if "task boundaries" not in kind.needs])
+@pytest.mark.parametrize("kind", ["permuted-digits", "split-digits"])
+def test_that_needs_no_boundaries_learns_without(name: str, kind: str) -> None:
+    stream = load(kind, tasks=2, blurry=0.3)
+    assert not stream.space.boundaries
+    learner = Learner("mlp:12", build(name), stream.space, epochs=3)
+    for task in stream:
+        learner.learn(task)
+    assert max(learner.evaluate(stream)) > 0.3
+
+
 @pytest.mark.parametrize("name", [name for name, kind in METHODS.items() if kind.off is not None])
 def test_switched_off_it_is_fine_tuning_bit_for_bit(name: str, clouds: Callable[..., Stream]) -> None:
     stream = clouds(usual(name))
@@ -151,6 +171,8 @@ def test_works_around_another_method(name: str, clouds: Callable[..., Stream]) -
     inside = [part for part in (method.methods if isinstance(method, Chain) else (method,)) if part.name != "finetune"]
     if not inside:
         pytest.skip("finetune does nothing that could be chained")
+    if not all(part.descends for part in inside):
+        pytest.skip(f"{name} takes no step, and is refused in chains")
     stream = clouds(usual(name))
     chain = Chain(build("finetune"), *inside)
     alone = make(name, stream)

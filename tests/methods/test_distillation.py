@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import pytest
@@ -16,11 +17,11 @@ from torch.nn import functional as F
 
 from lifelong.errors import SettingError
 from lifelong.memory import herd
-from lifelong.methods import ICaRL, LwF, Method
+from lifelong.methods import ICaRL, LwF, Method, Step
 from lifelong.methods.snapshot import answers, distance, freeze
 from lifelong.streams import Stream
 from lifelong.training import Learner
-from lifelong.types import Scenario, Space
+from lifelong.types import Examples, HeadKind, Scenario, Space
 
 Clouds = Callable[..., Stream]
 LR = 0.3
@@ -39,7 +40,10 @@ def test_a_snapshot_answers_as_the_network_did() -> None:
     with torch.no_grad():
         learner.flat.theta_P.mul_(2.0)
     now = {name: value.clone() for name, value in network.state_dict().items()}
-    assert torch.equal(answers(learner, kept, x), then)
+    batch = Examples(x, torch.zeros(7, dtype=torch.int64), 1)
+    forward = partial(learner.method.forward, learner.state, learner)
+    step = Step(learner, forward, batch, 1, 1, 1, 1, 1, 0.1, 10.0)
+    assert torch.equal(answers(step, kept, x, 1), then)
     assert all(torch.equal(now[name], value) for name, value in network.state_dict().items())
     assert network.training
 
@@ -200,6 +204,22 @@ def test_icarl_keeps_the_examples_that_herding_chooses(clouds: Clouds) -> None:
         x = train.x[train.y == label]
         h = F.normalize(learner.model.backbone(x).detach().double(), dim=1)
         assert torch.equal(kept, x[herd(h, 4)])
+
+
+@pytest.mark.parametrize("head", ["all", "growing"])
+def test_icarl_leaves_the_outputs_of_classes_not_seen_yet_alone(head: HeadKind, clouds: Clouds) -> None:
+    stream = clouds("class")
+    learner = Learner("mlp:12", ICaRL(), stream.space, head=head, lr=0.1, batch=10)
+    for number, seen in ((1, 2), (2, 4)):
+        learner._announce(number, stream.task(number).classes)
+        before = [p.detach().clone() for p in (learner.model.head.weight, learner.model.head.bias)]
+        learner.learn(stream.task(number))
+        after = [p.detach() for p in (learner.model.head.weight, learner.model.head.bias)]
+        for then, now in zip(before, after, strict=True):
+            assert torch.equal(then[seen:], now[seen:])
+            assert bool(
+                (then[:seen] != now[:seen]).any(-1).all() if then.ndim > 1 else (then[:seen] != now[:seen]).all()
+            )
 
 
 def test_icarl_needs_a_network_that_shows_its_features(clouds: Clouds) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import lifelong
 from lifelong.errors import SettingError
 from lifelong.methods import ER, EWC, HAT, Chain, Extent, Method, PackNet, Progressive, Step, XdG
 from lifelong.methods.isolation import Isolation
-from lifelong.models import Network, with_head
+from lifelong.models import Head, Network, with_head
 from lifelong.models.columns import Columns
 from lifelong.models.gated import Gated, gated
 from lifelong.models.gates import AttentionGate, RandomGate
+from lifelong.models.per_task import generator_for
 from lifelong.streams import Stream
 from lifelong.training import Learner
 from lifelong.types import Examples, Space
@@ -205,7 +208,9 @@ def test_packnet_answers_with_the_weights_of_its_task_and_earlier_ones(clouds: C
 
 
 def test_packnet_says_when_there_is_no_room(clouds: Callable[..., Stream]) -> None:
-    with pytest.raises(SettingError, match=r"leaves no weight for task 30; use keep=0.033"):
+    with pytest.raises(
+        SettingError, match=r"leaves no weight for task 30 in the smallest layer, which has 1000; use keep=0.033"
+    ):
         PackNet(keep=0.5).check(Extent(30, 100, 24, 1000, 60))
     PackNet(keep=0.03).check(Extent(30, 100, 24, 10_000, 60))
     stream = clouds("task")
@@ -213,6 +218,21 @@ def test_packnet_says_when_there_is_no_room(clouds: Callable[..., Stream]) -> No
     learner.learn(stream.task(1))
     with pytest.raises(SettingError, match="no free weight left after 1 task"):
         learner.learn(stream.task(2))
+
+
+def test_packnet_names_the_layer_that_is_full(clouds: Callable[..., Stream]) -> None:
+    """12 weights, of which a half is kept each time: 6, 3, 2 and 1."""
+    with pytest.raises(SettingError, match=r"no weight for task 5 in the smallest layer, which has 12; use keep=0.2"):
+        PackNet(keep=0.5).check(Extent(5, 100, 24, 1000, 10, smallest=12))
+    PackNet(keep=0.5).check(Extent(4, 100, 24, 1000, 8, smallest=12))
+    stream = clouds("task", tasks=5)
+    learner = learner_of(PackNet(keep=0.5), stream, "mlp:2,30")
+    for number in (1, 2, 3, 4):
+        learner.learn(stream.task(number))
+    with pytest.raises(SettingError, match=r"no free weight left after 4 tasks in backbone\.1; use a smaller keep"):
+        learner.learn(stream.task(5))
+    with pytest.raises(SettingError, match=r"no weight for task 5 in the smallest layer, which has 30"):
+        lifelong.run("split-digits", [PackNet(keep=0.8)], scenario="task", model="mlp:30,1", seeds=1, epochs=1, jobs=1)
 
 
 # --- progressive ---
@@ -362,6 +382,51 @@ def test_hat_freezes_what_lies_between_used_units(clouds: Callable[..., Stream])
 
 
 # --- xdg and gates ---
+
+
+def test_columns_gates_and_rows_of_the_head_share_no_numbers() -> None:
+    """What is drawn uniformly is compared as it was drawn, before it was scaled."""
+    column = generator_for("column", 0, 2)
+    draws = {
+        "row": torch.rand(8, generator=torch.Generator().manual_seed(2)),  # of class 2, as models.head draws it
+        "column": torch.rand(8, generator=column),
+        "random": torch.rand(8, generator=generator_for("random gate", 0, 0, 2)),
+        "attention": torch.rand(8, generator=generator_for("attention gate", 0, 0, 2)),
+        "place": torch.rand(8, generator=generator_for("random gate", 0, 1, 2)),
+        "task": torch.rand(8, generator=generator_for("random gate", 0, 0, 3)),
+        "seed": torch.rand(8, generator=generator_for("random gate", 1, 0, 2)),
+    }
+    for (one, a), (two, b) in itertools.combinations(draws.items(), 2):
+        assert not torch.equal(a, b), f"{one} and {two}"
+    columns, head = Columns([nn.Linear(12, 12)], seed=0), Head(12, 3, seed=0)
+    columns.grow(1)
+    columns.grow(2)
+    first = columns.columns[1].layers[0].weight.detach()[0]
+    assert not torch.allclose(first, head.weight.detach()[2], atol=1e-6)
+
+
+@pytest.mark.parametrize("method", [XdG(), HAT(), Progressive()], ids=lambda method: method.name)
+def test_with_a_network_of_ones_own_the_learner_s_seed_draws(
+    method: Method[Any], clouds: Callable[..., Stream]
+) -> None:
+    stream, drawn = clouds("task", tasks=2), []
+    for seed in (1, 2, 1):
+        torch.manual_seed(0)
+        own = with_head(nn.Sequential(nn.Flatten(), nn.Linear(6, 12), nn.ReLU()), 12, stream.space)
+        learner = Learner(own, method, stream.space, seed=seed)
+        for task in stream:
+            learner._announce(task.number, task.classes)
+        backbone = backbone_of(learner)
+        if isinstance(backbone, Gated):
+            drawn.append(
+                torch.stack(
+                    [gate._row(2) if isinstance(gate, AttentionGate) else gate.of(2) for gate in backbone.gates]
+                )
+            )
+        else:
+            drawn.append(backbone.columns[1].layers[0].weight)
+    assert torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[0], drawn[1])
 
 
 def test_gates_are_a_function_of_seed_and_task() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from lifelong.errors import SettingError
 from lifelong.memory import Balanced, Scored
-from lifelong.methods import DER, DERPP, ERACE, GSS, METHODS, MIR, Extent, Finetune, GDumb, Method, build
+from lifelong.methods import DER, DERPP, ER, ERACE, GSS, METHODS, MIR, Extent, Finetune, GDumb, Method, Step, build
 from lifelong.methods.gss import cosines
 from lifelong.methods.mir import interference
 from lifelong.models import with_head
@@ -123,7 +124,9 @@ def test_mir_measures_the_rise_of_each_loss_and_touches_nothing() -> None:
     )
     virtual_P = learner.flat.theta_P.detach() + 0.3 * torch.randn(len(learner.flat))
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    rise = interference(learner, examples, virtual_P)
+    forward = partial(learner.method.forward, learner.state, learner)
+    step = Step(learner, forward, examples, 2, 1, 1, 1, 1, 0.1, 10.0)
+    rise = interference(step, examples, virtual_P)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert network.training
     there = copy.deepcopy(network).double().eval()
@@ -135,6 +138,17 @@ def test_mir_measures_the_rise_of_each_loss_and_touches_nothing() -> None:
             allowed = [0, 1] if int(task) == 1 else [2, 3]
             after, now = (slow_loss(model(x[None]), y[None], allowed) for model in (there, here))
             assert float(rise[place]) == pytest.approx(float(after - now), abs=1e-5)
+
+
+def test_mir_counts_a_batch_once_in_running_statistics(clouds: Clouds) -> None:
+    stream, counts = clouds("domain", tasks=1), []
+    for method in (ER(capacity=200, replay_batch=5), MIR(capacity=200, replay_batch=5, candidates=20)):
+        layers = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU())
+        learner = Learner(with_head(layers, 8, stream.space), method, stream.space, batch=10, epochs=2)
+        steps: list[int] = []
+        learner.learn(stream.task(1), on_step=steps.append)
+        counts.append(int(layers[1].num_batches_tracked))
+    assert counts == [len(steps), len(steps)]
 
 
 def test_mir_replays_the_most_hurt_of_all_candidates(clouds: Clouds) -> None:

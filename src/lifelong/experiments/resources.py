@@ -25,9 +25,10 @@ def check_fit(experiment: Experiment, stream: Stream, processes: int) -> None:
         method = spec.build()
         check_space(method, stream.space)
         network = build(experiment.model, stream.space, experiment.head).with_outputs(stream.space.classes or 0)
-        model = method.adapt(network, stream.space)
+        smallest = min((p.numel() for p in network.backbone.parameters() if p.ndim > 1), default=None)
+        model = method.adapt(network, stream.space, seed=0)
         parameters = sum(p.numel() for p in model.parameters())
-        extent = Extent(len(stream), len(train), train.x[0].nbytes, parameters, stream.space.classes or 0)
+        extent = Extent(len(stream), len(train), train.x[0].nbytes, parameters, stream.space.classes or 0, smallest)
         method.check(extent)
         stored, largest = max(stored, method.declared_bytes(extent)), max(largest, parameters)
     # the data set and one task per process, and the state, which saving holds twice more

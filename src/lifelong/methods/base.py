@@ -124,13 +124,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Extent:
-    """The size of a life: its tasks, training examples per task, bytes of one input, parameters, outputs in all."""
+    """The size of a life: its tasks, training examples per task, bytes of one input, parameters, outputs in all, and
+    the weights of the smallest layer before the head (None: not known).
+    """
 
     tasks: int
     examples: int
     input_bytes: int
     parameters: int
     outputs: int
+    smallest: int | None = None
 
 
 Inner = Callable[[Step], Tensor]
@@ -156,6 +159,10 @@ class Method(Generic[StateT]):
     needs: ClassVar[tuple[Need, ...]] = ()
     #: whether it ever calls `student.restart()`, so that the learner keeps the random initialisation
     restarts: ClassVar[bool] = False
+    #: whether it learns by steps of gradient descent; one that does not gives the loop no examples
+    descends: ClassVar[bool] = True
+    #: whether its `loss` leaves out, for some batches or for all, that of the methods inside
+    own_loss: ClassVar[bool] = False
     #: settings with which it is fine-tuning, bit for bit; None where no settings make it so
     off: ClassVar[Mapping[str, object] | None] = None
     #: the scenarios in which it is defined
@@ -169,8 +176,8 @@ class Method(Generic[StateT]):
     def check(self, extent: Extent) -> None:
         """Raise `SettingError` where the settings cannot serve a life of this extent; asked before it begins."""
 
-    def adapt(self, model: nn.Module, space: Space) -> nn.Module:
-        """The network to learn with, made from the one given.
+    def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
+        """The network to learn with, made from the one given; `seed` is the learner's.
 
         Raises `SettingError` for a network that the method cannot treat.
         """

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.base import Extent, Inner, Method, Step, Student
+from lifelong.methods.together import check_together, holds
 from lifelong.types import Examples, Space
 
 __all__ = ["Chain"]
@@ -22,6 +23,7 @@ class Chain(Method[State]):
     """Use several methods together; on the command line `ewc+er`.
 
     Formula: losses nest, the first method outermost; gradients are folded from first to last; states form a tuple.
+    After a step the method that holds weights (isolation) has the last word.
 
     Arguments:
         methods: two or more different methods.
@@ -30,8 +32,10 @@ class Chain(Method[State]):
 
     Reference: none, this is composition.
 
-    Deviations: answers come from the first method that has its own way to give them. A method that measures the
-    gradient of the task's loss (SI, RWalk) sees what the methods before it made of it: name it first.
+    Deviations: answers come from the one method that has its own way to give them; two such, or a method that takes
+    no step of gradient descent, are refused. A method whose loss leaves out that of the others (iCaRL, ER-ACE) comes
+    last. A method that measures the gradient of the task's loss (SI, RWalk) sees what the methods before it made of
+    it: name it first.
 
     Example:
         >>> from lifelong import EWC, ER, Chain
@@ -57,12 +61,7 @@ class Chain(Method[State]):
         object.__setattr__(self, "name", "+".join(names))
         object.__setattr__(self, "needs", tuple(sorted({need for m in methods for need in m.needs})))
         object.__setattr__(self, "restarts", any(method.restarts for method in methods))
-        restarting = [method.name for method in methods if method.restarts]
-        holding = [method.name for method in methods if method.family == "isolation"]
-        require(
-            not (restarting and holding),
-            f"{'+'.join(names)}: {restarting} begin tasks anew and would undo what {holding} hold; take one of them",
-        )
+        check_together(methods)
         common = tuple(s for s in Method.scenarios if all(s in method.scenarios for method in methods))
         require(bool(common), f"{self.name} has no scenario in which all of its methods are defined")
         object.__setattr__(self, "scenarios", common)
@@ -77,9 +76,9 @@ class Chain(Method[State]):
         for method in self.methods:
             method.check(extent)
 
-    def adapt(self, model: nn.Module, space: Space) -> nn.Module:
-        for method in self.methods:
-            model = method.adapt(model, space)
+    def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
+        for method in sorted(self.methods, key=holds, reverse=True):  # the others treat the network that is learned
+            model = method.adapt(model, space, seed)
         return model
 
     def init(self, student: Student) -> State:
@@ -105,7 +104,8 @@ class Chain(Method[State]):
         return grad_P
 
     def after_step(self, state: State, step: Step) -> None:
-        for method, own in zip(self.methods, state, strict=True):
+        together = zip(self.methods, state, strict=True)
+        for method, own in sorted(together, key=lambda pair: holds(pair[0])):  # what is held is put back last
             method.after_step(own, step)
 
     def end_task(self, state: State, student: Student, task: Examples) -> State:

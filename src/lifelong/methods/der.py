@@ -13,7 +13,7 @@ from lifelong.errors import require
 from lifelong.memory import Reservoir
 from lifelong.memory.reservoir import write
 from lifelong.methods.base import Extent, Inner, Method, Step, Student
-from lifelong.methods.per_sample import evaluating
+from lifelong.methods.per_sample import chunks, evaluating
 from lifelong.models import Network
 from lifelong.types import Examples
 
@@ -93,8 +93,11 @@ class DER(Method[DERState]):
         model = student.model
         if len(held) == 0 or not isinstance(model, Network) or model.head.classes == known:
             return state
-        with evaluating(model), student.autocast():
-            fresh_MC = torch.cat([model(x)[:, known:].float() for x in held.x.split(2048)])
+        fresh = []
+        for some in chunks(held, 2048):
+            with evaluating(model, some.task), student.autocast():
+                fresh.append(model(some.x)[:, known:].float())
+        fresh_MC = torch.cat(fresh)
         logits_MC = F.pad(state.logits_MC, (0, fresh_MC.shape[1]))
         logits_MC[: len(held), known:] = fresh_MC
         return DERState(state.memory, logits_MC)

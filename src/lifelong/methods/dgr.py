@@ -122,7 +122,7 @@ class DGR(Method[DGRState]):
             past = torch.randint(len(state.tasks), (self.replay_batch,), generator=step.generator)
             task_B = torch.tensor(state.tasks)[past].to(batch.y.device)
             x = x_BD.view(-1, *batch.x.shape[1:]).to(batch.x.dtype)
-            answer_BC = answers(step.student, state.solver, x)
+            answer_BC = answers(step, state.solver, x, task_B)
             known_BC = torch.full_like(answer_BC, float("-inf")).index_copy_(1, state.old, answer_BC[:, state.old])
             known_BC = outputs.masked(known_BC, task_B)
         replay = step.on(Examples(x, known_BC.argmax(1), task_B))

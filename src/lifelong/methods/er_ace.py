@@ -53,6 +53,7 @@ class ERACE(Method[Reservoir]):
     family = "replay"
     reference = "Caccia et al. 2022"
     needs = ("memory",)
+    own_loss = True
 
     def __post_init__(self) -> None:
         require(self.capacity >= 1, f"er-ace.capacity must be 1 or more, got {self.capacity}")

@@ -84,7 +84,7 @@ class GPM(Method[GPMState]):
     def state_type(self) -> type[GPMState]:
         return GPMState
 
-    def adapt(self, model: nn.Module, space: Space) -> nn.Module:
+    def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         for name, layer in weight_layers(model):
             plain = not isinstance(layer, nn.Conv2d) or (
                 layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)

@@ -104,6 +104,6 @@ def cosines(student: Student, examples: Examples) -> Tensor:
         mask_NC = student.outputs.masked(zeros_NC, examples.task)
         return F.cross_entropy(logits_BC + mask_NC[place_B], examples.y[place_B], reduction="none")
 
-    gram_NN = products(student, Examples(examples.x, place_N, 0), cross_entropy)
+    gram_NN = products(student, Examples(examples.x, place_N, examples.task), cross_entropy)
     length_N = gram_NN.diagonal().sqrt().clamp_min(1e-12)
     return gram_NN / torch.outer(length_N, length_N)

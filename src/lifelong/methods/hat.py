@@ -57,7 +57,7 @@ class HAT(Isolation[HATState]):
         >>> from lifelong import Learner, stream
         >>> from lifelong.methods import HAT
         >>> digits = stream("split-digits", scenario="task", tasks=2)
-        >>> learner = Learner("mlp:100", HAT(), digits.space, epochs=5, lr=0.05)
+        >>> learner = Learner("mlp:100", HAT(), digits.space, epochs=10, lr=0.05)
         >>> for task in digits:
         ...     learner.learn(task)
         >>> min(learner.evaluate(digits)) > 0.8
@@ -85,10 +85,9 @@ class HAT(Isolation[HATState]):
     def declared_bytes(self, extent: Extent) -> int:
         return 9 * extent.parameters
 
-    def adapt(self, model: nn.Module, space: Space) -> nn.Module:
+    def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         def make(place: int, units: int) -> AttentionGate:
-            seed = 101 * network_of(model, self.name).head.seed + place
-            return AttentionGate(units, self.s_max, self.threshold, seed)
+            return AttentionGate(units, self.s_max, self.threshold, seed, place)
 
         return gated(model, self.name, make)
 

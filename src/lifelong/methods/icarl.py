@@ -12,7 +12,7 @@ from lifelong.errors import require
 from lifelong.memory import herd
 from lifelong.methods.base import Extent, Inner, Method, Step, Student
 from lifelong.methods.per_sample import evaluating
-from lifelong.methods.snapshot import Snapshot, answers, freeze
+from lifelong.methods.snapshot import Snapshot, answers, classes_of, freeze
 from lifelong.models import Network
 from lifelong.types import Examples, Space
 
@@ -21,7 +21,8 @@ __all__ = ["ICaRL", "ICaRLState"]
 
 @dataclass
 class ICaRLState:
-    """Per class: label, exemplars as herded, task, mean feature; the previous network, the classes asked of it."""
+    """Per class: label, exemplars as herded, task, mean feature; the previous network, the classes asked of it; the
+    classes of all tasks so far, which the loss is over."""
 
     classes: list[int] = field(default_factory=list)
     exemplars: list[Tensor] = field(default_factory=list)
@@ -29,15 +30,17 @@ class ICaRLState:
     means_CH: Tensor = field(default_factory=lambda: torch.empty(0, 0))
     teacher: Snapshot | None = None
     old: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    seen: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
 
 @dataclass(frozen=True)
 class ICaRL(Method[ICaRLState]):
     """Learn features with exemplars and distillation; answer with the class whose mean feature is nearest.
 
-    Formula: learn from the task's examples and the exemplars with Σ_c BCE(σ(z_c), q_c), the mean over the batch, where
-    q_c = [c = y] for the task's classes and q_c = σ(z*_c), from the network before the task, for the old ones.
-    Answer argmin_c ‖φ(x) − μ_c‖, φ the features with norm 1 and μ_c the mean of the exemplars' with norm 1.
+    Formula: learn from the task's examples and the exemplars with Σ_c BCE(σ(z_c), q_c) over the classes so far, the
+    mean over the batch, where q_c = [c = y] for the task's classes and q_c = σ(z*_c), from the network before the task,
+    for the old ones. Answer argmin_c ‖φ(x) − μ_c‖, φ the features with norm 1 and μ_c the mean of the exemplars' with
+    norm 1.
 
     Arguments:
         capacity: exemplars in all, shared evenly by the classes so far; as many as there are classes, or more.
@@ -48,8 +51,7 @@ class ICaRL(Method[ICaRLState]):
 
     Deviations: the mean features are taken once, when a task ends, not for each answer. An example is an exemplar once
     at most. Before the first task ends, and in the scenario task for a task of unknown classes, the network answers. A
-    class that comes back is learned by its labels and herded anew among its exemplars and its new examples. In a chain
-    the losses inside are not used.
+    class that comes back is learned by its labels and herded anew among its exemplars and its new examples.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -68,6 +70,7 @@ class ICaRL(Method[ICaRLState]):
     family = "replay"
     reference = "Rebuffi et al. 2017"
     needs = ("task boundaries", "memory")
+    own_loss = True
     scenarios = ("task", "class")
 
     def __post_init__(self) -> None:
@@ -80,7 +83,7 @@ class ICaRL(Method[ICaRLState]):
     def check(self, extent: Extent) -> None:
         self._check_room(extent.outputs)
 
-    def adapt(self, model: nn.Module, space: Space) -> nn.Module:
+    def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         require(
             isinstance(model, Network),
             f"icarl needs the features before the output layer, which a {type(model).__name__} does not show; name a "
@@ -89,15 +92,16 @@ class ICaRL(Method[ICaRLState]):
         return model
 
     def declared_bytes(self, extent: Extent) -> int:
-        return self.capacity * extent.input_bytes + 8 * extent.parameters + 8 * extent.outputs
+        return self.capacity * extent.input_bytes + 8 * extent.parameters + 16 * extent.outputs
 
     def begin_task(self, state: ICaRLState, student: Student, task: Examples) -> ICaRLState:
         here = task.y.unique().tolist()
         self._check_room(len({*state.classes, *here}))
+        seen = task.y.new_tensor(classes_of(student.outputs, student.outputs.classes))
         if not state.classes:
-            return state
+            return replace(state, seen=seen)
         past = task.y.new_tensor([label for label in state.classes if label not in here])
-        return replace(state, teacher=freeze(student), old=past)
+        return replace(state, teacher=freeze(student), old=past, seen=seen)
 
     def examples(self, state: ICaRLState, task: Examples) -> Examples:
         parts = zip(state.exemplars, state.classes, state.task, strict=True)
@@ -108,9 +112,10 @@ class ICaRL(Method[ICaRLState]):
         logits_BC = step.logits_BC.float()
         target_BC = torch.zeros_like(logits_BC).scatter_(1, step.batch.y[:, None], 1.0)
         if state.teacher is not None:
-            then_BC = answers(step.student, state.teacher, step.batch.x)
+            then_BC = answers(step, state.teacher, step.batch.x, step.batch.task)
             target_BC.index_copy_(1, state.old, then_BC.index_select(1, state.old).sigmoid())
-        return F.binary_cross_entropy_with_logits(logits_BC, target_BC, reduction="sum") / len(target_BC)
+        logits_BS, target_BS = (values_BC.index_select(1, state.seen) for values_BC in (logits_BC, target_BC))
+        return F.binary_cross_entropy_with_logits(logits_BS, target_BS, reduction="sum") / len(target_BS)
 
     def end_task(self, state: ICaRLState, student: Student, task: Examples) -> ICaRLState:
         held = dict(zip(state.classes, zip(state.exemplars, state.task, strict=True), strict=True))

@@ -57,7 +57,6 @@ class Isolation(Method[StateT]):
             f"{self.name} has learned task {number} and keeps its answers as they are; give new data a new task number",
         )
         state.tasks.append(number)
-        network_of(student.model, self.name).select(number)
         return state
 
     def gradient(self, state: StateT, step: Step, grad_P: Tensor) -> Tensor:
@@ -65,7 +64,6 @@ class Isolation(Method[StateT]):
 
     def after_step(self, state: StateT, step: Step) -> None:
         hold(state.frozen, step.theta_P, self._first(step.student))
-        network_of(step.student.model, self.name).select(step.task)  # for methods that ask the network itself
 
     def end_task(self, state: StateT, student: Student, task: Examples) -> StateT:
         hold(state.frozen, student.flat.theta_P.detach())  # a method after this one in a chain may have moved them
@@ -81,9 +79,7 @@ class Isolation(Method[StateT]):
             return logits_BC
 
     def predict(self, state: StateT, student: Student, x: Tensor, task: int) -> Tensor:
-        network = network_of(student.model, self.name)
-        with network.selecting(task):
-            return own_logits(student, network.backbone(x), task)
+        return own_logits(student, network_of(student.model, self.name).backbone(x), task)
 
 
 def network_of(model: nn.Module, method: str) -> Network:

@@ -99,7 +99,7 @@ class LwF(Method[LwFState]):
         past = sum(other != step.task for other in state.tasks)
         strength = self.strength * (past / len(state.groups) if self.per == "task" else 1)
         now_BC = step.logits_BC.float()
-        then_BC = answers(step.student, state.teacher, step.batch.x)
+        then_BC = answers(step, state.teacher, step.batch.x, step.batch.task)
         for group in state.groups:
             now_BG, then_BG = now_BC.index_select(1, group), then_BC.index_select(1, group)
             loss = loss + strength * distance(now_BG, then_BG, self.temperature)

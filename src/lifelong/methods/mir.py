@@ -34,9 +34,10 @@ class MIR(Method[Reservoir]):
     Reference: Aljundi et al. 2019, Online Continual Learning with Maximally Interfered Retrieval, algorithm 1 (ER-MIR),
     criterion s_MI-1.
 
-    Deviations: the virtual step is one of plain gradient descent, whatever the optimiser, and the two losses are
-    measured in evaluation mode, so that dropout has no part in the choice. The reservoir is filled in the first pass
-    over a task only. In a chain it is the batch's cross-entropy that the virtual step descends.
+    Deviations: the virtual step is one of plain gradient descent, whatever the optimiser, and it and the two losses are
+    measured in evaluation mode: dropout has no part in the choice, and running statistics are not moved by it. The
+    reservoir is filled in the first pass over a task only. In a chain it is the batch's cross-entropy that the virtual
+    step descends.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -82,8 +83,9 @@ class MIR(Method[Reservoir]):
             return inner(step)
         chosen = state.sample(self.candidates, step.generator)
         if len(chosen) > self.replay_batch:
-            virtual_P = torch.sub(step.theta_P, step.gradient_on(step.batch), alpha=step.lr)
-            rise_M = interference(step.student, chosen, virtual_P)
+            with evaluating(step.student.model):
+                virtual_P = torch.sub(step.theta_P, step.gradient_on(step.batch), alpha=step.lr)
+            rise_M = interference(step, chosen, virtual_P)
             chosen = chosen.at(rise_M.topk(self.replay_batch).indices)
         return inner(step.on(Examples.cat([step.batch, chosen])))
 
@@ -93,12 +95,12 @@ class MIR(Method[Reservoir]):
 
 
 @torch.no_grad()
-def interference(student: Student, examples: Examples, virtual_P: Tensor) -> Tensor:
+def interference(step: Step, examples: Examples, virtual_P: Tensor) -> Tensor:
     """By how much the loss of each example would rise if θ became `virtual_P`; θ itself is left alone."""
-    flat, model = student.flat, student.model
-    with evaluating(model), student.autocast():
-        with flat.holding(virtual_P):
-            after_MC = model(examples.x)
-        before_MC = model(examples.x)
+    student = step.student
+    with evaluating(student.model), student.autocast():
+        with student.flat.holding(virtual_P):
+            after_MC = step.forward(examples.x, examples.task)
+        before_MC = step.forward(examples.x, examples.task)
     before_MC, after_MC = (student.outputs.log_probabilities(x.float(), examples.task) for x in (before_MC, after_MC))
     return (before_MC - after_MC).gather(1, examples.y[:, None])[:, 0]

@@ -11,7 +11,7 @@ from torch import Tensor
 from lifelong.errors import require
 from lifelong.methods.base import Extent, Method, Step, Student
 from lifelong.methods.per_sample import gradients, subset
-from lifelong.methods.subspace import adaptive, extended, outside
+from lifelong.methods.subspace import NOISE, adaptive, extended, outside
 from lifelong.types import Examples
 
 __all__ = ["OGD", "OGDState"]
@@ -81,6 +81,8 @@ class OGD(Method[OGDState]):
 
     def begin_task(self, state: OGDState, student: Student, task: Examples) -> OGDState:
         state.start_P.copy_(student.flat.theta_P.detach())
+        if bool((state.basis_KP.norm(dim=1) < 1 - NOISE).any()):  # parameters have left θ, as finished columns do
+            state.basis_KP = extended(state.basis_KP[:0], state.basis_KP)
         return state
 
     def gradient(self, state: OGDState, step: Step, grad_P: Tensor) -> Tensor:

@@ -81,11 +81,18 @@ class PackNet(Isolation[PackNetState]):
         return 9 * extent.parameters
 
     def check(self, extent: Extent) -> None:
-        last = self.keep * (1 - self.keep) ** (extent.tasks - 1) * extent.parameters
-        advice = f"leaves no weight for task {extent.tasks}; use keep={1 / extent.tasks:.2g} or a larger network"
-        require((last >= 1 or extent.tasks == 1) and extent.tasks < RELEASED, f"packnet.keep = {self.keep} {advice}")
+        require(extent.tasks < RELEASED, f"packnet tells at most {RELEASED - 1} tasks apart, got {extent.tasks}")
+        weights = extent.parameters if extent.smallest is None else extent.smallest
+        free = weights
+        for _ in range(extent.tasks - 1):
+            free -= self._kept(free)
+        require(
+            free > 0,
+            f"packnet.keep = {self.keep} leaves no weight for task {extent.tasks} in the smallest layer, which has "
+            f"{weights}; use keep={1 / extent.tasks:.2g} or wider layers",
+        )
 
-    def adapt(self, model: nn.Module, space: Space) -> nn.Module:
+    def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         backbone = network_of(model, self.name).backbone
         require(len(weight_layers(backbone)) > 0, "packnet needs layers to share, got none; use mlp:400,400 or cnn")
         buffers = ", ".join(name for name, _ in backbone.named_buffers())
@@ -98,8 +105,14 @@ class PackNet(Isolation[PackNetState]):
 
     def begin_task(self, state: PackNetState, student: Student, task: Examples) -> PackNetState:
         done = len(state.tasks)
-        free = any(bool((state.owner_P[place] == FREE).any()) for place in _weights(student)) and done < RELEASED - 1
-        require(free, f"packnet has no free weight left after {done} tasks; use a smaller keep")
+        layers = _weights(student).items()
+        full = [name for name, place in layers if not bool((state.owner_P[place] == FREE).any())]
+        require(
+            not full,
+            f"packnet has no free weight left after {done} tasks in {', '.join(full)}; "
+            "use a smaller keep or wider layers",
+        )
+        require(done < RELEASED - 1, f"packnet tells at most {RELEASED - 1} tasks apart, and {done} are learned")
         state.pruned = False
         return super().begin_task(state, student, task)
 
@@ -129,22 +142,26 @@ class PackNet(Isolation[PackNetState]):
         weights_P = torch.where(active_P, student.flat.theta_P.detach(), 0.0)
         return own_logits(student, features_with(student, weights_P, x), task)
 
+    def _kept(self, free: int) -> int:
+        """How many of so many free weights of a layer a task keeps."""
+        return min(free, max(1, round(self.keep * free)))
+
     def _prune(self, state: PackNetState, student: Student) -> None:
         """Give the task the largest of the free weights of each layer, and set the others to zero."""
         theta_P = student.flat.theta_P.detach()
-        for place in _weights(student):
+        for place in _weights(student).values():
             owner_P, free_P = state.owner_P[place], state.owner_P[place] == FREE
             free = int(free_P.sum())
             size_P = theta_P[place].abs().masked_fill_(~free_P, -1.0)
             owner_P[free_P] = RELEASED
-            owner_P[size_P.topk(min(free, max(1, round(self.keep * free)))).indices] = len(state.tasks)
+            owner_P[size_P.topk(self._kept(free)).indices] = len(state.tasks)
         released_P = state.owner_P == RELEASED
         theta_P[released_P] = 0.0
         freeze(state.frozen, released_P, theta_P)
         state.pruned = True
 
 
-def _weights(student: Student) -> list[slice]:
-    """Where in θ the weights of each layer of the backbone are; not the biases."""
-    slices = student.flat.slices.items()
-    return [place for name, place in slices if name.startswith("backbone.") and name.endswith("weight")]
+def _weights(student: Student) -> dict[str, slice]:
+    """Where in θ the weights of each layer of the backbone are, by its name; not the biases."""
+    start, end, slices = "backbone.", ".weight", student.flat.slices.items()
+    return {name.removesuffix(end): place for name, place in slices if name.startswith(start) and name.endswith(end)}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.func import grad, vmap
 
 from lifelong.methods.base import Student
-from lifelong.models import Head
+from lifelong.models import Head, Network
 from lifelong.types import Examples
 
 __all__ = [
@@ -66,13 +66,17 @@ def chunks(task: Examples, size: int) -> Iterator[Examples]:
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Inside the block the model is in evaluation mode; afterwards each of its modules is in the mode it was in."""
+def evaluating(model: nn.Module, task: int | Tensor | None = None) -> Iterator[None]:
+    """Inside the block the model is in evaluation mode, and the inputs are of `task`, or of the task that is learned.
+
+    Afterwards each of its modules is in the mode it was in.
+    """
     training = [module for module in model.modules() if module.training]
     for module in training:
         module.training = False
     try:
-        yield
+        with model.selecting(task) if isinstance(model, Network) and task is not None else nullcontext():
+            yield
     finally:
         for module in training:
             module.training = True
@@ -100,7 +104,7 @@ def products(student: Student, task: Examples, answer: Answer) -> Tensor:
     """⟨∂ answer(x_n, y_n)/∂θ, ∂ answer(x_m, y_m)/∂θ⟩ (N, N), in evaluation mode."""
     model = student.model
     if all_linear(model):
-        with evaluating(model), torch.enable_grad(), recorded(model) as calls:
+        with evaluating(model, task.task), torch.enable_grad(), recorded(model) as calls:
             answer_B = answer(model(task.x).float(), task.y, task.task)
         if once(calls):
             outputs = [notes[0][1] for notes in calls.values()]
@@ -117,7 +121,14 @@ def products(student: Student, task: Examples, answer: Answer) -> Tensor:
 
 def gradients(student: Student, task: Examples, answer: Answer) -> Tensor:
     """∂ answer(x_n, y_n)/∂θ as rows (N, P), in evaluation mode."""
-    with evaluating(student.model):
+    model = student.model
+    if isinstance(task.task, Tensor) and isinstance(model, Network) and model.per_task:
+        rows_NP = student.flat.grad_P.new_empty(len(task), len(student.flat))
+        for number in task.task.unique().tolist():  # one sample alone does not know its row of several tasks
+            own_N = task.task == number
+            rows_NP[own_N] = gradients(student, Examples(task.x[own_N], task.y[own_N], number), answer)
+        return rows_NP
+    with evaluating(model, task.task):
         parts = [
             torch.cat([grad_B.flatten(1) for grad_B in _named_gradients(student, chunk, answer)], dim=1)
             for chunk in chunks(task, _chunk_size(student))

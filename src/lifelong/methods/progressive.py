@@ -53,7 +53,7 @@ class Progressive(Isolation[IsolationState]):
     def state_type(self) -> type[IsolationState]:
         return IsolationState
 
-    def adapt(self, model: nn.Module, space: Space) -> nn.Module:
+    def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         network = network_of(model, self.name)
         layers = list(network.backbone) if isinstance(network.backbone, nn.Sequential) else [network.backbone]
         order = [layer for layer in layers if not isinstance(layer, (nn.Flatten, nn.Identity))]
@@ -63,7 +63,7 @@ class Progressive(Isolation[IsolationState]):
             len(linear) > 0 and [type(layer) for layer in order] == [nn.Linear, nn.ReLU] * len(linear),
             f"progressive makes columns of Linear layers, each followed by ReLU, got {kinds}; use mlp:400,400",
         )
-        return Network(Columns(linear, network.head.seed), network.head)
+        return Network(Columns(linear, seed), network.head)
 
     def init(self, student: Student) -> IsolationState:
         return IsolationState([], nothing(student.flat.theta_P.detach()), 0)

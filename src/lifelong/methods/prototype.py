@@ -29,12 +29,13 @@ class Prototype(Method[StateT]):
     features: FeatureKind = "raw"
 
     family = "prototypes"
+    descends = False
 
     def __post_init__(self) -> None:
         known = ("raw", "backbone")
         require(self.features in known, f"{self.name}.features must be raw or backbone, got {self.features!r}")
 
-    def adapt(self, model: nn.Module, space: Space) -> nn.Module:
+    def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         check_features(self.features, self.name, model)
         return model
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lifelong.flat import swapped
-from lifelong.methods.base import Student
+from lifelong.methods.base import Step, Student
 from lifelong.methods.per_sample import evaluating
 from lifelong.models import Outputs
 
@@ -32,17 +32,16 @@ def freeze(student: Student) -> Snapshot:
 
 
 @torch.no_grad()
-def answers(student: Student, snapshot: Snapshot, x: Tensor) -> Tensor:
+def answers(step: Step, snapshot: Snapshot, x: Tensor, task: int | Tensor) -> Tensor:
     """The logits (B, C) of the snapshot in evaluation mode; outputs that are newer than it mean nothing."""
-    model = student.model
+    student, model = step.student, step.student.model
     own: list[Tensor] = [*student.flat.parameters]
     then = student.flat.views(snapshot.theta_P)
     if snapshot.buffers:
         own += model.buffers()
         then += [snapshot.buffers[name] for name, _ in model.named_buffers()]
     with evaluating(model), student.autocast(), swapped(own, then):
-        logits_BC: Tensor = model(x)
-        return logits_BC.float()
+        return step.forward(x, task).float()
 
 
 def classes_of(outputs: Outputs, tasks: Iterable[int]) -> list[int]:

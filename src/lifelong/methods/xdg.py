@@ -32,7 +32,7 @@ class XdG(Isolation[IsolationState]):
             is the paper's gating, which only lessens interference; use it together with springs, as in `xdg+ewc`.
 
     Stores: a mark and a value per weight, 8 · P bytes for P float32 parameters. The gates are a function of the seed
-    of the network and the task number, and are stored nowhere. Capacity: `method.capacity_used(state)` is the fraction
+    of the learner and the task number, and are stored nowhere. Capacity: `method.capacity_used(state)` is the fraction
     of the backbone that is frozen; near 1, a new task can learn its head only.
 
     Reference: Masse et al. 2018, Alleviating catastrophic forgetting using context-dependent gating and synaptic
@@ -46,7 +46,7 @@ class XdG(Isolation[IsolationState]):
         >>> from lifelong import Learner, stream
         >>> from lifelong.methods import XdG
         >>> digits = stream("split-digits", scenario="task", tasks=2)
-        >>> learner = Learner("mlp:100", XdG(gate=0.8), digits.space, epochs=3, lr=0.1)
+        >>> learner = Learner("mlp:100", XdG(gate=0.8), digits.space, epochs=10, lr=0.1)
         >>> for task in digits:
         ...     learner.learn(task)
         >>> min(learner.evaluate(digits)) > 0.8
@@ -69,9 +69,9 @@ class XdG(Isolation[IsolationState]):
     def state_type(self) -> type[IsolationState]:
         return IsolationState
 
-    def adapt(self, model: nn.Module, space: Space) -> nn.Module:
+    def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         def make(place: int, units: int) -> RandomGate:
-            return RandomGate(units, self.gate, seed=101 * network_of(model, self.name).head.seed + place)
+            return RandomGate(units, self.gate, seed, place)
 
         return gated(model, self.name, make)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lifelong.models.per_task import PerTask
+from lifelong.models.per_task import PerTask, generator_for
 
 __all__ = ["Column", "Columns"]
 
@@ -39,9 +39,8 @@ class Column(nn.Module):
         )
 
     @torch.no_grad()
-    def draw(self, seed: int) -> None:
-        """First weights from `seed` alone, uniform in ±1/√fan-in like those of `torch.nn.Linear`."""
-        generator = torch.Generator().manual_seed(seed)
+    def draw(self, generator: torch.Generator) -> None:
+        """First weights from `generator`, uniform in ±1/√fan-in like those of `torch.nn.Linear`."""
         for layer in [*self.layers, *self.laterals]:
             fan_in = next(layer.parameters()).shape[1]
             bound = 1 / math.sqrt(fan_in)
@@ -120,7 +119,7 @@ class Columns(PerTask):
     def _fresh(self, task: int) -> Column:
         """The column from which a new task starts."""
         column = Column(self.sizes, len(self.columns))
-        column.draw((self.seed * 1_000_003 + task) % 2**63)
+        column.draw(generator_for("column", self.seed, task))
         column.train(self.training)
         weight = next(self.columns[0].parameters())
         return column.to(weight)

@@ -1,7 +1,8 @@
 """Gates on hidden units: for each task every unit has a factor that its output is multiplied by.
 
 A unit whose factor is 0 neither speaks nor learns, so two tasks that share no unit share no weight. Units are the
-outputs of a linear layer or the channels of a convolution. Suffixes: B batch, H hidden units, T tasks.
+outputs of a linear layer or the channels of a convolution; each gate of a network has a `place`. Suffixes: B batch,
+H hidden units, T tasks.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lifelong.models.per_task import PerTask
+from lifelong.models.per_task import PerTask, generator_for
 
 __all__ = ["AttentionGate", "Gate", "RandomGate"]
 
@@ -33,16 +34,16 @@ class Gate(PerTask):
 
 
 class RandomGate(Gate):
-    """A random subset of the units is open; which, is a function of `seed` and the task number alone.
+    """A random subset of the units is open; which, is a function of `seed`, `place` and the task number alone.
 
     >>> gate = RandomGate(10, closed=0.8, seed=1)
     >>> gate.of(3).sum().item(), torch.equal(gate.of(3), RandomGate(10, closed=0.8, seed=1).of(3))
     (2.0, True)
     """
 
-    def __init__(self, units: int, closed: float, seed: int) -> None:
+    def __init__(self, units: int, closed: float, seed: int, place: int = 0) -> None:
         super().__init__()
-        self.units, self.seed = units, seed
+        self.units, self.seed, self.place = units, seed, place
         self.open = max(1, round((1 - closed) * units))
         self._table_TH = torch.empty(0, units)  # rows are task numbers; made when asked for, never saved
 
@@ -64,7 +65,7 @@ class RandomGate(Gate):
         return super().forward(h).to(h.dtype)
 
     def _drawn(self, task: int) -> Tensor:
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + task) % 2**63)
+        generator = generator_for("random gate", self.seed, self.place, task)
         factors_H = torch.zeros(self.units)
         factors_H[torch.randperm(self.units, generator=generator)[: self.open]] = 1.0
         return factors_H
@@ -77,9 +78,9 @@ class AttentionGate(Gate):
     with the s given there.
     """
 
-    def __init__(self, units: int, s_max: float, threshold: float, seed: int) -> None:
+    def __init__(self, units: int, s_max: float, threshold: float, seed: int, place: int = 0) -> None:
         super().__init__()
-        self.units, self.s_max, self.threshold, self.seed = units, s_max, threshold, seed
+        self.units, self.s_max, self.threshold, self.seed, self.place = units, s_max, threshold, seed, place
         self.embedding = nn.Parameter(torch.empty(0, units))
         self.annealed: tuple[int, float] | None = None
         self._place: dict[int, int] = {}
@@ -117,5 +118,5 @@ class AttentionGate(Gate):
         """e of a task, or that from which it will start."""
         if task in self._place:
             return self.embedding[self._place[task]]
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + task) % 2**63)
+        generator = generator_for("attention gate", self.seed, self.place, task)
         return torch.randn(self.units, generator=generator).to(self.embedding)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ class Learner:
         self.randomness = Randomness(seed, device)
         self.model_name = model if isinstance(model, str) else f"own:{_name_of(model)}"
         with self.randomness.inside():
-            self.model = method.adapt(self._made(model), space).to(device)
+            self.model = method.adapt(self._made(model), space, seed).to(device)
         self.outputs = Outputs(space.scenario)
         self.tasks: list[int] = []
         self._position: loop.Position | None = None
@@ -167,10 +167,12 @@ class Learner:
         """
         self._check_usable()
         own = self._training_part(task)
+        if self._position is not None and self._position.task != task.number:
+            raise SettingError(f"this learner is in the middle of task {self._position.task}, not {task.number}")
+        if isinstance(self.model, Network):
+            self.model.select(task.number)  # here, and not in a method: a learner that was loaded goes on from here too
         if self._position is None:
             self._begin(task, own)
-        elif self._position.task != task.number:
-            raise SettingError(f"this learner is in the middle of task {self._position.task}, not {task.number}")
         position = self._position
         assert position is not None
         examples = self.method.examples(self.state, own)
@@ -255,10 +257,10 @@ class Learner:
 
     def _logits(self, student: Student, x: Tensor, task: int) -> Tensor:
         self._check_usable()
-        training = self.model.training
+        training, model = self.model.training, student.model
         self.model.eval()
         try:
-            with self.autocast():
+            with self.autocast(), model.selecting(task) if isinstance(model, Network) else nullcontext():
                 pieces = [
                     self.method.predict(self.state, student, piece.to(self.training.device), task)
                     for piece in x.split(CHUNK)

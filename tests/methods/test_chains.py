@@ -1,0 +1,261 @@
+"""Chains: what is accepted keeps the promise of each of its methods, bit for bit; all else is refused at once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lifelong.errors import SettingError
+from lifelong.methods import DER, METHODS, Chain, Method, Progressive, Step, XdG, build
+from lifelong.methods.base import Inner
+from lifelong.methods.gss import cosines
+from lifelong.methods.mir import interference
+from lifelong.methods.snapshot import answers, freeze
+from lifelong.models import Network
+from lifelong.streams import Stream
+from lifelong.training import Learner
+from lifelong.types import Examples
+
+HOLDING = ["packnet", "progressive", "hat", "xdg"]
+ASKING = ["lwf", "mir", "der", "gss", "dgr"]  # they ask the network beside the loss
+UNTREATED = ["gpm+hat", "hat+gpm"]  # the one treats no layer as the other makes them
+STIFF: dict[str, dict[str, Any]] = {"ewc": {"strength": 1e6}}
+
+
+def refused(label: str) -> bool:
+    try:
+        build(label)
+    except SettingError:
+        return True
+    return False
+
+
+def learner_of(label: str, stream: Stream, **settings: Any) -> Learner:
+    chosen = {"epochs": 3, "lr": 0.02, "momentum": 0.9, "batch": 10, "seed": 1, **settings}
+    parts = {name: STIFF[name] for name in label.split("+") if name in STIFF}
+    return Learner("mlp:12,10", build(label, parts), stream.space, **chosen)
+
+
+def said(learner: Learner, stream: Stream, x: Tensor) -> dict[int, Tensor]:
+    """What the learner answers to `x` in each task it has learned, in that task's outputs."""
+    tasks = [stream.task(number) for number in learner.tasks]
+    return {task.number: learner.logits(x, task.number)[:, list(task.classes)] for task in tasks}
+
+
+@pytest.mark.parametrize(
+    "label", [f"{a}+{b}" for pair in itertools.product(HOLDING, ASKING) for a, b in itertools.permutations(pair)]
+)
+def test_a_saved_chain_goes_on_and_answers_bit_for_bit(
+    label: str, clouds: Callable[..., Stream], tmp_path: Path
+) -> None:
+    stream, x = clouds("task"), torch.randn(9, 6)
+    kept = learner_of(label, stream)
+    kept.learn(stream.task(1))
+    kept.learn(stream.task(2), on_step=lambda step: kept.save(tmp_path / "within") if step == 7 else None)
+    kept.save(tmp_path / "between")
+    within, between = Learner.load(tmp_path / "within"), Learner.load(tmp_path / "between")
+    assert all(torch.equal(said(between, stream, x)[k], logits) for k, logits in said(kept, stream, x).items())
+    within.learn(stream.task(2))
+    assert torch.equal(within.flat.theta_P, kept.flat.theta_P)
+    for learner in (kept, within, between):
+        learner.learn(stream.task(3))
+    for learner in (within, between):
+        assert torch.equal(learner.flat.theta_P, kept.flat.theta_P)
+        assert all(torch.equal(said(learner, stream, x)[k], logits) for k, logits in said(kept, stream, x).items())
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        label
+        for label in map("+".join, itertools.product(HOLDING, METHODS))
+        if label not in UNTREATED and not refused(label)
+    ],
+)
+def test_what_one_method_holds_no_other_moves_within_a_task_or_after_it(
+    label: str, clouds: Callable[..., Stream]
+) -> None:
+    stream, x = clouds("task"), 3 * torch.randn(20, 6)
+    learner = learner_of(label, stream, epochs=2)
+    learner.learn(stream.task(1))
+    before, first, steps = learner.flat.theta_P.detach().clone(), said(learner, stream, x)[1], []
+
+    def look(step: int) -> None:
+        steps.append(step)
+        assert torch.equal(learner.logits(x, 1)[:, :2], first), f"answers of task 1 moved at step {step} of task 2"
+
+    learner.learn(stream.task(2), on_step=look)
+    assert len(steps) > 0
+    assert len(before) != len(learner.flat) or not torch.equal(before, learner.flat.theta_P), "task 2 was learned"
+    assert torch.equal(said(learner, stream, x)[1], first)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("ewc+ncm", "^ewc.ncm: ncm takes no step of gradient descent, .*; use it alone"),
+        ("ncm+er", "ncm takes no step"),
+        ("joint+ranpac", "ranpac takes no step"),
+        ("slda+ncm", "slda, ncm takes no step"),
+        ("xdg+gdumb", "^xdg.gdumb: gdumb begins tasks anew and would undo what xdg holds; take one of them"),
+        ("icarl+xdg", "^icarl.xdg: icarl, xdg each answer in a way of their own, and only one can; take one of them"),
+        ("packnet+icarl", "packnet, icarl each answer"),
+        ("icarl+hat", "icarl, hat each answer"),
+        ("packnet+xdg", "packnet, xdg each answer"),
+        ("icarl+independent", "icarl, independent each answer"),
+        ("icarl+er", r"^icarl.er: icarl leaves out the loss of what comes after it \(er\); name it last"),
+        ("er-ace+hat", r"er-ace leaves out the loss of what comes after it \(hat\); name it last"),
+        ("ewc+icarl+der+lwf", r"\(der, lwf\); name it last"),
+        ("icarl+er-ace", "icarl, er-ace each leave out the loss of the other; take one of them"),
+    ],
+)
+def test_a_chain_that_would_not_do_what_it_says_is_refused(label: str, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        build(label)
+
+
+@pytest.mark.parametrize("label", UNTREATED)
+def test_a_network_that_one_method_makes_is_checked_by_the_others_at_once(
+    label: str, clouds: Callable[..., Stream]
+) -> None:
+    with pytest.raises(SettingError, match="is a AttentionGate"):
+        learner_of(label, clouds("task"))
+
+
+@dataclass
+class Noted:
+    """The number of every step whose own batch was in a loss."""
+
+    steps: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Probe(Method[Noted]):
+    """Notes that the losses inside were asked for."""
+
+    name = "probe"
+    family = "springs"
+    reference = "-"
+
+    @property
+    def state_type(self) -> type[Noted]:
+        return Noted
+
+    def loss(self, state: Noted, step: Step, inner: Inner) -> Tensor:
+        if set(step.batch.task_numbers().tolist()) >= {step.task}:
+            state.steps.append(step.number)
+        return inner(step)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in METHODS.items() if kind.descends])
+def test_a_method_uses_the_loss_of_those_inside_or_says_that_it_does_not(
+    name: str, clouds: Callable[..., Stream]
+) -> None:
+    method = build(name)
+    if method.own_loss:
+        with pytest.raises(SettingError, match=f"{name} leaves out"):
+            Chain(method, Probe())
+        Chain(Probe(), method)
+        return
+    stream, steps = clouds(method.scenarios[-1], tasks=2), list[int]()
+    learner = Learner("mlp:12", Chain(method, Probe()), stream.space, batch=10)
+    for task in stream:
+        learner.learn(task, on_step=steps.append)
+    assert set(learner.state[1].steps) == set(steps)
+
+
+# --- examples of several tasks, asked about beside the loss ---
+
+
+def step_of(learner: Learner, batch: Examples) -> Step:
+    def forward(x: Tensor, task: int | Tensor) -> Tensor:
+        return learner.method.forward(learner.state, learner, x, task)
+
+    return Step(learner, forward, batch, learner.tasks[-1], 2, 18, 1, 6, 0.1, 10.0)
+
+
+def gated_life(stream: Stream) -> tuple[Learner, Examples]:
+    """A learner with gates after two tasks, and some examples of both."""
+    learner = Learner("mlp:12,10", XdG(gate=0.6), stream.space, batch=10, lr=0.1, epochs=2)
+    for number in (1, 2):
+        learner.learn(stream.task(number))
+    return learner, Examples.cat([stream.task(number).train.at(slice(0, 6)) for number in (2, 1)])
+
+
+def under_its_task(learner: Learner, x: Tensor, task: int) -> Tensor:
+    assert isinstance(learner.model, Network)
+    with learner.model.selecting(task):
+        logits: Tensor = learner.model(x[None])
+    return learner.outputs.masked(logits, task)
+
+
+def test_interference_is_measured_under_the_task_of_each_example(clouds: Callable[..., Stream]) -> None:
+    learner, some = gated_life(clouds("task", tasks=2))
+    virtual_P = learner.flat.theta_P.detach() + 0.3 * torch.randn(len(learner.flat))
+    rise = interference(step_of(learner, some), some, virtual_P)
+    for place, (x, y, task) in enumerate(zip(some.x, some.y, some.task_numbers().tolist(), strict=True)):
+        now = torch.log_softmax(under_its_task(learner, x, task), 1)[0, y]
+        with learner.flat.holding(virtual_P):
+            after = torch.log_softmax(under_its_task(learner, x, task), 1)[0, y]
+        assert float(rise[place]) == pytest.approx(float((now - after).detach()), abs=1e-5)
+
+
+@pytest.mark.parametrize("method", [XdG(gate=0.6), Progressive()], ids=lambda method: method.name)
+def test_gradients_are_compared_under_the_task_of_each_example(
+    method: Method[Any], clouds: Callable[..., Stream]
+) -> None:
+    stream = clouds("task", tasks=2)
+    learner = Learner("mlp:12,10", method, stream.space, batch=10, lr=0.1, epochs=2)
+    for task in stream:
+        learner.learn(task)
+    some, rows = Examples.cat([stream.task(number).train.at(slice(0, 6)) for number in (2, 1)]), []
+    for x, y, number in zip(some.x, some.y, some.task_numbers().tolist(), strict=True):
+        row_P = learner.flat.gradient(-torch.log_softmax(under_its_task(learner, x, number), 1)[0, y])
+        rows.append(row_P / row_P.norm().clamp_min(1e-12))
+    assert torch.allclose(cosines(learner, some), torch.stack(rows) @ torch.stack(rows).T, atol=1e-4)
+
+
+def test_a_teacher_answers_under_the_task_of_each_example(clouds: Callable[..., Stream]) -> None:
+    learner, some = gated_life(clouds("task", tasks=2))
+    given = answers(step_of(learner, some), freeze(learner), some.x, some.task)
+    for place, (x, task) in enumerate(zip(some.x, some.task_numbers().tolist(), strict=True)):
+        own = list(learner.outputs.classes[task])
+        assert torch.allclose(given[place, own], under_its_task(learner, x, task)[0, own], atol=1e-5)
+
+
+@pytest.mark.parametrize("first", ["der", "xdg"])
+def test_der_asks_for_new_outputs_under_the_task_of_each_example(first: str, clouds: Callable[..., Stream]) -> None:
+    stream = clouds("task", tasks=2)
+    methods: list[Method[Any]] = [DER(capacity=20), XdG(gate=0.6)]
+    chain = Chain(*methods if first == "der" else methods[::-1])
+    learner = Learner("mlp:12,10", chain, stream.space, batch=10, lr=0.1)
+    learner.learn(stream.task(1))
+    learner._announce(2, stream.task(2).classes)
+    network = learner.model
+    assert isinstance(network, Network)
+    network.select(2)
+    state = learner.state[0 if first == "der" else 1]
+    held = state.memory.examples()
+    state = methods[0].begin_task(state, learner, stream.task(2).train)
+    with network.selecting(1), torch.no_grad():
+        assert torch.allclose(state.logits_MC[:, 2:], network(held.x)[:, 2:], atol=1e-6)
+    with network.selecting(2), torch.no_grad():
+        assert not torch.allclose(state.logits_MC[:, 2:], network(held.x)[:, 2:], atol=1e-2)
+
+
+@pytest.mark.parametrize("label", ["ogd+progressive", "progressive+ogd"])
+def test_directions_that_lose_parameters_are_made_orthonormal_again(label: str, clouds: Callable[..., Stream]) -> None:
+    stream = clouds("task", tasks=2)
+    learner = learner_of(label, stream)
+    for task in stream:
+        learner.learn(task)
+    [basis_KP] = [state.basis_KP for state in learner.state if hasattr(state, "basis_KP")]
+    assert len(basis_KP) > 10
+    assert torch.allclose(basis_KP @ basis_KP.T, torch.eye(len(basis_KP)), atol=1e-5)
