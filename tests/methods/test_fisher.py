@@ -12,6 +12,8 @@ from lifelong.methods.fisher import FisherKind, fisher_diagonal
 from lifelong.training import Learner
 from lifelong.types import Examples, Scenario, Space
 
+from .odd_networks import Bypassed, Folded, Reused
+
 
 def slow_fisher(model: nn.Module, x: Tensor, labels: Tensor, kind: FisherKind, allowed: list[int]) -> Tensor:
     """1/N Σ_n Σ_y w_y (∂ log p(y | x_n) / ∂θ)², one sample and one label at a time."""
@@ -51,7 +53,7 @@ def twice() -> nn.Module:
 
 @pytest.mark.parametrize("scenario", ["domain", "task"])
 @pytest.mark.parametrize("kind", ["true", "empirical"])
-@pytest.mark.parametrize("network", [in_place, Convolution, twice])
+@pytest.mark.parametrize("network", [in_place, Convolution, twice, Bypassed, Reused, Folded])
 def test_fisher_is_the_mean_of_squares_per_sample(
     network: Callable[[], nn.Module], kind: FisherKind, scenario: Scenario
 ) -> None:

@@ -18,6 +18,8 @@ from lifelong.streams import Stream
 from lifelong.training import Learner
 from lifelong.types import Examples, Scenario, Space
 
+from .odd_networks import Bypassed, Folded, Reused
+
 SPRINGS = ["l2", "online-ewc", "si", "mas", "rwalk", "scp"]
 
 
@@ -43,7 +45,7 @@ def tied() -> nn.Module:
     return nn.Sequential(one, nn.Tanh(), other, nn.Linear(9, 4))
 
 
-NETWORKS = [in_place, Convolution, tied]
+NETWORKS = [in_place, Convolution, tied, Bypassed, Reused, Folded]
 
 
 def knowing(network: Callable[[], nn.Module], scenario: Scenario) -> tuple[Learner, Examples, list[int]]:

@@ -6,11 +6,15 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 
 from lifelong import GEM, Learner, stream
 from lifelong.methods import per_task
 from lifelong.methods.base import Step
-from lifelong.types import Examples
+from lifelong.methods.per_sample import products
+from lifelong.types import Examples, Space
+
+from .odd_networks import Bypassed, Folded, Reused
 
 
 def prepared(model: str, name: str, scenario: str) -> tuple[Step, list[Examples]]:
@@ -47,3 +51,18 @@ def test_what_is_not_linear_or_not_of_one_size_takes_a_pass_each(monkeypatch: py
         cut = [examples.at(slice(size)) for examples, size in zip(past, sizes, strict=True)]
         slowly_TP = torch.stack([step.gradient_on(examples) for examples in cut])
         assert torch.equal(per_task.task_gradients(step, cut), slowly_TP)
+
+
+@pytest.mark.parametrize("kind", [Bypassed, Reused, Folded])
+def test_what_the_calls_of_the_layers_do_not_tell_takes_a_pass_each(kind: type[nn.Module]) -> None:
+    torch.manual_seed(1)
+    learner = Learner(kind(), GEM(), Space((9,), 4))
+    learner.outputs.announce(1, (0, 1, 2, 3))
+    past = [Examples(torch.randn(12, 9), torch.arange(12) % 4, 1) for _ in range(2)]
+    step = Step(learner, partial(learner.method.forward, learner.state, learner), past[0], 1, 1, 1, 1, 1, 0.1, 10.0)
+    slowly_TP = torch.stack([step.gradient_on(examples) for examples in past])
+    torch.testing.assert_close(per_task.task_gradients(step, past), slowly_TP, rtol=1e-4, atol=1e-7)
+    inner_NN = products(learner, past[0], lambda logits_BC, y_B, _: logits_BC.gather(1, y_B[:, None])[:, 0])
+    single = [learner.flat.gradient(learner.model(x[None])[0, y]) for x, y in zip(past[0].x, past[0].y, strict=True)]
+    rows_NP = torch.stack(single)
+    torch.testing.assert_close(inner_NN, rows_NP @ rows_NP.T, rtol=1e-4, atol=1e-6)

@@ -13,7 +13,8 @@ from lifelong.errors import require
 from lifelong.memory import Reservoir
 from lifelong.memory.reservoir import write
 from lifelong.methods.base import Extent, Inner, Method, Step, Student
-from lifelong.methods.per_sample import chunks, evaluating
+from lifelong.methods.evaluating import evaluating
+from lifelong.methods.per_sample import chunks
 from lifelong.models import Network
 from lifelong.types import Examples
 

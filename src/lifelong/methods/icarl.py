@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from lifelong.errors import require
 from lifelong.memory import herd
 from lifelong.methods.base import Extent, Inner, Method, Step, Student
-from lifelong.methods.per_sample import evaluating
+from lifelong.methods.evaluating import evaluating
 from lifelong.methods.snapshot import Snapshot, answers, classes_of, freeze
 from lifelong.models import Network
 from lifelong.types import Examples, Space

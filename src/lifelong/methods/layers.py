@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from lifelong.errors import SettingError
 from lifelong.methods.base import Student
-from lifelong.methods.per_sample import chunks, evaluating
+from lifelong.methods.evaluating import evaluating
+from lifelong.methods.per_sample import chunks
 from lifelong.models import Head
 from lifelong.types import Examples
 

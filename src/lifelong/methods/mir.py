@@ -11,7 +11,7 @@ from torch import Tensor
 from lifelong.errors import require
 from lifelong.memory import Reservoir
 from lifelong.methods.base import Extent, Inner, Method, Step, Student
-from lifelong.methods.per_sample import evaluating
+from lifelong.methods.evaluating import evaluating
 from lifelong.types import Examples
 
 __all__ = ["MIR", "interference"]

@@ -13,28 +13,26 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import grad, vmap
 
 from lifelong.methods.base import Student
-from lifelong.models import Head, Network
+from lifelong.methods.evaluating import evaluating
+from lifelong.methods.linear import all_linear, once, recorded, sees_all
+from lifelong.models import Network
 from lifelong.types import Examples
 
 __all__ = [
     "Answer",
     "Choices",
-    "all_linear",
     "chunks",
     "evaluating",
     "given",
     "gradients",
-    "once",
     "products",
-    "recorded",
     "subset",
     "summed",
 ]
@@ -65,27 +63,10 @@ def chunks(task: Examples, size: int) -> Iterator[Examples]:
         yield task.at(slice(start, start + size))
 
 
-@contextmanager
-def evaluating(model: nn.Module, task: int | Tensor | None = None) -> Iterator[None]:
-    """Inside the block the model is in evaluation mode, and the inputs are of `task`, or of the task that is learned.
-
-    Afterwards each of its modules is in the mode it was in.
-    """
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        with model.selecting(task) if isinstance(model, Network) and task is not None else nullcontext():
-            yield
-    finally:
-        for module in training:
-            module.training = True
-
-
 def summed(student: Student, task: Examples, answer: Answer, power: Literal[1, 2], choices: Choices = given) -> Tensor:
     """Σ_n Σ_y w |∂ answer/∂θ|^power (P,) over the examples of one task, in evaluation mode."""
     with evaluating(student.model):
-        if all_linear(student.model) and task.x.flatten(1).shape[1] > 0:
+        if all_linear(student.model) and task.x.flatten(1).shape[1] > 0 and sees_all(student, task.x):
             total_P = _closed_form(student, task, answer, power, choices)
             if total_P is not None:
                 return total_P
@@ -103,10 +84,10 @@ def summed(student: Student, task: Examples, answer: Answer, power: Literal[1, 2
 def products(student: Student, task: Examples, answer: Answer) -> Tensor:
     """⟨∂ answer(x_n, y_n)/∂θ, ∂ answer(x_m, y_m)/∂θ⟩ (N, N), in evaluation mode."""
     model = student.model
-    if all_linear(model):
+    if all_linear(model) and sees_all(student, task.x):
         with evaluating(model, task.task), torch.enable_grad(), recorded(model) as calls:
             answer_B = answer(model(task.x).float(), task.y, task.task)
-        if once(calls):
+        if once(calls, len(task)):
             outputs = [notes[0][1] for notes in calls.values()]
             deltas = torch.autograd.grad(answer_B.sum(), outputs)
             gram_NN = torch.zeros(len(task), len(task), device=answer_B.device)
@@ -144,36 +125,6 @@ def _powered(values: Tensor, power: Literal[1, 2]) -> Tensor:
     return values.abs() if power == 1 else values.square()
 
 
-def all_linear(model: nn.Module) -> bool:
-    """Whether every parameter is trained and belongs to one linear layer."""
-    owners = [m for m in model.modules() if any(True for _ in m.parameters(recurse=False))]
-    held = [p for m in owners for p in m.parameters(recurse=False)]
-    alone = len(held) == len({id(p) for p in held})
-    return alone and all(type(m) in (nn.Linear, Head) for m in owners) and all(p.requires_grad for p in held)
-
-
-@contextmanager
-def recorded(model: nn.Module) -> Iterator[dict[nn.Module, list[tuple[Tensor, Tensor]]]]:
-    """Inside the block every linear layer notes its inputs a and outputs z."""
-    calls: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {}
-
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        calls.setdefault(module, []).append((inputs[0].detach(), output))
-        return output.clone()  # so that a later in-place ReLU cannot change the z that was noted
-
-    handles = [m.register_forward_hook(note) for m in model.modules() if type(m) in (nn.Linear, Head)]
-    try:
-        yield calls
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def once(calls: dict[nn.Module, list[tuple[Tensor, Tensor]]]) -> bool:
-    """Whether every layer was used once, on one vector per sample."""
-    return all(len(notes) == 1 and notes[0][0].ndim == 2 for notes in calls.values())
-
-
 def _closed_form(
     student: Student, task: Examples, answer: Answer, power: Literal[1, 2], choices: Choices
 ) -> Tensor | None:
@@ -185,7 +136,7 @@ def _closed_form(
     for chunk in chunks(task, 2048):
         with torch.enable_grad(), recorded(model) as calls:
             logits_BC = model(chunk.x).float()
-        if not once(calls):
+        if not once(calls, len(chunk)):
             return None
         inputs = [notes[0][0] for notes in calls.values()]
         outputs = [notes[0][1] for notes in calls.values()]

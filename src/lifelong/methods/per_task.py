@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lifelong.methods.base import Step
-from lifelong.methods.per_sample import all_linear, once, recorded
+from lifelong.methods.linear import all_linear, once, recorded, sees_all
 from lifelong.types import Examples
 
 __all__ = ["task_gradients"]
@@ -26,7 +26,8 @@ def task_gradients(step: Step, tasks: Sequence[Examples]) -> Tensor:
     and one batched product per layer give all rows; else there is a pass for each task.
     """
     sizes = {len(examples) for examples in tasks}
-    if len(tasks) > 1 and len(sizes) == 1 and all_linear(step.student.model):
+    student = step.student
+    if len(tasks) > 1 and len(sizes) == 1 and all_linear(student.model) and sees_all(student, tasks[0].x):
         rows_TP = _at_once(step, tasks)
         if rows_TP is not None:
             return rows_TP
@@ -40,8 +41,8 @@ def _at_once(step: Step, tasks: Sequence[Examples]) -> Tensor | None:
     together = Examples.cat(tasks)
     with recorded(model) as calls:
         logits_BC = step.on(together).logits_BC
-    every = {id(p) for layer in calls for p in layer.parameters(recurse=False)}
-    if not once(calls) or every != {id(p) for p in flat.parameters} or logits_BC.dtype != flat.grad_P.dtype:
+    every = {id(p) for layer in calls for p in layer.parameters(recurse=False)} == {id(p) for p in flat.parameters}
+    if not (every and once(calls, len(together)) and logits_BC.dtype == flat.grad_P.dtype):
         return None
     masked_BC = student.outputs.masked(logits_BC, together.task_numbers())
     loss = F.cross_entropy(masked_BC, together.y, reduction="sum") / size

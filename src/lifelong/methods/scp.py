@@ -9,7 +9,8 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.methods.base import Student
-from lifelong.methods.per_sample import chunks, evaluating, subset
+from lifelong.methods.evaluating import evaluating
+from lifelong.methods.per_sample import chunks, subset
 from lifelong.methods.spring import Spring, merge
 from lifelong.methods.sprung import Sprung
 from lifelong.types import Examples

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from lifelong.flat import swapped
 from lifelong.methods.base import Step, Student
-from lifelong.methods.per_sample import evaluating
+from lifelong.methods.evaluating import evaluating
 from lifelong.models import Outputs
 
 __all__ = ["Snapshot", "answers", "classes_of", "distance", "freeze"]
