@@ -142,6 +142,13 @@ class Task:
     name: str
     classes: tuple[int, ...]
     load: Callable[[Part], Examples | None]
+    #: how many examples `train` has, where that is known without making them
+    known_size: int | None = None
+
+    @property
+    def size(self) -> int:
+        """How many examples there are to learn from."""
+        return len(self.train) if self.known_size is None else self.known_size
 
     def part(self, part: Part) -> Examples:
         """The examples of one part; `DataError` where the task has none."""

@@ -23,7 +23,7 @@ QUICK = ("run", "permuted-digits", "--tasks", "2", "--epochs", "1", "--model", "
 
 def test_json_is_one_object_on_stdout_and_nothing_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     code = code_of(
-        *QUICK, "-m", "finetune", "-m", "ewc+er", "--seeds", "1", "--set", "ewc.strength=7", "--set", "er.capacity=9",
+        *QUICK, "-m", "finetune", "-m", "ewc+er", "--seeds", "1", "--set", "ewc.strength=7", "--set", "er.capacity=10",
         "--set", "stream.first_plain=true", "--json", "--out", str(tmp_path / "out"),
     )  # fmt: skip
     assert code == 0

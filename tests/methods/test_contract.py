@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from lifelong.errors import SettingError
-from lifelong.methods import METHODS, Chain, Extent, Method, build, settings_of
+from lifelong.methods import METHODS, Chain, Method, build, settings_of
 from lifelong.methods.card import SECTIONS, card, sentence
 from lifelong.streams import Stream
 from lifelong.streams import stream as load
@@ -134,15 +134,6 @@ def test_switched_off_it_is_fine_tuning_bit_for_bit(name: str, clouds: Callable[
 def save_at(learner: Learner, file: Path, stop: int, step: int) -> None:
     if step == stop:
         learner.save(file)
-
-
-@pytest.mark.parametrize(("name", "scenario"), SUPPORTED)
-def test_stores_no_more_than_it_declares(name: str, scenario: Scenario, clouds: Callable[..., Stream]) -> None:
-    stream = clouds(scenario)
-    learner = make(name, stream)
-    matrix(learner, stream)
-    extent = Extent(len(stream), 54, 4 * 6, len(learner.flat), 6)
-    assert learner.stored_bytes <= learner.method.declared_bytes(extent)
 
 
 @pytest.mark.parametrize("name", EVERY)

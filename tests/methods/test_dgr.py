@@ -181,10 +181,10 @@ def test_inputs_that_it_cannot_make_are_refused() -> None:
     learner = Learner("mlp:4", DGR(output="sigmoid", **SMALL), space)
     wide = Examples(torch.tensor([[0.0, 2.0]]), torch.tensor([0]), 1)
     with pytest.raises(DataError, match="got 0 … 2"):
-        learner.method.begin_task(learner.state, learner, wide)
+        learner.method.check_data(learner.state, learner, wide)
     whole = Examples(torch.zeros(1, 2, dtype=torch.int64), torch.tensor([0]), 1)
     with pytest.raises(DataError, match="floating-point"):
-        learner.method.begin_task(learner.state, learner, whole)
+        learner.method.check_data(learner.state, learner, whole)
 
 
 def test_sigmoid_draws_stay_in_range() -> None:

@@ -216,7 +216,7 @@ def test_packnet_says_when_there_is_no_room(clouds: Callable[..., Stream]) -> No
     stream = clouds("task")
     learner = learner_of(PackNet(keep=1.0), stream)
     learner.learn(stream.task(1))
-    with pytest.raises(SettingError, match="no free weight left after 1 task"):
+    with pytest.raises(SettingError, match="leaves no weight for task 2"):
         learner.learn(stream.task(2))
 
 

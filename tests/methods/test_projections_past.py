@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from lifelong.errors import SettingError
-from lifelong.methods import AGEM, GPM, OGD, Extent, Finetune, Method, Step, build
+from lifelong.methods import AGEM, GPM, OGD, Finetune, Method, Step, build
 from lifelong.methods.agem import _drawn, without_conflict
 from lifelong.methods.layers import layer_inputs, weight_layers
 from lifelong.methods.ogd import OGDState
@@ -23,6 +23,8 @@ from lifelong.methods.subspace import extended, outside, principal
 from lifelong.streams import Stream
 from lifelong.training import Learner
 from lifelong.types import Examples, Scenario, Space, Task
+
+from .odd_networks import Bypassed, Reused
 
 vectors = st.lists(st.floats(-3, 3, width=32), min_size=4, max_size=4).map(torch.tensor)
 
@@ -85,12 +87,6 @@ def test_agem_draws_stored_examples_evenly_and_none_twice() -> None:
         counts.update(labels)
     expected, spread = rounds * size / 30, (rounds * (1 / 3) * (2 / 3)) ** 0.5
     assert max(abs(counts[label] - expected) for label in range(30)) < 5 * spread
-
-
-def test_agem_needs_a_place_for_each_task() -> None:
-    AGEM(capacity=0).check(Extent(5, 10, 8, 100, 2))
-    with pytest.raises(SettingError, match=r"agem\.capacity must be 5 or more"):
-        AGEM(capacity=4).check(Extent(5, 10, 8, 100, 2))
 
 
 @pytest.mark.parametrize(
@@ -353,3 +349,12 @@ def test_frozen_layers_are_left_out() -> None:
         nn.BatchNorm1d(4).requires_grad_(False), nn.Linear(4, 3), nn.Linear(3, 2).requires_grad_(False)
     )
     assert [name for name, _ in weight_layers(model)] == ["1"]
+
+
+@pytest.mark.parametrize(("network", "named"), [(Bypassed(), "all that a is given"), (Reused(), "all that a layer is")])
+def test_gpm_refuses_weights_that_are_used_without_their_layer(network: nn.Module, named: str) -> None:
+    learner = Learner(network, GPM(), Space((9,), 4))
+    before = learner.flat.theta_P.detach().clone()
+    with pytest.raises(SettingError, match=named):
+        learner.learn(Task.of(1, train=(torch.randn(8, 9), torch.arange(8) % 4)))
+    assert torch.equal(learner.flat.theta_P, before)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lifelong.errors import SettingError
 from lifelong.memory import Balanced, Scored
-from lifelong.methods import DER, DERPP, ER, ERACE, GSS, METHODS, MIR, Extent, Finetune, GDumb, Method, Step, build
+from lifelong.methods import DER, DERPP, ER, ERACE, GSS, METHODS, MIR, Finetune, GDumb, Method, Step, build
 from lifelong.methods.gss import cosines
 from lifelong.methods.mir import interference
 from lifelong.models import with_head
@@ -266,14 +266,6 @@ def test_gdumb_learns_its_memory_from_scratch_and_nothing_else(clouds: Clouds) -
     fresh = Learner("mlp:8", Finetune(), stream.space, epochs=5, batch=200)
     fresh.learn(Stream.from_datasets([((held.x, held.y), (held.x, held.y))], validation=0).task(1))
     assert torch.allclose(ours.flat.theta_P, fresh.flat.theta_P, atol=1e-6), "a whole-batch step has no order"
-
-
-@pytest.mark.parametrize("name", ["gdumb", "icarl"])
-def test_a_memory_smaller_than_the_classes_is_refused(name: str) -> None:
-    extent = Extent(tasks=2, examples=10, input_bytes=4, parameters=9, outputs=10)
-    with pytest.raises(SettingError, match="raise it to 10"):
-        build(name, {"capacity": 9}).check(extent)
-    build(name, {"capacity": 10}).check(extent)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,11 @@ from typing import Any
 from torch import nn
 
 from lifelong.evaluation import Record
+from lifelong.experiments.resources import check_methods
 from lifelong.experiments.results import Results
 from lifelong.experiments.single import Event, run_single
 from lifelong.methods import Method
+from lifelong.models import build
 from lifelong.streams import Stream
 from lifelong.training import Learner, Training
 from lifelong.training.learner import ModelLike
@@ -32,6 +34,13 @@ def run_own(
     on_event: Callable[[Event], None] | None,
 ) -> Results:
     """`methods` × `seeds` on `stream`; a model given as a module is copied for each run."""
+
+    def made() -> nn.Module:
+        if isinstance(model, str):
+            return build(model, stream.space, head)
+        return copy.deepcopy(model) if isinstance(model, nn.Module) else model()
+
+    check_methods(methods, made, stream)
     records: list[Record] = []
     for seed in seeds:
         for method in methods:

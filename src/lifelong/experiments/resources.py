@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
 import psutil
+import torch
+from torch import nn
 
 from lifelong.errors import ResourceError
 from lifelong.experiments.experiment import Experiment
-from lifelong.methods import Extent, check_space
+from lifelong.methods import Method, check_space, extent_of
 from lifelong.models import build
 from lifelong.streams import Stream
 
-__all__ = ["check_fit"]
+__all__ = ["check_fit", "check_methods"]
 
 
 def check_fit(experiment: Experiment, stream: Stream, processes: int) -> None:
-    """Try every method on the model and the size of the life.
+    """Try every method of `experiment` on the model and the size of the life; see `check_methods`."""
+
+    def make() -> nn.Module:
+        return build(experiment.model, stream.space, experiment.head)
+
+    check_methods([spec.build() for spec in experiment.methods], make, stream, processes)
+
+
+def check_methods(
+    methods: Sequence[Method[Any]], make: Callable[[], nn.Module], stream: Stream, processes: int = 1
+) -> None:
+    """Try every method on a network of its own, from `make`, and on the size of the life.
 
     Raises: `SettingError` where a method does not fit the stream or the model; `ResourceError` where the runs need
         more memory than is free.
     """
-    train = stream.task(1).train
-    stored = largest = 0
-    for spec in experiment.methods:
-        method = spec.build()
+    sized = [replace(task, known_size=task.size) for task in stream]
+    one = stream.task(1).train.x[0]
+    stored = largest = data = 0
+    for method in methods:
         check_space(method, stream.space)
-        network = build(experiment.model, stream.space, experiment.head).with_outputs(stream.space.classes or 0)
-        smallest = min((p.numel() for p in network.backbone.parameters() if p.ndim > 1), default=None)
-        model = method.adapt(network, stream.space, seed=0)
-        parameters = sum(p.numel() for p in model.parameters())
-        extent = Extent(len(stream), len(train), train.x[0].nbytes, parameters, stream.space.classes or 0, smallest)
+        with torch.random.fork_rng(devices=[]):
+            extent = extent_of(method.adapt(make(), stream.space, seed=0), sized, one)
         method.check(extent)
-        stored, largest = max(stored, method.declared_bytes(extent)), max(largest, parameters)
+        stored, largest = max(stored, method.declared_bytes(extent)), max(largest, extent.parameters)
+        data = extent.examples * extent.input_bytes
     # the data set and one task per process, and the state, which saving holds twice more
-    needed = processes * (3 * stored + 3 * train.x.nbytes + 8 * 4 * largest)
+    needed = processes * (3 * stored + 3 * data + 8 * 4 * largest)
     free = psutil.virtual_memory().available
     if needed > free:
         raise ResourceError(
-            f"{processes} runs of {experiment.stream} at a time need about {needed / 2**30:.1f} GiB, and "
+            f"{processes} runs of {stream.name} at a time need about {needed / 2**30:.1f} GiB, and "
             f"{free / 2**30:.1f} GiB are free; try --jobs 1, fewer tasks, or methods that store less "
             "(joint keeps all data, independent all models)"
         )

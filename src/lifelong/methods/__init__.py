@@ -10,6 +10,7 @@ from lifelong.methods.dgr import DGR
 from lifelong.methods.er import ER
 from lifelong.methods.er_ace import ERACE
 from lifelong.methods.ewc import EWC
+from lifelong.methods.extent import extent_of
 from lifelong.methods.finetune import Finetune
 from lifelong.methods.fit import check_space
 from lifelong.methods.gdumb import GDumb
@@ -76,6 +77,7 @@ __all__ = [
     "XdG",
     "build",
     "check_space",
+    "extent_of",
     "parts_of",
     "settings_of",
 ]

@@ -11,6 +11,7 @@ from torch import Tensor
 from lifelong.errors import require
 from lifelong.memory import Ring
 from lifelong.methods.base import Extent, Method, Step, Student
+from lifelong.methods.extent import check_room
 from lifelong.types import Examples
 
 __all__ = ["AGEM", "without_conflict"]
@@ -73,10 +74,7 @@ class AGEM(Method[Ring]):
         return Ring
 
     def check(self, extent: Extent) -> None:
-        require(
-            self.capacity == 0 or self.capacity >= extent.tasks,
-            f"agem.capacity must be {extent.tasks} or more, one example for each task, got {self.capacity}",
-        )
+        check_room(self.name, self.capacity, extent.tasks, "tasks")
 
     def declared_bytes(self, extent: Extent) -> int:
         return self.capacity * (extent.input_bytes + 8)

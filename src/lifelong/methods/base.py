@@ -3,7 +3,9 @@
 A method sees batches, θ, g and task boundaries; never streams, optimisers, files or the loop. Within a task it
 writes its state in place; at a boundary it returns a state. The loop calls the hooks in this order:
 
+    check                                 before the life, and before each task
     adapt, init                           once
+    check_data                            before anything changes for a task
     begin_task, examples                  at the start of a task
       loss, gradient, after_step          every step: loss → backward → gradient → step → after_step
     end_task                              at its end
@@ -22,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from lifelong.flat import Flat
+from lifelong.methods.extent import Extent, check_room
 from lifelong.models.outputs import Outputs
 from lifelong.types import Examples, Scenario, Space
 
@@ -122,20 +125,6 @@ class Step:
         return self.student.flat.gradient(self.on(batch).cross_entropy())
 
 
-@dataclass(frozen=True)
-class Extent:
-    """The size of a life: its tasks, training examples per task, bytes of one input, parameters, outputs in all, and
-    the weights of the smallest layer before the head (None: not known).
-    """
-
-    tasks: int
-    examples: int
-    input_bytes: int
-    parameters: int
-    outputs: int
-    smallest: int | None = None
-
-
 Inner = Callable[[Step], Tensor]
 
 
@@ -174,7 +163,17 @@ class Method(Generic[StateT]):
         raise NotImplementedError
 
     def check(self, extent: Extent) -> None:
-        """Raise `SettingError` where the settings cannot serve a life of this extent; asked before it begins."""
+        """Raise `SettingError` where the settings cannot serve a life of this extent.
+
+        Asked before a life begins, and before each of its tasks with the extent so far. A memory that is in use must
+        have room for one example of each class, unless a method knows better.
+        """
+        capacity = getattr(self, "capacity", None)
+        if "memory" in self.needs and isinstance(capacity, int):
+            check_room(self.name, capacity, extent.classes, "classes")
+
+    def check_data(self, state: StateT, student: Student, task: Examples) -> None:
+        """Raise `DataError` or `SettingError` where the method cannot learn `task`; asked before anything changes."""
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         """The network to learn with, made from the one given; `seed` is the learner's.
@@ -222,6 +221,10 @@ class Method(Generic[StateT]):
     def declared_bytes(self, extent: Extent) -> int:
         """The most that the state takes after a life of this extent; it is checked against the memory there is."""
         return 0
+
+    def capacity_used(self, state: StateT) -> float | None:
+        """The fraction of what its tasks share that is used up; None where a method has no such end."""
+        return None
 
     def parameters(self, state: StateT) -> int:
         """Parameters kept for prediction beside the model's own."""

@@ -76,6 +76,10 @@ class Chain(Method[State]):
         for method in self.methods:
             method.check(extent)
 
+    def check_data(self, state: State, student: Student, task: Examples) -> None:
+        for method, own in zip(self.methods, state, strict=True):
+            method.check_data(own, student, task)
+
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         for method in sorted(self.methods, key=holds, reverse=True):  # the others treat the network that is learned
             model = method.adapt(model, space, seed)
@@ -125,6 +129,10 @@ class Chain(Method[State]):
 
     def declared_bytes(self, extent: Extent) -> int:
         return sum(method.declared_bytes(extent) for method in self.methods)
+
+    def capacity_used(self, state: State) -> float | None:
+        used = [method.capacity_used(own) for method, own in zip(self.methods, state, strict=True)]
+        return max((part for part in used if part is not None), default=None)
 
     def parameters(self, state: State) -> int:
         return sum(method.parameters(own) for method, own in zip(self.methods, state, strict=True))

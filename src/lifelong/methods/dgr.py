@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import torch
@@ -93,10 +92,10 @@ class DGR(Method[DGRState]):
         return DGRState
 
     def declared_bytes(self, extent: Extent) -> int:
-        weights = size(math.ceil(extent.input_bytes / 4), self.hidden, self.latent)
-        return 16 * weights + 4 * extent.parameters + 8 * extent.outputs
+        weights = size(extent.numbers, self.hidden, self.latent)
+        return 16 * weights + 4 * extent.parameters + extent.buffers + 8 * (extent.outputs + extent.tasks)
 
-    def begin_task(self, state: DGRState, student: Student, task: Examples) -> DGRState:
+    def check_data(self, state: DGRState, student: Student, task: Examples) -> None:
         if not task.x.is_floating_point():
             raise DataError(
                 f"dgr makes inputs of floating-point numbers, got {task.x.dtype}; use another method, as er"
@@ -104,6 +103,8 @@ class DGR(Method[DGRState]):
         if self.output == "sigmoid" and not bool(((task.x >= 0) & (task.x <= 1)).all()):
             low, high = float(task.x.min()), float(task.x.max())
             raise DataError(f"dgr.output=sigmoid needs inputs in 0 … 1, got {low:g} … {high:g}; use linear")
+
+    def begin_task(self, state: DGRState, student: Student, task: Examples) -> DGRState:
         if state.generator is None:
             features = task.x.flatten(1).shape[1]
             new = made(features, self.hidden, self.latent, student.generator, task.x.device)

@@ -66,15 +66,8 @@ def chunks(student: Student, task: Examples, kind: FeatureKind) -> Iterator[tupl
 
 
 def feature_count(extent: Extent, kind: FeatureKind) -> int:
-    """The most features there may be.
-
-    An extent does not say how wide the backbone ends; for the networks that can be named the last layer has at most
-    P / (D + 1) units after inputs of D numbers, and √P after a hidden layer that is no narrower.
-    """
-    inputs = -(-extent.input_bytes // 4)
-    if kind == "raw":
-        return inputs
-    return max(inputs, round(extent.parameters**0.5), extent.parameters // (inputs + 1))
+    """The most features there may be: the numbers of an input, or of what any layer reads, the head among them."""
+    return extent.numbers if kind == "raw" else max(extent.numbers, *extent.widths, round(extent.parameters**0.5))
 
 
 def one_hot(y_B: Tensor, classes: int) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lifelong.errors import require
 from lifelong.memory import Balanced
 from lifelong.methods.base import Extent, Method, Student
+from lifelong.methods.extent import check_room
 from lifelong.types import Examples
 
 __all__ = ["GDumb"]
@@ -19,7 +20,7 @@ class GDumb(Method[Balanced]):
     Formula: θ_t = argmin from θ⁰ of Σ_{(x, y) in M_t} −log p(y | x, θ); in M_t each class of each task has one share.
 
     Arguments:
-        capacity: examples stored, and all that is ever learned from; as many as there are classes, or more.
+        capacity: examples stored, and all that is ever learned from; an example or more of every class of every task.
 
     Stores: capacity · (4 · D + 16) bytes for inputs of D float32 numbers.
 
@@ -59,11 +60,7 @@ class GDumb(Method[Balanced]):
         return Balanced
 
     def check(self, extent: Extent) -> None:
-        require(
-            self.capacity >= extent.outputs,
-            f"gdumb.capacity must hold one of each of the {extent.outputs} classes, got {self.capacity}; "
-            f"raise it to {extent.outputs}",
-        )
+        check_room(self.name, self.capacity, extent.shares, "pairs of a class and a task")
 
     def declared_bytes(self, extent: Extent) -> int:
         return self.capacity * (extent.input_bytes + 16)

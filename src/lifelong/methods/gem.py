@@ -11,6 +11,7 @@ from torch import Tensor
 from lifelong.errors import require
 from lifelong.memory import Ring
 from lifelong.methods.base import Extent, Method, Step, Student
+from lifelong.methods.extent import check_room
 from lifelong.methods.per_task import task_gradients
 from lifelong.methods.projection import project
 from lifelong.types import Examples
@@ -65,6 +66,10 @@ class GEM(Method[Ring]):
     @property
     def state_type(self) -> type[Ring]:
         return Ring
+
+    def check(self, extent: Extent) -> None:
+        if self.per == "total":
+            check_room(self.name, self.capacity, extent.tasks, "tasks")
 
     def declared_bytes(self, extent: Extent) -> int:
         examples = self.capacity * (extent.tasks if self.per == "task" else 1)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lifelong.errors import require
 from lifelong.methods.base import Extent, Method, Step, Student
 from lifelong.methods.layers import layer_inputs, weight_layers
+from lifelong.methods.linear import all_linear, sees_all
 from lifelong.methods.per_sample import subset
 from lifelong.methods.subspace import NOISE, adaptive, extended, outside, principal
 from lifelong.models import Head
@@ -97,14 +98,23 @@ class GPM(Method[GPMState]):
         return model
 
     def declared_bytes(self, extent: Extent) -> int:
-        # of the layers' inputs D this much is known: Σ D · (outputs of the layer) = P, and no layer but the first is
-        # taken to have fewer outputs than the network; a layer keeps no more directions than it has inputs
-        inputs = extent.input_bytes // 4 + 1 + -(-extent.parameters // max(1, extent.outputs))
-        directions = min(inputs, extent.tasks * self.samples)
-        return 4 * (extent.parameters + inputs * directions) + extent.outputs
+        # a layer keeps no more directions than it has inputs; in a convolution one example may give them all
+        return 4 * (extent.parameters + sum(width**2 for width in extent.widths)) + 8 * extent.tasks + extent.outputs
 
     def init(self, student: Student) -> GPMState:
         return GPMState(torch.zeros_like(student.flat.theta_P.detach()))
+
+    def check_data(self, state: GPMState, student: Student, task: Examples) -> None:
+        if self.threshold == 0:
+            return
+        model, one = student.model, task.at(slice(0, 1))
+        called = layer_inputs(student, one)
+        missing = [name for name, _ in weight_layers(model) if name not in called]
+        require(
+            not missing and (not all_linear(model) or sees_all(student, task.x)),
+            f"gpm must see all that {', '.join(missing) or 'a layer'} is given, and the network uses weights without "
+            "calling their layer: call it, or use ogd",
+        )
 
     def begin_task(self, state: GPMState, student: Student, task: Examples) -> GPMState:
         state.start_P.copy_(student.flat.theta_P.detach())

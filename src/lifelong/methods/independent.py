@@ -28,8 +28,8 @@ class Independent(Method[IndependentState]):
 
     Formula: θ_t = argmin L_t(θ) from θ⁰; task t is answered by θ_t, a task not yet learned by θ⁰.
 
-    Stores: T · 4 · P bytes for P float32 parameters. Needs the number of the task at test in *every* scenario, which
-    the scenarios `domain` and `class` deny to all other methods: in these it is an oracle.
+    Stores: T · 4 · P bytes for P float32 parameters, and as often the buffers. Needs the number of the task at test in
+    *every* scenario, which the scenarios `domain` and `class` deny to all other methods: in these it is an oracle.
 
     Reference: Lopez-Paz & Ranzato 2017, Gradient Episodic Memory, section 5.1 ("independent").
 
@@ -56,7 +56,7 @@ class Independent(Method[IndependentState]):
         return IndependentState
 
     def declared_bytes(self, extent: Extent) -> int:
-        return extent.tasks * 4 * extent.parameters
+        return extent.tasks * (4 * extent.parameters + extent.buffers + 16)
 
     def begin_task(self, state: IndependentState, student: Student, task: Examples) -> IndependentState:
         student.restart()

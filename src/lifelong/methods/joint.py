@@ -51,7 +51,7 @@ class Joint(Method[Archive]):
         return Archive
 
     def declared_bytes(self, extent: Extent) -> int:
-        return extent.tasks * extent.examples * (extent.input_bytes + 16)
+        return extent.in_all * (extent.input_bytes + 16)
 
     def begin_task(self, state: Archive, student: Student, task: Examples) -> Archive:
         state.add(task)

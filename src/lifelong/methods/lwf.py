@@ -81,7 +81,7 @@ class LwF(Method[LwFState]):
         return LwFState
 
     def declared_bytes(self, extent: Extent) -> int:
-        return 4 * extent.parameters + 8 * extent.outputs * extent.tasks
+        return 4 * extent.parameters + extent.buffers + 8 * extent.outputs * extent.tasks
 
     def begin_task(self, state: LwFState, student: Student, task: Examples) -> LwFState:
         number = task.task if isinstance(task.task, int) else int(task.task[0])

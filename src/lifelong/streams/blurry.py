@@ -42,7 +42,7 @@ def blurred(stream: Stream, fraction: float, seed: int) -> Stream:
     for place, task in enumerate(stream.tasks):
         near = stream.tasks[max(0, place - 1) : place + 2]
         classes = tuple(sorted({label for other in near for label in other.classes}))
-        tasks.append(replace(task, classes=classes, load=_loader(stream, task, fraction, seed)))
+        tasks.append(replace(task, classes=classes, load=_loader(stream, task, fraction, seed), known_size=None))
     return replace(stream, space=replace(stream.space, boundaries=False), tasks=tuple(tasks))
 
 

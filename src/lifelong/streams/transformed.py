@@ -55,10 +55,10 @@ def transformed(
         return load
 
     tasks = []
+    size = len(kept) if samples is None else min(samples, len(kept))
     for number, (transform, title) in enumerate(zip(transforms, titles, strict=True), start=1):
         offset = 0 if shared else source.classes * (number - 1)
-        tasks.append(
-            Task(number, title, tuple(range(offset, offset + source.classes)), loader(transform, offset, number))
-        )
+        classes = tuple(range(offset, offset + source.classes))
+        tasks.append(Task(number, title, classes, loader(transform, offset, number), size))
     outputs = source.classes if shared else source.classes * len(tasks)
     return Stream(name, Space(source.shape, outputs, scenario), tuple(tasks))

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from lifelong.errors import DataError, DivergedError, SettingError, require
 from lifelong.flat import Flat
-from lifelong.methods import Finetune, Method, Student, check_space
+from lifelong.methods import Extent, Finetune, Method, Student, check_space
 from lifelong.models import Network, Outputs, build
 from lifelong.training import loop, optimizers, serialise
 from lifelong.training.grow import carried
@@ -172,6 +172,8 @@ class Learner:
         if isinstance(self.model, Network):
             self.model.select(task.number)  # here, and not in a method: a learner that was loaded goes on from here too
         if self._position is None:
+            self.method.check(self._extent_with(task, own))
+            self.method.check_data(self.state, self, own)
             self._begin(task, own)
         position = self._position
         assert position is not None
@@ -200,6 +202,14 @@ class Learner:
             raise
         self._position = None
         self.tasks.append(task.number)
+
+    def _extent_with(self, task: Task, own: Examples) -> Extent:
+        """How large the life is so far, `task` included."""
+        known = {**self.outputs.classes, task.number: task.classes}
+        classes = {label for some in known.values() for label in some}
+        shares = sum(len(some) for some in known.values())
+        sizes = {"classes": len(classes), "shares": shares, "numbers": own.x[0].numel()}
+        return Extent(len(known), len(own), own.x[0].nbytes, len(self.flat), len(classes), **sizes)
 
     def _begin(self, task: Task, own: Examples) -> None:
         self._announce(task.number, task.classes)
@@ -275,6 +285,11 @@ class Learner:
     def stored_bytes(self) -> int:
         """Bytes of the method's state: what it keeps beside the model."""
         return serialise.stored_bytes(self.state)
+
+    @property
+    def capacity_used(self) -> float | None:
+        """The fraction of what its tasks share that a method of the family isolation has used up; else None."""
+        return self.method.capacity_used(self.state)
 
     @property
     def parameters(self) -> int:
