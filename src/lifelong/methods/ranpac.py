@@ -12,12 +12,10 @@ from lifelong.errors import require
 from lifelong.methods.base import Extent, Student
 from lifelong.methods.features import chunks, feature_count, grown, one_hot
 from lifelong.methods.prototype import Prototype
-from lifelong.methods.ridge import least_error, of_examples, of_sums, solve
+from lifelong.methods.ridge import least_error, solve
 from lifelong.types import Examples
 
 __all__ = ["RanPAC", "RanPACState"]
-
-HELD_OUT = 5  # one example in so many chooses λ
 
 
 def _none(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -47,16 +45,18 @@ class RanPAC(Prototype[RanPACState]):
         features: φ: `raw`, the inputs as they are; or `backbone`, the network without its head, as it was given.
             Networks named here start at random: `backbone` is meant for one that was trained before.
         width: M, units of the random layer.
-        ridge: λ ≥ 0. None chooses it anew at each task from 10⁻⁸ … 10⁸: the least squared error on a random fifth of
-            the task's examples, after a fit of the others.
+        ridge: λ ≥ 0. None chooses it anew after each task from 10⁻⁸ … 10⁸ by generalised cross-validation over all
+            examples so far, N ‖Y − H W‖² / (N − Σ_k s_k / (s_k + λ))², s the eigenvalues of G.
 
     Stores: 8 · M² + 16 · M · C bytes of sums and classifier in float64, and W, 4 · D · M bytes for D features.
 
     Reference: McDonnell et al. 2023, RanPAC: Random Projections and Pre-trained Models for Continual Learning,
     algorithm 1.
 
-    Deviations: no adapter is trained in the first task ("phase 1" of the paper); features are taken as they are. M is
-    10000 in the paper. λ below 10⁻¹³ of the trace of G is raised to that, as float64 cannot carry less.
+    Deviations: the paper chooses λ by the error on a held-out part of the newest task; here it follows from the sums,
+    so that no order matters, of examples or of tasks. No adapter is trained in the first task ("phase 1" of the paper);
+    features are taken as they are. M is 10000 in the paper. λ below 10⁻¹³ of the trace of G is raised to that, as
+    float64 cannot carry less.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -95,7 +95,7 @@ class RanPAC(Prototype[RanPACState]):
         gram_MM += state.gram_MM
         cross_MC += grown(state.cross_MC, student.outputs.count, dim=1)
         count_C = grown(state.count_C, student.outputs.count) + one_hot(task.y, student.outputs.count).sum(0)
-        ridge = self._chosen(state, student, task) if self.ridge is None else self.ridge
+        ridge = least_error(gram_MM, cross_MC, float(count_C.sum())) if self.ridge is None else self.ridge
         weight_MC = solve(gram_MM, cross_MC, ridge)
         return RanPACState(count_C, state.projection_DM, gram_MM, cross_MC, weight_MC, ridge)
 
@@ -125,17 +125,3 @@ class RanPAC(Prototype[RanPACState]):
             gram_MM.addmm_(h_BM.T, h_BM)
             cross_MC.addmm_(h_BM.T, y_BC)
         return gram_MM, cross_MC
-
-    def _chosen(self, state: RanPACState, student: Student, task: Examples) -> float:
-        """λ of the least squared error on a random fifth of the task, fitted on its other examples alone."""
-        held = len(task) // HELD_OUT
-        if held == 0:
-            return state.ridge
-        order = torch.randperm(len(task), generator=student.generator).to(task.y.device)
-        fitted, held_out = task.at(order[held:]), task.at(order[:held])
-        if len(fitted) < self.width:
-            h_parts, y_parts = zip(*self._hidden(state, student, fitted), strict=True)
-            spectrum = of_examples(torch.cat(h_parts), torch.cat(y_parts))
-        else:
-            spectrum = of_sums(*self._sums(state, student, fitted))
-        return least_error(spectrum, self._hidden(state, student, held_out))
