@@ -178,6 +178,32 @@ def test_settings_are_plain_values_and_come_back(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
+def test_settings_of_another_type_are_refused_and_named(name: str) -> None:
+    kind = METHODS[name]
+    for field in dataclasses.fields(kind):
+        wrong: list[object] = [[], {"a": 1}]
+        if field.type in ("int", "int | None"):
+            wrong += [2.5, "many", True]
+        if field.type == "float":
+            wrong += ["many", None, True, float("nan")]
+        for value in wrong:
+            with pytest.raises(SettingError, match=rf"{re.escape(name)}\.{field.name} must be"):
+                kind(**{field.name: value})
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_settings_are_finite_but_for_those_whose_card_says_what_infinity_means(name: str) -> None:
+    kind = METHODS[name]
+    for field in dataclasses.fields(kind):
+        if field.name in kind.unbounded:
+            kind(**{field.name: float("inf")})
+            assert "with ∞" in card(kind)
+        elif "float" in str(field.type):
+            with pytest.raises(SettingError, match=rf"{re.escape(name)}\.{field.name} must be"):
+                kind(**{field.name: float("inf")})
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_has_a_complete_card(name: str) -> None:
     kind: type[Method[Any]] = METHODS[name]
     text = card(kind)

@@ -18,13 +18,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from lifelong.flat import Flat
 from lifelong.methods.extent import Extent, check_room
+from lifelong.methods.settings import check_types
 from lifelong.models.outputs import Outputs
 from lifelong.types import Examples, Scenario, Space
 
@@ -128,6 +129,14 @@ class Step:
 Inner = Callable[[Step], Tensor]
 
 
+def _typed_first(own: Callable[[Any], None]) -> Callable[[Any], None]:
+    def both(self: Method[Any]) -> None:
+        Method.__post_init__(self)
+        own(self)
+
+    return both
+
+
 @dataclass
 class NoState:
     """The state of a method that remembers nothing."""
@@ -154,8 +163,20 @@ class Method(Generic[StateT]):
     own_loss: ClassVar[bool] = False
     #: settings with which it is fine-tuning, bit for bit; None where no settings make it so
     off: ClassVar[Mapping[str, object] | None] = None
+    #: settings that may be infinite, as its card says; others must be finite
+    unbounded: ClassVar[tuple[str, ...]] = ()
     #: the scenarios in which it is defined
     scenarios: ClassVar[tuple[Scenario, ...]] = ("task", "domain", "class")
+
+    def __init_subclass__(cls, **options: object) -> None:
+        # before the checks of its own that a method makes of its settings, which take their types for granted
+        super().__init_subclass__(**options)
+        own = cls.__dict__.get("__post_init__")
+        if own is not None:
+            setattr(cls, "__post_init__", _typed_first(own))  # noqa: B010
+
+    def __post_init__(self) -> None:
+        check_types(self.name, self, self.unbounded)
 
     @property
     def state_type(self) -> type[StateT]:

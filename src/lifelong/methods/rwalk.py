@@ -77,6 +77,7 @@ class RWalk(Method[RWalkState]):
     family = "springs"
     reference = "Chaudhry et al. 2018"
     needs = ("task boundaries",)
+    unbounded = ("strength",)
     off = MappingProxyType({"strength": 0.0})
 
     def __post_init__(self) -> None:

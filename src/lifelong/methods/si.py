@@ -66,6 +66,7 @@ class SI(Method[SIState]):
     family = "springs"
     reference = "Zenke et al. 2017"
     needs = ("task boundaries",)
+    unbounded = ("strength",)
     off = MappingProxyType({"strength": 0.0})
 
     def __post_init__(self) -> None:

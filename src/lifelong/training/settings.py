@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -47,9 +48,11 @@ class Training:
         require(self.epochs >= 1, f"epochs must be 1 or more, got {self.epochs}")
         require(self.iterations is None or self.iterations >= 1, f"iterations must be 1 or more, got {self.iterations}")
         require(self.batch >= 1, f"batch must be 1 or more, got {self.batch}")
-        require(self.lr > 0, f"lr must be above 0, got {self.lr}")
+        require(0 < self.lr < math.inf, f"lr must be above 0 and finite, got {self.lr}")
         require(0 <= self.momentum < 1, f"momentum must be in 0 … 1 (1 excluded), got {self.momentum}")
-        require(self.weight_decay >= 0, f"weight_decay must be 0 or more, got {self.weight_decay}")
+        require(
+            0 <= self.weight_decay < math.inf, f"weight_decay must be 0 or more and finite, got {self.weight_decay}"
+        )
         require(self.clip is None or self.clip > 0, f"clip must be above 0, got {self.clip}")
         require(
             self.autocast in (None, "bfloat16", "float16"),
