@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +88,47 @@ def test_unknown_settings_are_found_before_any_trial(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="did you mean 'strength'"):
         search(small(), {"ewc.strenght": Range(1.0, 2.0)}, first=1, trials=1, out=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "text", "message"),
+    [
+        ("gpm", "gpm.threshold", "0.5..1.5", r"gpm\.threshold must be in 0 … 1, got 1\.5"),
+        ("ewc", "ewc.fisher", "true|fake", r"ewc: Invalid enum value 'fake'"),
+        ("agem", "agem.capacity", "1..4", r"agem\.capacity .* each of the 5 tasks, got 1; raise it to 5"),
+    ],
+)
+def test_ends_and_choices_that_cannot_be_used_are_found_before_any_trial(
+    method: str, name: str, text: str, message: str, tmp_path: Path
+) -> None:
+    whole = replace(small(method), stream_settings={"tasks": 5})
+    with pytest.raises(SettingError, match=message):
+        search(whole, {name: parse(text)}, first=1, trials=2, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_trial_whose_settings_are_refused_has_failed_and_the_search_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[float] = []
+    judged: list[float] = []
+
+    def picky(experiment: Experiment, first: int) -> float:
+        judged.append(experiment.training.lr)
+        if len(judged) % 2:
+            raise SettingError("odd ones do not fit")
+        return 0.5
+
+    monkeypatch.setattr(sys.modules[search.__module__], "_validated", picky)
+    choice = search(
+        small(), RANGES, first=1, trials=4, out=tmp_path / "a", on_trial=lambda _, __, value: heard.append(value)
+    )
+    assert [value == 0.5 for value in heard] == [False, True, False, True]
+    assert len(set(judged)) == 4, "a trial that failed is not proposed again"
+    assert choice.trials == 4
+    judged.clear()
+    with pytest.raises(SettingError, match=r"none of the 1 settings .* odd ones do not fit"):
+        search(small(), RANGES, first=1, trials=1, out=tmp_path / "b")
 
 
 def test_without_validation_data_tuning_is_refused(tmp_path: Path) -> None:

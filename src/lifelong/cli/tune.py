@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -73,7 +74,8 @@ def tune(
         trials=trials,
         out=out,
         on_trial=lambda number, values, value: console.print(
-            f"{number}/{trials} {_text(values)}: validation accuracy {100 * value:.2f} %"
+            f"{number}/{trials} {_text(values)}: "
+            + ("failed, these settings do not fit" if math.isnan(value) else f"validation accuracy {100 * value:.2f} %")
         ),
     )
     seen = "all tasks" if first == total else f"tasks 1 … {first}"
