@@ -16,6 +16,7 @@ import torch
 
 import lifelong
 from lifelong.errors import ResourceError, SettingError, StorageError
+from lifelong.evaluation import Record
 from lifelong.experiments import Experiment, Folder, MethodSpec, collect, configure, from_toml, run_experiment, to_toml
 from lifelong.methods import ER, EWC
 from lifelong.streams import Stream
@@ -169,7 +170,13 @@ def test_results_say_what_was_found() -> None:
     assert set(plain) == {"stream", "runs", "summary"}
     assert set(plain["runs"][0]) == {"method", "settings", "seed", "matrix", "scores", "cost"}
     assert set(plain["runs"][0]["scores"]) == {"acc", "bwt", "fwt", "forgetting", "learning_acc"}
-    assert set(plain["runs"][0]["cost"]) == {"train_seconds", "eval_seconds", "stored_bytes", "parameters"}
+    assert set(plain["runs"][0]["cost"]) == {
+        "train_seconds",
+        "eval_seconds",
+        "stored_bytes",
+        "parameters",
+        "capacity_used",
+    }
     assert plain["runs"][0]["settings"]["strength"] == 5.0
     assert plain["summary"][0]["acc"]["mean"] == pytest.approx(results.scores["ewc"]["acc"]["mean"])
     with pytest.raises(SettingError, match="choose one"):
@@ -190,3 +197,14 @@ def test_partial_evaluation_leaves_the_rest_unmeasured() -> None:
     assert np.isnan(R[2, 0])
     assert not np.isnan(R[[0, 3]]).any()
     assert results.to_json()["runs"][0]["matrix"][2][0] is None
+
+
+def test_capacity_used_is_part_of_the_record_and_outlives_it() -> None:
+    options: dict[str, Any] = {"scenario": "task", "tasks": 2, "epochs": 1, "model": "mlp:8", "seeds": 1, "jobs": 1}
+    plain, packed = lifelong.run("split-digits", ["finetune", "packnet"], **options).records
+    assert plain.cost.capacity_used is None
+    assert 0 < (packed.cost.capacity_used or 0) < 1
+    assert Record.from_json(json.loads(json.dumps(packed.to_json()))).cost == packed.cost
+    older = packed.to_json()
+    del older["cost"]["capacity_used"]  # records that were kept before there was such a number
+    assert Record.from_json(older).cost.capacity_used is None

@@ -16,12 +16,12 @@ import pytest
 import torch
 
 from lifelong.errors import SettingError
-from lifelong.methods import METHODS, Chain, Method, build, settings_of
+from lifelong.methods import METHODS, Chain, Method, Step, build, settings_of
 from lifelong.methods.card import SECTIONS, card, sentence
 from lifelong.streams import Stream
 from lifelong.streams import stream as load
 from lifelong.training import Learner
-from lifelong.types import Scenario
+from lifelong.types import Examples, Scenario
 
 SCENARIOS: tuple[Scenario, ...] = ("task", "domain", "class")
 EVERY = [*METHODS, "ewc+er", "ewc+gem+er"]
@@ -175,6 +175,36 @@ def test_works_around_another_method(name: str, clouds: Callable[..., Stream]) -
 def test_settings_are_plain_values_and_come_back(name: str) -> None:
     method = build(name)
     assert build(name, json.loads(json.dumps(settings_of(method)))) == method
+
+
+def other_labels(examples: Examples) -> Examples:
+    """The same inputs, the two classes of the task swapped."""
+    return dataclasses.replace(examples, y=examples.y.bitwise_xor(1))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_needs_labels_beside_those_of_the_loss_where_it_says_so(
+    name: str, clouds: Callable[..., Stream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = clouds(usual(name))
+    honest, deceived = make(name, stream), make(name, stream)
+    for task in stream:
+        honest.learn(task)
+    kind = METHODS[name]
+    for hook in ("begin_task", "end_task"):
+        real = getattr(kind, hook)
+        monkeypatch.setattr(kind, hook, lambda *given, real=real: real(*given[:-1], other_labels(given[-1])))
+    after = kind.after_step
+
+    def swapped(method: Method[Any], state: Any, step: Step) -> None:
+        after(method, state, dataclasses.replace(step, batch=other_labels(step.batch)))
+
+    monkeypatch.setattr(kind, "after_step", swapped)
+    for task in stream:
+        deceived.learn(task)
+    x = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
+    same = [torch.equal(honest.logits(x, task.number), deceived.logits(x, task.number)) for task in stream]
+    assert all(same) == ("labels" not in kind.needs)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -94,7 +94,7 @@ def test_every_score_and_cost_is_there(page: Page) -> None:
     # ACC 60 and 70 %, finetune 55 %; BWT −50 and −30; half-width of two values 10 apart: 12.706 · 5 = 63.5
     assert rows[0] == ["ewc+er", "65.0 ± 63.5", "−40.0 ± 127", "10.0 ± 0.0", "40.0 ± 127", "85.0 ± 0.0", "–", "2"]
     assert rows[1][:3] == ["ewc+er", "+10.0 ± 63.5", "0, 1"]
-    assert rows[2] == ["ewc+er", "2.5 s ± 6.4 s", "1.0 s ± 0.0 s", "1.5 kB ± 0 B", "89,610", "strength=0.5"]
+    assert rows[2] == ["ewc+er", "2.5 s ± 6.4 s", "1.0 s ± 0.0 s", "1.5 kB ± 0 B", "89,610", "–", "strength=0.5"]
 
 
 def test_what_comes_from_outside_is_escaped(page: Page, text: str) -> None:

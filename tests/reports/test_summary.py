@@ -79,6 +79,7 @@ def test_json_has_every_field_and_no_nan() -> None:
         "eval_seconds": {"mean": 0.5, "ci95": None},
         "stored_bytes": {"mean": 1500.0, "ci95": None},
         "parameters": 42,
+        "capacity_used": unknown,
     }
 
 

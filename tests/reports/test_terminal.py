@@ -47,6 +47,14 @@ def test_seven_methods_fit_80_columns_with_whole_names_and_headings() -> None:
     assert "71.7" in "".join(text)
 
 
+def test_the_capacity_used_has_a_column_where_a_method_uses_it_up() -> None:
+    packed = Record("packnet", {}, 0, LOW, Cost(75.0, 1.0, 10, 10, capacity_used=0.375))
+    text = lines(summary_table([packed, run("ewc", 0, LOW)]), 120)
+    assert text[0].split()[-1] == "used"
+    assert [line.split()[-1] for line in text if line.startswith(("packnet", "ewc"))] == ["37.5", "–"]
+    assert "used" not in "".join(lines(summary_table([run("ewc", 0, LOW)]), 120))
+
+
 def test_one_seed_has_no_interval_and_one_task_no_transfer() -> None:
     [row] = [line for line in lines(summary_table([run("er", 0, np.array([[0.1], [1.0]]))])) if line.startswith("er")]
     assert row.split()[:7] == ["er", "100.0", "–", "–", "–", "100.0", "–"]

@@ -15,12 +15,15 @@ __all__ = ["Cost", "Record", "by_method"]
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of training and of evaluation; bytes stored beside the model; parameters in all, needed to predict."""
+    """Seconds of training and of evaluation; bytes stored beside the model; parameters in all, needed to predict; the
+    fraction of the shared weights that is used up, None for methods that use none up.
+    """
 
     train_seconds: float
     eval_seconds: float
     stored_bytes: int
     parameters: int
+    capacity_used: float | None = None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ class MethodSummary:
     eval_seconds: Interval
     stored_bytes: Interval
     parameters: int
+    capacity_used: Interval
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name, every interval as `{"mean", "ci95"}`; NaN becomes None."""
@@ -120,6 +121,9 @@ def _summary(method: str, group: list[Record], joint: dict[int, Record]) -> Meth
         eval_seconds=cost(lambda record: record.cost.eval_seconds),
         stored_bytes=cost(lambda record: record.cost.stored_bytes),
         parameters=group[0].cost.parameters,
+        capacity_used=_interval(
+            [np.nan if used is None else used for used in (run.cost.capacity_used for run in group)]
+        ),
     )
 
 

@@ -101,7 +101,8 @@ def run_single(
         _examine(learner, stream, progress, task.number, evaluate, seed)
         accuracy = float(np.nanmean(progress.matrix[task.number, : task.number]))
         _save(learner, progress, checkpoint)
-    cost = Cost(progress.train_seconds, progress.eval_seconds, learner.stored_bytes, learner.parameters)
+    seconds = (progress.train_seconds, progress.eval_seconds)
+    cost = Cost(*seconds, learner.stored_bytes, learner.parameters, learner.capacity_used)
     return Record(learner.method.name, _settings(learner.method), seed, progress.matrix, cost)
 
 

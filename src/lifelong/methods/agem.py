@@ -62,7 +62,7 @@ class AGEM(Method[Ring]):
     name = "agem"
     family = "gradient"
     reference = "Chaudhry et al. 2019"
-    needs = ("task boundaries", "memory")
+    needs = ("task boundaries", "labels", "memory")
     off = MappingProxyType({"capacity": 0})
 
     def __post_init__(self) -> None:

@@ -33,7 +33,7 @@ __all__ = ["Extent", "Forward", "Inner", "Method", "NoState", "Step", "Student"]
 
 StateT = TypeVar("StateT")
 
-Need = Literal["task boundaries", "task number at test", "memory", "all past data"]
+Need = Literal["task boundaries", "task number at test", "labels", "memory", "all past data"]
 Family = Literal[
     "bounds", "springs", "gradient", "replay", "distillation", "generative", "isolation", "prototypes", "chain"
 ]
@@ -153,7 +153,7 @@ class Method(Generic[StateT]):
     name: ClassVar[str]
     family: ClassVar[Family]
     reference: ClassVar[str]
-    #: what it asks for beside the examples of the task
+    #: what it asks for beside the examples of the task; `labels` of what it keeps or measures, beside those of the loss
     needs: ClassVar[tuple[Need, ...]] = ()
     #: whether it ever calls `student.restart()`, so that the learner keeps the random initialisation
     restarts: ClassVar[bool] = False

@@ -49,6 +49,7 @@ class DERPP(DER):
     beta: float = 1.5
 
     name = "der++"
+    needs = ("labels", "memory")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -48,7 +48,7 @@ class ER(Method[Reservoir]):
     name = "er"
     family = "replay"
     reference = "Chaudhry et al. 2019"
-    needs = ("memory",)
+    needs = ("labels", "memory")
     off = MappingProxyType({"capacity": 0})
 
     def __post_init__(self) -> None:

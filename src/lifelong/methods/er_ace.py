@@ -52,7 +52,7 @@ class ERACE(Method[Reservoir]):
     name = "er-ace"
     family = "replay"
     reference = "Caccia et al. 2022"
-    needs = ("memory",)
+    needs = ("labels", "memory")
     own_loss = True
 
     def __post_init__(self) -> None:

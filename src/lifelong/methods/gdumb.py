@@ -49,7 +49,7 @@ class GDumb(Method[Balanced]):
     name = "gdumb"
     family = "replay"
     reference = "Prabhu et al. 2020"
-    needs = ("memory",)
+    needs = ("labels", "memory")
     restarts = True
 
     def __post_init__(self) -> None:

@@ -55,7 +55,7 @@ class GEM(Method[Ring]):
     name = "gem"
     family = "gradient"
     reference = "Lopez-Paz & Ranzato 2017"
-    needs = ("task boundaries", "memory")
+    needs = ("task boundaries", "labels", "memory")
     off = MappingProxyType({"capacity": 0})
 
     def __post_init__(self) -> None:

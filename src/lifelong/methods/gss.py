@@ -60,7 +60,7 @@ class GSS(Method[Scored]):
     name = "gss"
     family = "replay"
     reference = "Aljundi et al. 2019"
-    needs = ("memory",)
+    needs = ("labels", "memory")
     off = MappingProxyType({"capacity": 0})
 
     def __post_init__(self) -> None:

@@ -69,7 +69,7 @@ class ICaRL(Method[ICaRLState]):
     name = "icarl"
     family = "replay"
     reference = "Rebuffi et al. 2017"
-    needs = ("task boundaries", "memory")
+    needs = ("task boundaries", "labels", "memory")
     own_loss = True
     scenarios = ("task", "class")
 

@@ -43,7 +43,7 @@ class Joint(Method[Archive]):
     name = "joint"
     family = "bounds"
     reference = "Caruana 1997"
-    needs = ("all past data",)
+    needs = ("labels", "all past data")
     restarts = True
 
     @property

@@ -57,7 +57,7 @@ class MIR(Method[Reservoir]):
     name = "mir"
     family = "replay"
     reference = "Aljundi et al. 2019"
-    needs = ("memory",)
+    needs = ("labels", "memory")
     off = MappingProxyType({"capacity": 0})
 
     def __post_init__(self) -> None:

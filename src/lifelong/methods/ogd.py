@@ -61,7 +61,7 @@ class OGD(Method[OGDState]):
     name = "ogd"
     family = "gradient"
     reference = "Farajtabar et al. 2020"
-    needs = ("task boundaries",)
+    needs = ("task boundaries", "labels")
     off = MappingProxyType({"capacity": 0})
 
     def __post_init__(self) -> None:

@@ -29,6 +29,7 @@ class Prototype(Method[StateT]):
     features: FeatureKind = "raw"
 
     family = "prototypes"
+    needs = ("labels",)
     descends = False
 
     def __post_init__(self) -> None:

@@ -39,9 +39,15 @@ def summary_table(records: list[Record]) -> Table:
         table.add_column(heading, justify="right")
     for heading in ("train", "stored", "params"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in summarise(records):
+    rows = summarise(records)
+    fills = any(not math.isnan(row.capacity_used.mean) for row in rows)  # some method has a network that fills up
+    if fills:
+        table.add_column("used", justify="right", no_wrap=True)
+        table.caption = f"{table.caption}; used: percent of the shared weights that past tasks hold"
+    for row in rows:
         scores = (row.acc, row.bwt, row.fwt, row.forgetting, row.learning_acc, row.intransigence)
         costs = (seconds(row.train_seconds.mean), size(row.stored_bytes.mean), count(row.parameters))
+        costs += (with_interval(row.capacity_used, sign=" ±"),) if fills else ()
         table.add_row(_name(row.method), *(with_interval(score, sign=" ±") for score in scores), *costs)
     return table
 
