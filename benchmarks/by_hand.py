@@ -99,6 +99,31 @@ class Hand:
         """What finetune does, and the answers of a teacher, whose weights are others."""
         return together(self.plain(), self.ahead(self.batch, layers(*WIDTHS)))
 
+    def distance(self) -> Run:
+        """KL of the softmax of logits from that of a teacher's, and its gradient."""
+        then, now = torch.rand(self.batch, 10), torch.rand(self.batch, 10, requires_grad=True)
+
+        def run() -> None:
+            loss = F.kl_div(torch.log_softmax(now, 1), torch.softmax(then, 1), reduction="sum") / self.batch
+            torch.autograd.grad(loss, now)
+
+        return run
+
+    def binary(self) -> Run:
+        """One pass whose loss is the binary cross-entropy to the sigmoid of a teacher's answers."""
+        teacher = layers(*WIDTHS)
+
+        def run() -> None:
+            x, _ = self.take(self.batch)
+            with torch.no_grad():
+                then_BC = teacher(x).sigmoid()
+            self.model.zero_grad()
+            loss = F.binary_cross_entropy_with_logits(self.model(x), then_BC, reduction="sum") / self.batch
+            torch.autograd.backward(loss)
+            self.optimizer.step()
+
+        return run
+
     def move(self) -> Run:
         """The optimiser's step."""
         return self.optimizer.step
@@ -307,7 +332,8 @@ LEAST: dict[str, Least] = {
         lambda h: together(h.passes(h.batch + REPLAY), h.half(h.batch + SUBSET), h.move()),
         lambda h: h.products(h.batch + SUBSET),
     ),
-    **dict.fromkeys(("icarl", "lwf"), Least("pass(B) + ahead(B) of the teacher", Hand.taught)),
+    "lwf": Least("pass(B) + ahead(B) of the teacher; both softmax, KL and its gradient", Hand.taught, Hand.distance),
+    "icarl": Least("pass(B) with sigmoid and BCE + ahead(B) of the teacher", Hand.binary),
     "dgr": Least(
         "pass(B) + pass(32) + ahead(32); generator: pass(B + 32), Adam, 2 decoder ahead(32)",
         lambda h: together(h.passes(h.batch, REPLAY), h.ahead(REPLAY), h.move(), h.autoencoder(h.batch + REPLAY)),

@@ -1,10 +1,13 @@
-"""The method pages in docs/methods are what the docstrings say."""
+"""The pages of docs say what the code does: those of the methods, and where the defaults come from."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from defaults import REST, SEARCHES
 from typer.testing import CliRunner
 
 from lifelong.cli.app import app
@@ -31,3 +34,36 @@ def test_the_command_writes_these_pages(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     written = {path.name: path.read_text() for path in (tmp_path / "pages").iterdir()}
     assert written == {path.name: path.read_text() for path in FOLDER.iterdir()}
+
+
+DEFAULTS = FOLDER.parent / "defaults.md"
+
+
+def chosen() -> Iterator[tuple[str, str, float]]:
+    """Method, setting and value of every search on the page."""
+    for line in DEFAULTS.read_text().splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) > 2 and "lifelong tune" in line:
+            for part in cells[2].split(", "):
+                setting, value = part.replace("`", "").split()
+                yield cells[1], setting.rpartition(".")[2], float(value)
+
+
+def test_defaults_are_the_values_that_were_chosen_rounded() -> None:
+    found = list(chosen())
+    assert {method for method, _, _ in found} == set(SEARCHES)
+    for method, setting, value in found:
+        near = [value * (1 + shift) for shift in (-0.005, 0, 0.005)]  # the page itself has three digits
+        rounded = {float(f"{one:.{digits}g}") for one in near for digits in (1, 2)}
+        assert getattr(METHODS[method](), setting) in rounded, (method, setting, value)
+
+
+def test_what_was_not_searched_is_told() -> None:
+    assert DEFAULTS.read_text().endswith(REST)
+    told = REST.replace(",", " ").replace(".", " ").split()
+    assert not [name for name in METHODS if name not in SEARCHES and name not in told]
+    for line in REST.splitlines():
+        if line.startswith("| ") and "`" in line:
+            method, setting = (cell.strip(" `") for cell in line.strip("|").split("|"))
+            assert setting in {field.name for field in fields(METHODS[method])}
+            assert f"{method}.{setting}=" not in " ".join(SEARCHES.get(method, ()))
