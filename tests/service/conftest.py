@@ -30,7 +30,7 @@ from lifelong.service.server import serving
 from lifelong.service.settings import ServeSettings
 
 from .marking import board, first_marks  # noqa: F401
-from .painting import first, paint  # noqa: F401
+from .painting import begun, first, paint  # noqa: F401
 
 CLASSES = ("red", "green", "blue")
 

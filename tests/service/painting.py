@@ -57,11 +57,18 @@ class Paint:
 
 
 @pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in SQLite with the project `paint` and its version 1; to be copied."""
+    home = tmp_path_factory.mktemp("begun") / "home"
+    _begin(home, None)
+    return home
+
+
+@pytest.fixture(scope="session")
 def first(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A place with the project `paint` and its version 1."""
     with places.new(tmp_path_factory.mktemp("first") / "home") as place:
-        with open_engine(place.home, place.database) as engine:
-            begin(engine, PAINT, [Task.of(1, train=colours(300, 0), test=colours(100, 1))], actor="ann")
+        _begin(place.home, place.database)
         yield place
 
 
@@ -79,6 +86,11 @@ def paint(places: Places, first: Place, tmp_path: Path) -> Iterator[Paint]:
         assert first_key(opened.engine) is None, "there is one already"
         with httpx.Client(base_url=url, timeout=60, headers={"Authorization": f"Bearer {secret}"}) as client:
             yield Paint(client, opened.engine, secret)
+
+
+def _begin(home: Path, database: str | None) -> None:
+    with open_engine(home, database) as engine:
+        begin(engine, PAINT, [Task.of(1, train=colours(300, 0), test=colours(100, 1))], actor="ann")
 
 
 def problem(answer: httpx.Response, status: int) -> str:

@@ -32,9 +32,9 @@ Added = Callable[[Intake, str, Sequence[Given]], list[Any]]
 
 
 @contextmanager
-def limited(first: Path, tmp_path: Path, settings: ServeSettings) -> Iterator[Paint]:
+def limited(begun: Path, tmp_path: Path, settings: ServeSettings) -> Iterator[Paint]:
     """The server with these settings."""
-    home = shutil.copytree(first, tmp_path / "home")
+    home = shutil.copytree(begun, tmp_path / "home")
     with open_home(home, settings, start_worker=False) as opened, serving(opened.app, settings) as url:
         secret = first_key(opened.engine) or ""
         with httpx.Client(base_url=url, timeout=60, headers={"Authorization": f"Bearer {secret}"}) as client:
@@ -55,8 +55,8 @@ def around(monkeypatch: pytest.MonkeyPatch, before: Callable[[int], None]) -> li
     return sizes
 
 
-def test_others_have_their_turn_within_a_batch(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with limited(first, tmp_path, ServeSettings(poll_seconds=600)) as paint:
+def test_others_have_their_turn_within_a_batch(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with limited(begun, tmp_path, ServeSettings(poll_seconds=600)) as paint:
         stored: list[int] = []
 
         def before(piece: int) -> None:
@@ -79,9 +79,9 @@ def test_others_have_their_turn_within_a_batch(first: Path, tmp_path: Path, monk
 
 
 def test_a_line_without_error_is_stored_when_the_store_fails_midway(
-    first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with limited(first, tmp_path, ServeSettings(poll_seconds=600)) as paint:
+    with limited(begun, tmp_path, ServeSettings(poll_seconds=600)) as paint:
 
         def before(piece: int) -> None:
             if piece == fails:
@@ -95,15 +95,15 @@ def test_a_line_without_error_is_stored_when_the_store_fails_midway(
         assert results[-1]["error"] == f"line {PIECE + 2}: not stored: the store does not answer: send again"
         counts = paint.client.get(AT).json()["feedback"]
         assert sum(counts.values()) == PIECE
-    with limited(first, tmp_path / "again", ServeSettings(poll_seconds=600)) as paint:
+    with limited(begun, tmp_path / "again", ServeSettings(poll_seconds=600)) as paint:
         monkeypatch.undo()
         around(monkeypatch, before)
         fails = 0
         assert "send again" in problem(paint.client.post(f"{AT}/feedback:batch", content=LINE * 2), 503)
 
 
-def test_too_many_lines_are_refused_and_none_is_stored(first: Path, tmp_path: Path) -> None:
-    with limited(first, tmp_path, ServeSettings(poll_seconds=600, max_lines=3)) as paint:
+def test_too_many_lines_are_refused_and_none_is_stored(begun: Path, tmp_path: Path) -> None:
+    with limited(begun, tmp_path, ServeSettings(poll_seconds=600, max_lines=3)) as paint:
         for lines in (LINE * 4, b"\n" * 4, LINE * 3 + b"{"):
             told = problem(paint.client.post(f"{AT}/feedback:batch", content=lines), 413)
             assert told == "4 lines in one request, 3 are taken; send them in several requests"
@@ -112,8 +112,8 @@ def test_too_many_lines_are_refused_and_none_is_stored(first: Path, tmp_path: Pa
         assert paint.client.post(f"{AT}/feedback:batch", content=(LINE * 3)[:-1]).text.count('"id"') == 3
 
 
-def test_one_key_may_make_so_many_requests(first: Path, tmp_path: Path) -> None:
-    with limited(first, tmp_path, ServeSettings(poll_seconds=600, rate=0.01, burst=3)) as paint:
+def test_one_key_may_make_so_many_requests(begun: Path, tmp_path: Path) -> None:
+    with limited(begun, tmp_path, ServeSettings(poll_seconds=600, rate=0.01, burst=3)) as paint:
         statuses = [paint.client.post(f"{AT}/feedback", json=LABEL).status_code for _ in range(4)]
         assert statuses == [201, 201, 201, 429]
         assert "requests per second; wait" in problem(paint.client.get(AT), 429)

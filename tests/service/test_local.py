@@ -26,9 +26,9 @@ POSTS = [
 
 
 @pytest.fixture
-def open_paint(first: Path, tmp_path: Path) -> Iterator[Paint]:
+def open_paint(begun: Path, tmp_path: Path) -> Iterator[Paint]:
     """The server without keys."""
-    home, settings = shutil.copytree(first, tmp_path / "home"), ServeSettings(keys=False, poll_seconds=600)
+    home, settings = shutil.copytree(begun, tmp_path / "home"), ServeSettings(keys=False, poll_seconds=600)
     with (
         open_home(home, settings, start_worker=False) as opened,
         serving(opened.app, settings) as url,

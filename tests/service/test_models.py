@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from lifelong import Learner, Space
+from lifelong import Learner, Space, stream
 from lifelong.errors import SettingError, StorageError
 from lifelong.loop.learning import Candidate, opened
 from lifelong.loop.project import LearnerSettings
@@ -294,3 +294,16 @@ def test_every_kind_of_method_answers_as_its_learner(memory: Any, clouds: Any, m
     answers = lineup.champion.answer(x.numpy(), task)
     np.testing.assert_array_equal(answers.probability_NC, torch.softmax(learner.logits(x, task), 1).numpy())
     assert (answers.output_N == stream.tasks[1].test.y.numpy()).mean() > 0.6
+
+
+@pytest.mark.parametrize("name", ["hat", "xdg", "progressive", "packnet"])
+def test_a_model_answers_for_each_task_as_its_learner_does(name: str) -> None:
+    tasks = stream("split-digits", scenario="task", tasks=2)
+    learner = Learner("mlp:16", build(name), tasks.space, iterations=5)
+    for task in tasks:
+        learner.learn(task)
+    model, x = Model("v1", ("0", "1", "2", "3"), learner, rows=1), tasks.task(1).test.x[:5]
+    learner.model.eval()
+    for number in (1, 2, 1):
+        expected = torch.softmax(learner.logits(x, number), dim=1)
+        assert np.array_equal(model.answer(x.numpy(), number).probability_NC, expected.numpy())

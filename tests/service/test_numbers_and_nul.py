@@ -23,11 +23,11 @@ LABEL = {"label": 1, "x": [0, 1, 0]}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def anyone(request: pytest.FixtureRequest, first: Path, tmp_path: Path) -> Iterator[Paint]:
+def anyone(request: pytest.FixtureRequest, begun: Path, tmp_path: Path) -> Iterator[Paint]:
     """The project `paint` on either database, without keys."""
     home, database = tmp_path / "home", None
     if request.param == "sqlite":
-        shutil.copytree(first, home)
+        shutil.copytree(begun, home)
     else:
         database = request.getfixturevalue("database")
         with open_engine(home, database) as engine:

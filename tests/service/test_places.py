@@ -92,10 +92,10 @@ def test_two_servers_share_a_home(shared: tuple[Path, str], database: str) -> No
     assert not work.exists()
 
 
-def test_the_address_that_a_killed_server_left_is_replaced(paint: Paint, first: Path, tmp_path: Path) -> None:
+def test_the_address_that_a_killed_server_left_is_replaced(paint: Paint, begun: Path, tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait(60)
-    home = Path(shutil.copytree(first, tmp_path / "other"))
+    home = Path(shutil.copytree(begun, tmp_path / "other"))
     port_of_another = {"url": str(paint.client.base_url), "pid": gone.pid}
     pid_of_another = {"url": "http://127.0.0.1:9", "pid": os.getpid()}
     with open_home(home, SETTINGS, start_worker=False) as opened:

@@ -164,7 +164,7 @@ def test_a_damaged_champion_is_503_and_others_go_on(
         ("/v2/models/pain/infer", b"{}", 404, "unknown model 'pain'; the name of a project is expected"),
         ("/v2/models/paint/versions/3/infer", orjson.dumps({"inputs": [{
             "name": "input", "shape": [1, 6], "datatype": "FP32", "data": [0] * 6}]}), 404, "has no version '3'"),
-        ("/v2/models/paint/infre", b"{}", 404, "Not Found"),
+        ("/v2/models/paint/infre", b"{}", 404, "nothing is at this address"),
         ("/v2/models/paint/versions/../../../etc/passwd/infer", b"{}", 404, ""),
         (INFER, b"x" * 2000, 413, "larger than the 1000 bytes that this server takes; send fewer inputs per request"),
     ],

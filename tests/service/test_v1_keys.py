@@ -70,9 +70,9 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 @pytest.mark.parametrize("running", [False, True])
 def test_keys_by_command(
-    running: bool, first: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    running: bool, begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, settings = shutil.copytree(first, tmp_path / "home"), ServeSettings(poll_seconds=600)
+    home, settings = shutil.copytree(begun, tmp_path / "home"), ServeSettings(poll_seconds=600)
 
     def work() -> None:
         at = ("--home", str(home))

@@ -43,7 +43,7 @@ class Answers(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         learner = self._learner
-        logits_NC = learner.method.predict(learner.state, learner, x, self._task)
+        logits_NC = learner.ask(x, self._task)
         return learner.outputs.masked(logits_NC.float(), self._task)
 
 

@@ -15,6 +15,7 @@ from lifelong.methods.linear import all_linear, sees_all
 from lifelong.methods.per_sample import subset
 from lifelong.methods.subspace import NOISE, adaptive, extended, outside, principal
 from lifelong.models import Head
+from lifelong.models.per_task import PerTask
 from lifelong.types import Examples, Space
 
 __all__ = ["GPM", "GPMState"]
@@ -94,6 +95,12 @@ class GPM(Method[GPMState]):
                 plain,
                 f"gpm: layer {name} must be a convolution with groups=1 and a number of zeros as its padding, "
                 f"got {layer}; change it, or use ogd",
+            )
+        for name, part in model.named_modules():
+            require(
+                not isinstance(part, PerTask) or all(False for _ in part.parameters()),
+                f"gpm: {name} is a {type(part).__name__}, which has weights of its own for each task, and gpm is about "
+                "those that tasks share; use one of the two methods alone",
             )
         return model
 

@@ -265,16 +265,24 @@ class Learner:
         """The accuracy on each of `tasks` (a stream, or some of its tasks): one row of R."""
         return [self.accuracy(task, part) for task in tasks]
 
+    def ask(self, x: Tensor, task: int, student: Student | None = None) -> Tensor:
+        """What the method says to `x` (N, …) of `task`, (N, C), in the mode and on the device that the network is in.
+
+        `logits` is what most want; this is for those who ask often, and have set the mode for good. `student` is who is
+        asked in place of this learner, as it would be with a task that it has not learned.
+        """
+        student = student or self
+        model = student.model
+        with model.selecting(task) if isinstance(model, Network) else nullcontext():
+            return self.method.predict(self.state, student, x, task)
+
     def _logits(self, student: Student, x: Tensor, task: int) -> Tensor:
         self._check_usable()
-        training, model = self.model.training, student.model
+        training = self.model.training
         self.model.eval()
         try:
-            with self.autocast(), model.selecting(task) if isinstance(model, Network) else nullcontext():
-                pieces = [
-                    self.method.predict(self.state, student, piece.to(self.training.device), task)
-                    for piece in x.split(CHUNK)
-                ]
+            with self.autocast():
+                pieces = [self.ask(piece.to(self.training.device), task, student) for piece in x.split(CHUNK)]
             return student.outputs.masked(torch.cat(pieces).float(), task)
         finally:
             self.model.train(training)
