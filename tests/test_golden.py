@@ -18,10 +18,12 @@ import numpy as np
 import pytest
 import torch
 
-from lifelong.methods import METHODS, Method, build
+from lifelong.methods import METHODS, Method
 from lifelong.streams import Stream
 from lifelong.training import Learner
 from lifelong.types import Scenario
+
+from .small import build
 
 FOLDER = Path(__file__).parent / "golden"
 ANSWERS, SIZE = 0.02, 0.001

@@ -16,12 +16,14 @@ import pytest
 import torch
 
 from lifelong.errors import SettingError
-from lifelong.methods import METHODS, Chain, Method, Step, build, settings_of
+from lifelong.methods import METHODS, Chain, Method, Step, settings_of
 from lifelong.methods.card import SECTIONS, card, sentence
 from lifelong.streams import Stream
 from lifelong.streams import stream as load
 from lifelong.training import Learner
 from lifelong.types import Examples, Scenario
+
+from ..small import build
 
 SCENARIOS: tuple[Scenario, ...] = ("task", "domain", "class")
 EVERY = [*METHODS, "ewc+er", "ewc+gem+er"]

@@ -13,12 +13,14 @@ from torch import nn
 import lifelong
 from lifelong.errors import DataError, SettingError
 from lifelong.experiments.resources import check_methods
-from lifelong.methods import GEM, METHODS, Extent, Method, build, extent_of
+from lifelong.methods import GEM, METHODS, Extent, Method, extent_of
 from lifelong.models import build as build_model
 from lifelong.models import with_head
 from lifelong.streams import Stream, stream
 from lifelong.training import Learner
 from lifelong.types import Scenario, Space, Task
+
+from ..small import build
 
 SUPPORTED = [(name, scenario) for name in [*METHODS, "ewc+er"] for scenario in build(name).scenarios]
 REMEMBERING = [name for name, kind in METHODS.items() if "memory" in kind.needs]

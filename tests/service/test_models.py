@@ -19,11 +19,12 @@ from lifelong import Learner, Space, stream
 from lifelong.errors import SettingError, StorageError
 from lifelong.loop.learning import Candidate, opened
 from lifelong.loop.project import LearnerSettings
-from lifelong.methods import build
 from lifelong.service.catalogue import Blob
 from lifelong.service.metrics import Metrics
 from lifelong.service.model import Answers, Model
 from lifelong.service.models import Models
+
+from ..small import build
 
 
 def ids(candidates: list[Candidate]) -> list[str]:

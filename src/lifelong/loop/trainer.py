@@ -74,9 +74,9 @@ class Trainer:
         except StorageError as error:
             if isinstance(error, DamagedError):
                 self._jobs.fail(job, str(error))
-            else:  # it may be over soon: when the lease is, the update is tried again, and that counts as an attempt
+            else:  # it may be over soon: once the lease is taken away, the update is tried again, as another attempt
                 logger.warning("update %s waits for the storage: %s", job.update, error)
-                self._stopping.wait(self._lease)
+                self._stopping.wait(1.5 * self._lease)
         except LifelongError as error:
             self._jobs.fail(job, str(error))
         finally:
