@@ -123,9 +123,7 @@ class Intake:
                 continue
             answer = answers.get(given.prediction_id or "")
             recent, sent = self._sent(project, given, now)
-            if (
-                recent == sent == 0 and answer is None and (x is None or place in usual)
-            ):  # no rule has a reason to doubt
+            if recent == sent == 0 and answer is None and (x is None or place in usual):  # no rule doubts it
                 rows.append(_row(project, given, label, x, None, now))
                 continue
             seen = answer.x if x is None and answer is not None else x
@@ -155,6 +153,8 @@ class Intake:
         Sources are named by clients: a sender with another source for each label is one sender.
         """
         rules, counts = project.rules, [0, 0]
+        if rules.rate == rules.sender_rate == 0:
+            return 0, 0
         kinds = (("sender", given.actor, rules.sender_rate), ("source", given.source, rules.rate))
         for place, (kind, name, most) in enumerate(kinds):
             if most > 0:

@@ -28,7 +28,7 @@ __all__ = ["Gathering", "Line", "Taking"]
 
 LARGEST = 1000
 #: lines of a batch in one transaction: some hundredths of a second, for which others wait
-PIECE = 500
+PIECE = 1000
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 NOTHING = msgspec.Raw(b"null")
 
