@@ -1,149 +1,25 @@
-"""The loop over a store, without a server: version 1, feedback, updates, the gate, going back; crashes between."""
+"""The loop over a store, without a server: version 1, updates, the gate, triggers, going back; crashes between."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from lifelong.errors import ConflictError, DataError, StorageError
-from lifelong.loop import exam, learning
-from lifelong.loop.engine import Engine, asking, deciding, lots, status, work
-from lifelong.loop.engine.begin import begin
-from lifelong.loop.engine.intake import Given, Intake
+from lifelong.loop.engine import Engine, asking, deciding, status, work
 from lifelong.loop.engine.worker import Worker
 from lifelong.loop.gate import Gate
-from lifelong.loop.job import Job, pack_answers
-from lifelong.loop.lot import ExamSettings, unpack
-from lifelong.loop.project import LearnerSettings, MethodChoice, Project, from_json, to_json
-from lifelong.loop.quarantine import Rules
-from lifelong.loop.schema import InputSchema
-from lifelong.loop.triggers import Amount, InputDrift
-from lifelong.store import aliases, audit, feedback, firings, ingest, predictions, projects, tasks, updates, versions
+from lifelong.loop.triggers import InputDrift
+from lifelong.store import audit, firings, predictions, tasks, updates, versions
 from lifelong.store.blobs import FolderBlobs
 from lifelong.store.errors import NotFoundError
 from lifelong.streams.sources import digits
 from lifelong.streams.transforms import rotate
-from lifelong.training import Training
-from lifelong.types import Task
 
-from ..places import Place, Places
-
-PROJECT = Project(
-    "digits",
-    InputSchema((1, 8, 8), 0, 1),
-    tuple("0123456789"),
-    learner=LearnerSettings("mlp:64", training=Training(epochs=20, lr=0.1)),
-    method=MethodChoice("er", {"capacity": 500, "replay_batch": 64}),
-    gate=Gate(max_forgetting=0.1),
-    triggers=(Amount(220),),
-    exam=ExamSettings(0.3, minimum=40),
-)
-
-
-def upright() -> Task:
-    source = digits()
-    return Task.of(1, train=(source.train_x[:700], source.train_y[:700]), test=(source.test_x, source.test_y))
-
-
-def turned(start: int = 700, count: int = 240) -> list[tuple[Any, int]]:
-    source = digits()
-    part = slice(start, start + count)
-    return list(zip(rotate(source.train_x[part], 90).tolist(), source.train_y[part].tolist(), strict=True))
-
-
-@dataclass
-class Clock:
-    """Time goes on a little whenever somebody looks."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        self.now += 0.001
-        return self.now
-
-
-@pytest.fixture(scope="session")
-def begun(places: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A place in which version 1 has learned upright digits."""
-    with places.new(tmp_path_factory.mktemp("begun") / "home") as place:
-        with place.open() as store:
-            begin(Engine(store, FolderBlobs(place.home / "blobs"), Clock()), PROJECT, [upright()], actor="ann")
-        yield place
-
-
-@pytest.fixture
-def place(places: Places, begun: Place, tmp_path: Path) -> Iterator[Place]:
-    with places.copy(begun, tmp_path / "home") as made:
-        yield made
-
-
-@pytest.fixture
-def home(place: Place) -> Path:
-    return place.home
-
-
-@pytest.fixture
-def engine(place: Place) -> Iterator[Engine]:
-    with place.open() as store:
-        yield Engine(store, FolderBlobs(place.home / "blobs"), Clock())
-
-
-def feed(engine: Engine, rows: list[tuple[Any, int]], name: str = "lot") -> list[str]:
-    given = [Given(key=f"{name} {place}", label=label, x=x, source="ann") for place, (x, label) in enumerate(rows)]
-    receipts = Intake(engine).take("digits", given).result(timeout=30)
-    assert all(isinstance(each, ingest.Receipt) for each in receipts), receipts[:1]
-    return [each.state for each in receipts if isinstance(each, ingest.Receipt)]
-
-
-def champion(engine: Engine) -> aliases.Alias:
-    found = engine.read(lambda connection: aliases.get(connection, "digits"))
-    assert found is not None
-    return found
-
-
-def counted(engine: Engine) -> dict[str, int]:
-    counts = engine.read(lambda connection: feedback.counts(connection, "digits"))
-    return {state: count for state, count in counts.items() if count}
-
-
-def reconfigure(engine: Engine, **changes: Any) -> None:
-    config = json.loads(to_json(replace(PROJECT, **changes)))
-    engine.write(lambda connection: projects.configure(connection, "digits", config))
-
-
-def done(engine: Engine, job: Job) -> updates.Update:
-    """What the training process does, here."""
-    blobs = engine.blobs
-    project = from_json(json.dumps(job.project))
-    method = None if job.method is None else MethodChoice(**job.method)
-    made: list[Task] = []
-    for part in job.exams:
-        (x, y), (exam_x, exam_y) = unpack(blobs.get(part.train)), unpack(blobs.get(part.exam))
-        train, test = (torch.tensor(x), torch.tensor(y)), (torch.tensor(exam_x), torch.tensor(exam_y))
-        made.append(replace(Task.of(part.number, train=train, test=test, name=part.name), classes=tuple(part.classes)))
-    new = next(task for task in made if task.number == job.task)
-    candidate = learning.update(blobs.get(job.champion), project, new, method)
-    answers = exam.answers(candidate.learner, made)
-    before = exam.answers(learning.opened(blobs.get(job.champion)), made)
-    packed = pack_answers(candidate.learner, made, answers, before)
-    latency = {"median": 0.1, "p99": 0.2, "count": 10}
-    return work.complete(
-        engine, job.update, job.owner, job.attempt, candidate=candidate.data, answers=packed, latency=latency
-    )
-
-
-def through(engine: Engine, **asked: Any) -> updates.Update:
-    asking.ask(engine, "digits", actor="ann", **asked)
-    job = work.claim(engine, "w1")
-    assert job is not None
-    done(engine, job)
-    return deciding.decide(engine, job.update)
+from ..places import Place
+from .turning import Clock, champion, counted, done, feed, reconfigure, through, turned
 
 
 def test_finetune_is_rejected_er_is_promoted_and_rollback_goes_back(engine: Engine) -> None:
@@ -341,82 +217,6 @@ def test_drifting_inputs_fire(engine: Engine) -> None:
     assert queued.trigger["kind"] == "input-drift"
 
 
-def test_bad_feedback_is_refused_and_odd_feedback_waits(engine: Engine) -> None:
-    intake = Intake(engine)
-    x = turned(count=1)[0][0]
-    for wrong, message in (
-        (Given(key="a", label=10, x=x), "index in 0 … 9"),
-        (Given(key="a", label="seven", x=x), "unknown class"),
-        (Given(key="a", label=1), "neither"),
-        (Given(key="a", label=1, x=[[1.0]]), "shape"),
-        (Given(key="a", label=1, x=[[[float("nan")] * 8] * 8]), "finite"),
-    ):
-        with pytest.raises(DataError, match=message):
-            intake.add("digits", wrong).result(timeout=30)
-    assert counted(engine) == {}
-    blank = intake.add("digits", Given(key="blank", label=1, x=[[[1.0] * 8] * 8])).result(timeout=30)
-    assert blank.state == "quarantined"
-    pending = intake.add("digits", Given(key="early", label=1, prediction_id="p1")).result(timeout=30)
-    assert pending.state == "pending"
-    again = intake.add("digits", Given(key="early", label=1, prediction_id="p1")).result(timeout=30)
-    assert again == ingest.Receipt(pending.id, "pending", duplicate=True)
-    with pytest.raises(NotFoundError):
-        intake.add("nothing", Given(key="a", label=1, x=x)).result(timeout=30)
-
-
-def test_a_source_that_sends_too_much_waits(engine: Engine) -> None:
-    reconfigure(engine, rules=Rules(rate=5))
-    assert feed(engine, turned(count=8)) == ["accepted"] * 5 + ["quarantined"] * 3
-
-
-def test_a_sender_with_a_new_source_for_each_label_waits(engine: Engine) -> None:
-    reconfigure(engine, rules=Rules(sender_rate=5, seconds=60, outlier=0))
-    now = [1000.0]
-    intake = Intake(replace(engine, clock=lambda: now[0]))
-
-    def sent(name: str, actor: str, count: int = 40) -> list[str]:
-        given = [
-            Given(key=f"{name} {place}", label=label, x=x, source=f"{name} {place}", actor=actor)
-            for place, (x, label) in enumerate(turned(count=count))
-        ]
-        return [
-            receipt.state for receipt in intake.take("digits", given).result() if isinstance(receipt, ingest.Receipt)
-        ]
-
-    assert sent("one", "eve") == ["accepted"] * 5 + ["quarantined"] * 35
-    held = engine.read(lambda connection: feedback.listed(connection, "digits", state="quarantined"))
-    assert held[0].reason == "eve sent 5 examples within 60 s, allowed are 5"
-    assert sent("two", "ann", 4) == ["accepted"] * 4, "another sender is not held for it"
-    now[0] += 61
-    assert sent("three", "eve", 5) == ["accepted"] * 5
-    remembered = sum(len(recent) for recent in intake._recent.values())
-    assert remembered == 6, "the sender and its five sources; who was silent for a minute is forgotten"
-
-
-def test_a_source_that_flips_labels_is_found_before_the_lot_is_taken(engine: Engine) -> None:
-    version = champion(engine).version
-    rows = [
-        predictions.Prediction(f"p{place}", "digits", version, "champion", x, label, 0.9, 1.0)
-        for place, (x, label) in enumerate(turned())
-    ]
-    engine.write(lambda connection: predictions.add_many(connection, rows))
-    intake = Intake(engine)
-    given = [
-        Given(
-            key=row.id,
-            label=(row.output + 1) % 10 if place % 4 == 0 else row.output,
-            prediction_id=row.id,
-            source="eve" if place % 4 == 0 else "ann",
-        )
-        for place, row in enumerate(rows)
-    ]
-    intake.take("digits", given).result(timeout=30)
-    assert counted(engine) == {"accepted": 240}
-    project = engine.project("digits")
-    assert engine.write(lambda connection: lots.screen(connection, project)) == 60
-    assert counted(engine) == {"accepted": 180, "quarantined": 60}
-
-
 def test_an_update_that_cannot_be_learned_says_why(engine: Engine, home: Path) -> None:
     feed(engine, turned())
     asked = asking.ask(engine, "digits", actor="ann", method={"name": "er", "settings": {"capacity": 1}})
@@ -448,39 +248,3 @@ def test_a_claim_while_the_storage_does_not_answer_is_tried_again(
     job = work.claim(engine, "w1")
     assert job is not None
     assert (job.update, job.task) == (asked.id, 2)
-
-
-def test_where_servers_share_a_store_labels_that_missed_their_prediction_are_joined_and_judged(
-    engine: Engine, home: Path
-) -> None:
-    version, rows = champion(engine).version, turned(count=2)
-    given = [Given(key=f"k{place}", label=1, prediction_id=f"p{place}") for place in range(2)]
-    Intake(engine).take("digits", given).result()
-    asked = [
-        predictions.Prediction(f"p{place}", "digits", version, "champion", x, place, 0.9, 1.0)
-        for place, (x, _) in enumerate(rows)
-    ]
-    engine.write(lambda connection: predictions.add_many(connection, asked))  # by another server, at the same moment
-    assert counted(engine) == {"pending": 2}
-
-    def judge(row: feedback.Feedback, answer: predictions.Prediction) -> str | None:
-        return None if row.label == answer.output else "the answer was another"
-
-    for alone, counts in ((True, {"pending": 2}), (False, {"accepted": 1, "quarantined": 1})):
-        Worker(engine, home / "work", lambda name: None, alone=alone, judge=judge).look()
-        assert counted(engine) == counts
-
-
-def test_inputs_that_sources_label_differently_wait_for_a_person(engine: Engine) -> None:
-    intake, x = Intake(engine), [each[0] for each in turned(count=3)]
-    given = [
-        Given(key=f"{source}{place}", label=label, x=x[place], source=source)
-        for source, place, label in (("ann", 0, 1), ("bob", 0, 2), ("ann", 1, 3), ("bob", 1, 3), ("ann", 2, 4))
-    ]
-    intake.take("digits", [*given, Given(key="again", label=5, x=x[2], source="ann")]).result(timeout=30)
-    project = engine.project("digits")
-    assert engine.write(lambda connection: lots.screen(connection, project)) == 2
-    held = engine.read(lambda connection: feedback.listed(connection, "digits", state="quarantined"))
-    assert {(row.key, row.reason) for row in held} == {
-        (key, "one and the same input was labelled 1 by ann, 2 by bob") for key in ("ann0", "bob0")
-    }

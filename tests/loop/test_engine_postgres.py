@@ -18,7 +18,7 @@ from lifelong.store import audit, feedback, updates, versions
 from lifelong.store.blobs import FolderBlobs
 from lifelong.store.database import open_store
 
-from .test_engine import PROJECT, Clock, champion, counted, done, feed, through, turned, upright
+from .turning import PROJECT, Clock, champion, counted, done, feed, through, turned, upright
 
 
 @pytest.fixture

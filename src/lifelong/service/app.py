@@ -40,11 +40,13 @@ def create_app(
     beside: Sequence[BaseRoute] = (),
     clock: Callable[[], float] = time.time,
     load: Load = opened,
+    afterwards: Callable[[], object] = lambda: None,
 ) -> Starlette:
     """The service over `catalogue`.
 
     Arguments: `beside` are further routes (the API under /v1, the dashboard), looked at after those of predictions.
         `clock` gives seconds since the epoch. `load` makes a learner of bytes and the SHA-256 that they must have.
+        `afterwards` is called once predictions can be answered, in a thread.
 
     `app.state.models` holds the `Models`: after a promotion call its `refresh(project)`, in a thread that may wait.
     `app.state.serving()` is what the routes of predictions work with, from start to shutdown.
@@ -62,6 +64,7 @@ def create_app(
         predictor = Predictor(catalogue, settings, models, metrics, clock)
         running.append(Serving(settings, keys, buckets, predictor))
         ending = threading.Event()
+        preparing = asyncio.create_task(asyncio.to_thread(afterwards))
         preloading = asyncio.create_task(asyncio.to_thread(preload_all, models, catalogue, ending))
         watching = asyncio.create_task(watch(models, catalogue, settings.poll_seconds))
         try:
@@ -69,7 +72,7 @@ def create_app(
         finally:
             ending.set()
             watching.cancel()
-            await asyncio.wait([preloading])
+            await asyncio.wait([preparing, preloading])
             await predictor.close()
             running.clear()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.types import ASGIApp
 
 from lifelong.loop.engine import Engine
 from lifelong.loop.engine.access import first_key
@@ -21,10 +23,10 @@ from lifelong.service.app import create_app
 from lifelong.service.auth import Keys
 from lifelong.service.catalogue import Catalogue
 from lifelong.service.dashboard import create_dashboard
+from lifelong.service.late import Late
 from lifelong.service.limits import Buckets
 from lifelong.service.settings import ServeSettings
 from lifelong.service.stored import StoredCatalogue
-from lifelong.service.v1 import create_api
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.taking import Taking
 from lifelong.service.workplace import own_folder
@@ -104,8 +106,9 @@ def open_home(
         )
         dashboard = create_dashboard(here, lambda: app.state.serving())
         taking = Taking(here)
-        api = Mount("/v1", create_api(here, taking))
-        app = create_app(served, settings, beside=[*taking.routes(), api, *dashboard], clock=engine.clock)
+        api = Late(lambda: _api(here, taking))
+        beside = [*taking.routes(), Mount("/v1", api), *dashboard]
+        app = create_app(served, settings, beside=beside, clock=engine.clock, afterwards=api.made)
         worker = Worker(engine, folder, changed, alone=database is None, learns=with_worker, judge=intake.judge)
         running.append(worker)
         if start_worker:
@@ -114,3 +117,12 @@ def open_home(
             yield Home(engine, app, worker)
         finally:
             worker.stop()
+
+
+def _api(here: Here, taking: Taking) -> ASGIApp:
+    """What is under /v1 beside the labels; FastAPI takes half a second, for which no prediction is to wait."""
+    from lifelong.service.v1.app import create_api
+
+    api = create_api(here, taking)
+    gc.freeze()  # like `running.announced`, which did not see it
+    return api

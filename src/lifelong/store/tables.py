@@ -33,6 +33,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from lifelong.store.values import decode, encode
 
 __all__ = [
+    "LARGEST",
     "Json",
     "PerDialect",
     "alias",
@@ -54,6 +55,9 @@ __all__ = [
     "update",
     "version",
 ]
+
+#: the largest number that an Integer holds
+LARGEST = 2**31 - 1
 
 #: rows in one statement: few different ones, as each is compiled and kept
 SIZES = tuple(2**power for power in range(9, -1, -1))

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lifelong.store.tables import LARGEST
+
 __all__ = [
-    "LARGEST",
     "SHA256",
     "BeatBody",
     "ClaimBody",
@@ -27,8 +28,6 @@ __all__ = [
 
 
 SHA256 = "^[0-9a-f]{64}$"
-#: the largest number that a column of the store holds
-LARGEST = 2**31 - 1
 
 
 class Body(BaseModel):

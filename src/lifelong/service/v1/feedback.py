@@ -14,11 +14,12 @@ from lifelong.loop.engine import reviewing
 from lifelong.loop.engine.base import project_of
 from lifelong.service.problems import ProblemError
 from lifelong.service.v1.answers import Example, Feedback, Reviewed, told
-from lifelong.service.v1.bodies import LARGEST, ExampleBody, FeedbackBody, ReasonBody, ReceiptBody, ReviewBody
+from lifelong.service.v1.bodies import ExampleBody, FeedbackBody, ReasonBody, ReceiptBody, ReviewBody
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.taking import Taking
 from lifelong.store import feedback, lots
 from lifelong.store.database import Connection
+from lifelong.store.tables import LARGEST
 
 __all__ = ["feedback_routes"]
 

@@ -17,7 +17,7 @@ from lifelong.service.catalogue import Scope
 from lifelong.service.limits import Buckets
 from lifelong.service.problems import ProblemError
 from lifelong.service.settings import ServeSettings
-from lifelong.service.v1.bodies import LARGEST
+from lifelong.store.tables import LARGEST
 
 __all__ = ["Here", "wanted_revision"]
 
