@@ -1,14 +1,16 @@
 """What a training step and the end of a task cost with every method, beside the least that its formula must cost.
 
     python benchmarks/methods.py [--rounds 9] [--batch 10 128] [--methods ewc er …]
+    python benchmarks/methods.py --ends [--rounds 9] [--methods ewc er …]
     python benchmarks/methods.py --importances
 
 Permuted MNIST, MLP 256-256, third of three tasks, one thread. A step is given in microseconds of the processor (which a
 busy machine does not lengthen as it does those of the clock) and in steps of finetune. The least is a loop written by
 hand (`by_hand.py` says of what), in two versions: `passes` has the forward and backward passes and the optimiser's step
 alone, `least` has the work on vectors and matrices too without which the formula cannot be had. Finetune, the method
-and both loops take turns in one process; the figures are lower quartiles. `end_task` is after 10,000 examples.
-`--importances` measures those of all 60,000 samples of MNIST instead, MLP 400-400, on two threads.
+and both loops take turns in one process; the figures are lower quartiles. `--ends` measures `end_task` after 10,000
+examples in the same way, beside what `by_hand_ends.py` has for it; a method that is not there touches P numbers a few
+times at most. `--importances` measures those of all 60,000 samples of MNIST instead, MLP 400-400, on two threads.
 """
 
 from __future__ import annotations
@@ -21,9 +23,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import torch
 from by_hand import LEAST, SETTINGS, Hand
+from by_hand_ends import ENDS, EXAMPLES
 
 from lifelong import Learner, Task, stream
 from lifelong.methods import METHODS, build
@@ -72,20 +77,42 @@ def contender(name: str, batch: int, folder: Path) -> Contender:
 
 
 def end_task(name: str) -> float:
-    """Seconds of `end_task` after a task of 10,000 examples."""
+    """Seconds of `end_task` after a task of so many examples."""
     method = build(name, SETTINGS.get(name, {}))
     scenario = "domain" if "domain" in method.scenarios else method.scenarios[0]
-    tasks = stream("permuted-mnist", tasks=1, scenario=scenario, samples=10_000)
+    tasks = stream("permuted-mnist", tasks=1, scenario=scenario, samples=EXAMPLES)
     learner = Learner("mlp:256,256", method, tasks.space, batch=128, iterations=2, lr=0.01)
-    last = time.process_time()
+    kind, taken = type(method), list[float]()
+    plain = kind.end_task
 
-    def mark(_: int) -> None:
-        nonlocal last
-        last = time.process_time()
+    def timed(*args: Any) -> Any:
+        start = time.process_time()
+        state = plain(*args)
+        taken.append(time.process_time() - start)
+        return state
 
-    own = tasks.task(1).train
-    learner.learn(Task(1, "permuted", tasks.task(1).classes, {"train": own}.get), on_step=mark)
-    return time.process_time() - last
+    with mock.patch.object(kind, "end_task", timed):
+        learner.learn(tasks.task(1))
+    return taken[0]
+
+
+def ends(methods: list[str], rounds: int) -> None:
+    """Print what the end of a task costs, each method and its least in turns."""
+    print("| method | end_task s | least s | ratio | the least consists of |\n|---|---|---|---|---|")
+    for method in methods:
+        end = ENDS.get(method)
+        least = None if end is None else end.prepared()
+        both = [(end_task(method), 0.0 if least is None else once(least)) for _ in range(rounds)]
+        own, below = (statistics.quantiles(column, n=4)[0] for column in zip(*both, strict=True))
+        words = "-" if end is None else end.words
+        print(f"| {method} | {own:.3f} | {below:.3f} | {ratio(own, below)} | {words} |", flush=True)
+
+
+def once(run: Callable[[], object]) -> float:
+    """Seconds of a call."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
 
 
 def importances() -> None:
@@ -113,6 +140,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, nargs="+", default=[10, 128])
     parser.add_argument("--methods", nargs="+", default=sorted(METHODS))
+    parser.add_argument("--ends", action="store_true")
     parser.add_argument("--importances", action="store_true")
     options = parser.parse_args()
     if options.importances:
@@ -120,8 +148,11 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    print("| method | batch | µs a step | ÷ finetune | ÷ passes | ÷ least | end_task s | the least consists of |")
-    print("|---|---|---|---|---|---|---|---|")
+    if options.ends:
+        ends(options.methods, options.rounds)
+        return
+    print("| method | batch | µs a step | ÷ finetune | ÷ passes | ÷ least | the least consists of |")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         for batch in options.batch:
             plainly = contender("finetune", batch, Path(name))
@@ -135,7 +166,7 @@ def main() -> None:
                     statistics.quantiles(column, n=4)[0] for column in zip(*rounds, strict=True)
                 )
                 cells = [f"{own * 1e6:.0f}", ratio(own, finetune), ratio(own, short), ratio(own, long)]
-                cells += [f"{end_task(method):.2f}", least.words if own > 0 else "no step is taken"]
+                cells.append(least.words if own > 0 else "no step is taken")
                 print(f"| {method} | {batch} | {' | '.join(cells)} |", flush=True)
 
 

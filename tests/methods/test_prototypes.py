@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lifelong.errors import SettingError
 from lifelong.methods import NCM, SLDA, RanPAC
-from lifelong.methods.features import ClassMeans, merge
+from lifelong.methods.features import ClassMeans, means_of, merged, scatter
 from lifelong.methods.prototype import Prototype
 from lifelong.models import Network
 from lifelong.streams import Stream, stream
@@ -141,11 +141,13 @@ def test_statistics_of_parts_are_those_of_the_whole(sizes: list[int], seed: int)
     generator = torch.Generator().manual_seed(seed)
     h_ND = 100 + torch.randn(sum(sizes), 3, generator=generator).double()
     y_N = torch.randint(4, (sum(sizes),), generator=generator)
-    whole, scatter_DD = merge(ClassMeans(), h_ND, y_N, 4)
+    whole = means_of(h_ND, y_N, 4)
+    scatter_DD = scatter(ClassMeans(), whole, h_ND, y_N)
     parts, sums_DD = ClassMeans(), torch.zeros(3, 3).double()
     for h_BD, y_B in zip(h_ND.split(sizes), y_N.split(sizes), strict=True):
-        parts, more_DD = merge(parts, h_BD, y_B, int(max(y_B.max() + 1, len(parts.count_C))))
-        sums_DD += more_DD
+        new = means_of(h_BD, y_B, int(max(y_B.max() + 1, len(parts.count_C))))
+        sums_DD += scatter(parts, new, h_BD, y_B)
+        parts = merged(parts, new)
     seen = len(parts.count_C)
     assert torch.allclose(whole.mean_CD[:seen], parts.mean_CD)
     assert torch.equal(whole.count_C[:seen], parts.count_C)

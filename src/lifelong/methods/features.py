@@ -25,8 +25,10 @@ __all__ = [
     "feature_count",
     "features_of",
     "grown",
-    "merge",
+    "means_of",
+    "merged",
     "one_hot",
+    "scatter",
 ]
 
 FeatureKind = Literal["raw", "backbone"]
@@ -90,26 +92,51 @@ class ClassMeans:
     mean_CD: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.float64))
 
 
-def merge(means: ClassMeans, h_BD: Tensor, y_B: Tensor, classes: int) -> tuple[ClassMeans, Tensor]:
-    """The means with a batch added, and the growth (D, D) of the scatter Σ (h − μ_y)(h − μ_y)ᵀ around them.
+def means_of(h_BD: Tensor, y_B: Tensor, classes: int) -> ClassMeans:
+    """The counts and means of a batch.
+
+    >>> means_of(torch.tensor([[1.0], [3.0]]).double(), torch.tensor([0, 0]), 1).mean_CD.item()
+    2.0
+    """
+    one_hot_BC = one_hot(y_B, classes)
+    count_C = one_hot_BC.sum(0)
+    return ClassMeans(count_C, one_hot_BC.T @ h_BD / count_C.clamp_min(1)[:, None])
+
+
+def merged(past: ClassMeans, new: ClassMeans) -> ClassMeans:
+    """The counts and means of both parts together; `past` may be of fewer classes.
+
+    >>> x, y = torch.tensor([[1.0], [3.0], [8.0]]).double(), torch.tensor([0, 0, 0])
+    >>> merged(means_of(x[:2], y[:2], 1), means_of(x[2:], y[2:], 1)).mean_CD.item()
+    4.0
+    """
+    past = _beside(past, new)
+    total_C = past.count_C + new.count_C
+    part_C = new.count_C / total_C.clamp_min(1)
+    return ClassMeans(total_C, past.mean_CD + (new.mean_CD - past.mean_CD) * part_C[:, None])
+
+
+def scatter(past: ClassMeans, new: ClassMeans, h_BD: Tensor, y_B: Tensor) -> Tensor:
+    """How much the scatter (D, D), Σ (h − μ_y)(h − μ_y)ᵀ, grows with a batch, whose means are `new`.
 
     The order of batches does not matter (Chan et al. 1983): for parts of n and m examples with means μ and ν the
     scatter of both is the sum of theirs and n m / (n + m) (μ − ν)(μ − ν)ᵀ.
 
-    >>> one, first = merge(ClassMeans(), torch.tensor([[1.0], [3.0]]).double(), torch.tensor([0, 0]), 1)
-    >>> both, more = merge(one, torch.tensor([[8.0]]).double(), torch.tensor([0]), 1)
-    >>> both.mean_CD.item(), first.item(), more.item()
-    (4.0, 2.0, 24.0)
+    >>> one, h, y = ClassMeans(), torch.tensor([[1.0], [3.0]]).double(), torch.tensor([0, 0])
+    >>> scatter(one, means_of(h, y, 1), h, y).item()
+    2.0
     """
-    one_hot_BC = one_hot(y_B, classes)
-    new_C = one_hot_BC.sum(0)
-    new_CD = one_hot_BC.T @ h_BD / new_C.clamp_min(1)[:, None]
-    count_C = grown(means.count_C.to(h_BD.device), classes)
-    mean_CD = means.mean_CD.to(h_BD.device) if means.mean_CD.numel() else new_CD.new_zeros(0, h_BD.shape[1])
-    mean_CD = grown(mean_CD, classes)
-    apart_CD, total_C = new_CD - mean_CD, count_C + new_C
-    centred_BD = h_BD - new_CD[y_B]
-    between_CD = apart_CD * (count_C * new_C / total_C.clamp_min(1))[:, None]
-    scatter_DD = centred_BD.T @ centred_BD + between_CD.T @ apart_CD
-    mean_CD = mean_CD + apart_CD * (new_C / total_C.clamp_min(1))[:, None]
-    return ClassMeans(total_C, mean_CD), scatter_DD
+    past = _beside(past, new)
+    weight_C = past.count_C * new.count_C / (past.count_C + new.count_C).clamp_min(1)
+    apart_CD = new.mean_CD - past.mean_CD
+    centred_BD = h_BD - new.mean_CD[y_B]
+    return torch.addmm(apart_CD.T @ (apart_CD * weight_C[:, None]), centred_BD.T, centred_BD)
+
+
+def _beside(past: ClassMeans, new: ClassMeans) -> ClassMeans:
+    """`past` on the device of `new`, with a row for each of its classes."""
+    count_C, mean_CD = past.count_C.to(new.count_C), past.mean_CD.to(new.mean_CD)
+    if mean_CD.numel() == 0:
+        mean_CD = mean_CD.new_zeros(0, new.mean_CD.shape[1])
+    classes = len(new.count_C)
+    return ClassMeans(grown(count_C, classes), grown(mean_CD, classes))

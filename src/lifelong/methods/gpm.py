@@ -145,10 +145,11 @@ class GPM(Method[GPMState]):
         inputs = layer_inputs(student, subset(student, task, self.samples)) if self.threshold > 0 else {}
         for name, rows_ND in inputs.items():
             known_KD = state.bases.get(name, rows_ND.new_zeros(0, rows_ND.shape[1]))
-            rest_ND = outside(rows_ND.double(), known_KD.double())
+            exact_ND = rows_ND.double()
+            rest_ND = outside(exact_ND, known_KD.double())
             squares_K, new_KD = principal(rest_ND)
             left_K = rest_ND.square().sum() - squares_K.cumsum(0) + squares_K  # before each direction is taken
-            lacking_K = left_K > max(1 - self.threshold, NOISE**2) * rows_ND.double().square().sum()
+            lacking_K = left_K > max(1 - self.threshold, NOISE**2) * exact_ND.square().sum()
             state.bases[name] = extended(known_KD, new_KD[lacking_K].to(known_KD))
         number = task.task if isinstance(task.task, int) else int(task.task[-1])
         state.tasks = sorted({*state.tasks, number})

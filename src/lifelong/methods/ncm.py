@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lifelong.methods.base import Extent, Student
-from lifelong.methods.features import ClassMeans, chunks, feature_count, merge
+from lifelong.methods.features import ClassMeans, chunks, feature_count, means_of, merged
 from lifelong.methods.prototype import Prototype
 from lifelong.types import Examples
 
@@ -55,7 +55,7 @@ class NCM(Prototype[ClassMeans]):
 
     def end_task(self, state: ClassMeans, student: Student, task: Examples) -> ClassMeans:
         for h_BD, y_B in chunks(student, task, self.features):
-            state, _ = merge(state, h_BD, y_B, student.outputs.count)
+            state = merged(state, means_of(h_BD, y_B, student.outputs.count))
         return state
 
     def counts(self, state: ClassMeans) -> Tensor:

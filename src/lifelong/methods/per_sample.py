@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import grad, vmap
 
 from lifelong.methods.base import Student
@@ -83,21 +83,15 @@ def summed(student: Student, task: Examples, answer: Answer, power: Literal[1, 2
 
 def products(student: Student, task: Examples, answer: Answer) -> Tensor:
     """⟨∂ answer(x_n, y_n)/∂θ, ∂ answer(x_m, y_m)/∂θ⟩ (N, N), in evaluation mode."""
-    model = student.model
-    if all_linear(model) and sees_all(student, task.x):
-        with evaluating(model, task.task), torch.enable_grad(), recorded(model) as calls:
-            answer_B = answer(model(task.x).float(), task.y, task.task)
-        if once(calls, len(task)):
-            outputs = [notes[0][1] for notes in calls.values()]
-            deltas = torch.autograd.grad(answer_B.sum(), outputs)
-            gram_NN = torch.zeros(len(task), len(task), device=answer_B.device)
-            for (layer, notes), delta_BH in zip(calls.items(), deltas, strict=True):
-                a_BD = notes[0][0]
-                one = 1.0 if isinstance(layer.bias, Tensor) else 0.0
-                gram_NN.addcmul_(delta_BH @ delta_BH.T, a_BD @ a_BD.T + one)
-            return gram_NN
-    rows_NP = gradients(student, task, answer)
-    return rows_NP @ rows_NP.T
+    factors = _factors(student, task, answer)
+    if factors is None:
+        rows_NP = gradients(student, task, answer)
+        return rows_NP @ rows_NP.T
+    gram_NN = torch.zeros(len(task), len(task), device=task.y.device)
+    for layer, (delta_NH, a_ND) in factors.items():
+        one = 1.0 if isinstance(layer.bias, Tensor) else 0.0
+        gram_NN.addcmul_(delta_NH @ delta_NH.T, a_ND @ a_ND.T + one)
+    return gram_NN
 
 
 def gradients(student: Student, task: Examples, answer: Answer) -> Tensor:
@@ -109,12 +103,35 @@ def gradients(student: Student, task: Examples, answer: Answer) -> Tensor:
             own_N = task.task == number
             rows_NP[own_N] = gradients(student, Examples(task.x[own_N], task.y[own_N], number), answer)
         return rows_NP
+    factors = _factors(student, task, answer)
+    if factors is not None:
+        rows_NP = student.flat.grad_P.new_zeros(len(task), len(student.flat))
+        places = zip(student.flat.slices.values(), student.flat.parameters, strict=True)
+        place = {id(parameter): own for own, parameter in places}
+        for layer, (delta_NH, a_ND) in factors.items():
+            rows_NP[:, place[id(layer.weight)]] = torch.einsum("nh,nd->nhd", delta_NH, a_ND).flatten(1)
+            if isinstance(layer.bias, Tensor):
+                rows_NP[:, place[id(layer.bias)]] = delta_NH
+        return rows_NP
     with evaluating(model, task.task):
         parts = [
             torch.cat([grad_B.flatten(1) for grad_B in _named_gradients(student, chunk, answer)], dim=1)
             for chunk in chunks(task, _chunk_size(student))
         ]
         return torch.cat(parts)
+
+
+def _factors(student: Student, task: Examples, answer: Answer) -> dict[nn.Module, tuple[Tensor, Tensor]] | None:
+    """By layer δ (N, H) and a (N, D), whose outer products are the gradients; None where that is not so."""
+    model = student.model
+    if not (all_linear(model) and sees_all(student, task.x)):
+        return None
+    with evaluating(model, task.task), torch.enable_grad(), recorded(model) as calls:
+        answer_N = answer(model(task.x).float(), task.y, task.task)
+    if not once(calls, len(task)):
+        return None
+    deltas = torch.autograd.grad(answer_N.sum(), [notes[0][1] for notes in calls.values()])
+    return {layer: (delta, notes[0][0]) for (layer, notes), delta in zip(calls.items(), deltas, strict=True)}
 
 
 def _chunk_size(student: Student) -> int:

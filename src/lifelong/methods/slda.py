@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.methods.base import Extent, Student
-from lifelong.methods.features import ClassMeans, chunks, feature_count, merge
+from lifelong.methods.features import ClassMeans, chunks, feature_count, means_of, merged, scatter
 from lifelong.methods.prototype import Prototype
 from lifelong.types import Examples
 
@@ -81,8 +81,10 @@ class SLDA(Prototype[SLDAState]):
     def end_task(self, state: SLDAState, student: Student, task: Examples) -> SLDAState:
         means, scatter_DD = state.means, state.scatter_DD
         for h_BD, y_B in chunks(student, task, self.features):
-            means, more_DD = merge(means, h_BD, y_B, student.outputs.count)
-            scatter_DD = more_DD + scatter_DD if scatter_DD.numel() else more_DD
+            new = means_of(h_BD, y_B, student.outputs.count)
+            more_DD = scatter(means, new, h_BD, y_B)
+            scatter_DD = more_DD.add_(scatter_DD) if scatter_DD.numel() else more_DD
+            means = merged(means, new)
         identity_DD = torch.eye(len(scatter_DD), dtype=scatter_DD.dtype, device=scatter_DD.device)
         covariance_DD = scatter_DD / means.count_C.sum()
         shrunk_DD = (1 - self.shrinkage) * covariance_DD + self.shrinkage * identity_DD

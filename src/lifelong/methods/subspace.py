@@ -14,7 +14,7 @@ __all__ = ["NOISE", "adaptive", "extended", "outside", "principal"]
 
 #: directions with less than this part of the largest length are rounding
 NOISE = 1e-4
-COLUMNS = 2**16
+COLUMNS = 2**13  # few enough for a cache
 
 
 def adaptive(step: Step) -> bool:
@@ -32,6 +32,8 @@ def outside(vectors_ND: Tensor, basis_KD: Tensor) -> Tensor:
     >>> outside(torch.tensor([3.0, 4.0]), torch.tensor([[1.0, 0.0]])).tolist()
     [0.0, 4.0]
     """
+    if len(basis_KD) == 0:
+        return vectors_ND
     return vectors_ND - (vectors_ND @ basis_KD.T) @ basis_KD
 
 
@@ -48,7 +50,8 @@ def principal(vectors_ND: Tensor) -> tuple[Tensor, Tensor]:
     short = vectors_ND.T if tall else vectors_ND
     gram = torch.zeros(len(short), len(short), dtype=torch.float64, device=short.device)
     for piece in short.split(COLUMNS, dim=1):  # so that θ-long vectors are not copied whole
-        gram.addmm_(piece.double(), piece.double().T)
+        exact = piece.double()
+        gram.addmm_(exact, exact.T)
     values, axes = torch.linalg.eigh(gram)
     kept = values > NOISE**2 * values.max().clamp_min(torch.finfo(torch.float32).tiny)
     values_K, axes_K = values[kept].flip(0), axes[:, kept].flip(1)
@@ -63,12 +66,17 @@ def extended(basis_KD: Tensor, vectors_ND: Tensor) -> Tensor:
     >>> extended(torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[1.0, 2.0, 0.0], [0.0, 4.0, 0.0]])).abs().tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
-    lengths_N1 = vectors_ND.norm(dim=1, keepdim=True)
-    unit_ND = vectors_ND[lengths_N1[:, 0] > 0] / lengths_N1[lengths_N1[:, 0] > 0]
+    unit_ND = _longer(vectors_ND, 0.0)
+    unit_ND = unit_ND / unit_ND.norm(dim=1, keepdim=True)
     for _ in range(2):  # twice is enough: the second pass removes what rounding left of the first
         if len(unit_ND) == 0:
             return basis_KD
-        rest_ND = outside(unit_ND, basis_KD)
-        rest_ND = rest_ND[rest_ND.norm(dim=1) > NOISE]
+        rest_ND = _longer(outside(unit_ND, basis_KD), NOISE)
         unit_ND = principal(rest_ND)[1] if len(rest_ND) > 0 else rest_ND
-    return torch.cat([basis_KD, unit_ND])
+    return torch.cat([basis_KD, unit_ND]) if len(basis_KD) > 0 else unit_ND
+
+
+def _longer(vectors_ND: Tensor, length: float) -> Tensor:
+    """The vectors that are longer, without a copy where all are: they may be as long as θ."""
+    kept_N = vectors_ND.norm(dim=1) > length
+    return vectors_ND if bool(kept_N.all()) else vectors_ND[kept_N]
