@@ -69,7 +69,7 @@ class RanPAC(Prototype[RanPACState]):
         True
     """
 
-    width: int = 2000
+    width: int = 1000
     ridge: float | None = None
 
     name = "ranpac"
