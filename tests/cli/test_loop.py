@@ -13,8 +13,10 @@ from lifelong.cli import main
 from lifelong.loop.lot import ExamSettings
 from lifelong.loop.project import LearnerSettings, Project, to_toml
 from lifelong.loop.schema import InputSchema
-from lifelong.service.home import open_engine
-from lifelong.service.running import ADDRESS
+from lifelong.service.client import VARIABLE
+from lifelong.service.home import open_engine, open_home
+from lifelong.service.running import ADDRESS, announced
+from lifelong.service.settings import ServeSettings
 from lifelong.store import audit, versions
 from lifelong.streams.sources import digits
 from lifelong.training import Training
@@ -47,13 +49,17 @@ def test_a_life_by_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert called(*begin) == 0, "twice is once"
     assert "version 1" in capsys.readouterr().out
     x = digits().train_x[0].tolist()
-    labels.write_text(
-        "\n".join(json.dumps(row) for row in ({"label": 1, "x": x, "key": "a"}, {"label": "ten", "x": x}))
-    )
+    rows = [json.dumps({"label": 1, "x": x, "key": "a"}), "", json.dumps({"label": "ten", "x": x}), *[""] * 3, "{"]
+    labels.write_text("\n".join(rows))
     assert called("loop", "feedback", str(labels), "--home", home) == 1
     told = capsys.readouterr()
-    assert told.out == "1 stored, 1 refused\n"
-    assert f"{labels}:2: unknown class 'ten'" in told.err
+    assert told.out == "1 stored, 2 refused\n"
+    assert f"{labels}:3: unknown class 'ten'" in told.err, "blank lines are counted"
+    assert f"{labels}:7: Input data was truncated" in told.err
+    assert called("loop", "feedback", str(tmp_path), "--home", home) == 2
+    assert "cannot be read: Is a directory" in capsys.readouterr().err
+    assert called("worker", "elsewhere") == 2
+    assert "as in http://127.0.0.1:8000, got 'elsewhere'" in capsys.readouterr().err.replace("\n", " ")
     Path(home, ADDRESS).write_text('{"url": "http://127.0.0.1:9", "pid": 0}')  # left by a server that was killed
     assert called("loop", "status", "--home", home, "--json") == 0
     status = json.loads(capsys.readouterr().out)
@@ -126,3 +132,27 @@ def test_going_back_sent_again_goes_back_once(tmp_path: Path, capsys: pytest.Cap
     assert f"version 2 answers ({two[:12]}, revision 3)" in capsys.readouterr().out
     assert called("loop", "rollback", *at) == 0, "without one, it is that of now"
     assert "revision 4, it was 3" in capsys.readouterr().out
+
+
+def test_a_server_without_keys_is_asked_without_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    home = begun(tmp_path)
+    for keys in (False, True):
+        settings = ServeSettings(keys=keys)
+        with open_home(home, settings) as opened, announced(home, opened.app, settings, "127.0.0.1", 0):
+            capsys.readouterr()
+            assert called("loop", "status", "--home", str(home)) == (2 if keys else 0)
+            told = capsys.readouterr()
+            assert ("asks for a key: give --key, or set LIFELONG_KEY" in told.err.replace("\n", " ")) == keys
+            assert ("version 1 answers" in told.out) != keys
+
+
+def test_the_name_given_is_the_project_s_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "project.toml"
+    config.write_text(to_toml(PROJECT))
+    at = ("--home", str(tmp_path / "home"))
+    assert called("loop", "init", *at, "--stream", "rotated-digits", "--config", str(config), "--project", "mine") == 0
+    assert "project 'mine': version 1" in capsys.readouterr().out
+    assert called("loop", "status", *at, "--project", "mine") == 0

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as with_changes
 
 from lifelong.errors import ConflictError, DataError, StorageError
 from lifelong.loop.engine import Engine, asking, deciding, status, work
@@ -14,7 +15,7 @@ from lifelong.loop.gate import Gate
 from lifelong.loop.triggers import InputDrift
 from lifelong.store import audit, firings, predictions, tasks, updates, versions
 from lifelong.store.blobs import FolderBlobs
-from lifelong.store.errors import NotFoundError
+from lifelong.store.errors import DamagedError, NotFoundError, RevisionError
 from lifelong.streams.sources import digits
 from lifelong.streams.transforms import rotate
 
@@ -159,6 +160,42 @@ def test_a_champion_that_changed_meanwhile_is_not_overwritten(engine: Engine) ->
     assert decided.state == "rejected"
     assert "the champion changed" in decided.decision["reasons"][0]
     assert champion(engine) == moved
+
+
+@pytest.mark.parametrize("error", [StorageError("the blobs do not answer just now"), DamagedError("it is gone")])
+def test_what_is_handed_in_is_judged_as_soon_as_the_storage_answers(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, error: StorageError
+) -> None:
+    feed(engine, turned())
+    asking.ask(engine, "digits", actor="ann")
+    job = work.claim(engine, "w1")
+    assert job is not None
+    done(engine, job)
+
+    def away(blobs: FolderBlobs, name: str) -> bytes:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderBlobs, "get", away)
+        left = deciding.examined(engine, job.update)
+        if isinstance(error, DamagedError):  # it will not get better
+            assert (left.state, left.decision["reasons"]) == ("rejected", ["the exams cannot be judged: it is gone"])
+            return
+        assert left.state == "examined"
+        with pytest.raises(StorageError, match="just now"):
+            deciding.finish(engine, "digits")
+    assert [row.state for row in deciding.finish(engine, "digits")] == ["promoted"]
+    assert champion(engine).revision == 2
+
+
+def test_a_rollback_sent_again_hears_that_the_champion_moved(engine: Engine) -> None:
+    one = engine.read(lambda connection: versions.listed(connection, "digits"))[0]
+    other = with_changes(one.content(), parent=one.id)
+    engine.write(lambda connection: versions.add(connection, other, 5.0))
+    deciding.promote(engine, "digits", "2", actor="ann", reason="better")
+    assert deciding.rollback(engine, "digits", actor="ann", reason="worse", revision=2).version == one.id
+    with pytest.raises(RevisionError, match=r"is at revision 3 .*expected revision 2"):
+        deciding.rollback(engine, "digits", actor="ann", reason="worse", revision=2)
 
 
 def test_cancelled_work_is_refused(engine: Engine) -> None:

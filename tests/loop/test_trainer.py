@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -70,6 +72,21 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Slow], No
         assert threading.active_count() == before, "nobody beats any more"
 
     return step
+
+
+@pytest.mark.parametrize(("ends", "code"), [("os.kill(os.getpid(), 9)", -9), ("raise OSError('no room')", 1)])
+def test_a_process_that_ends_without_a_word_costs_an_attempt(
+    ends: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, told = Slow(), list[Mapping[str, Any]]()
+    monkeypatch.setattr(jobs, "beat", lambda job, progress, lease: (told.append(progress), jobs.beaten.set()))
+    run = [sys.executable, "-c", f"import os; {ends}"]
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **settings: popen(run, **settings))
+    assert Trainer(jobs, tmp_path, "w", threading.Event(), lease=0.3).step()
+    assert jobs.ended == [], "neither handed in nor given up: the lease runs out, and it is tried again"
+    assert told[-1]["stage"] == "broken off"
+    assert told[-1]["why"].startswith(f"the training process ended with code {code}")
 
 
 def test_blobs_that_come_and_go_slowly_cost_no_lease(work: Callable[[Slow], None]) -> None:

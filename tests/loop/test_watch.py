@@ -25,7 +25,7 @@ from lifelong.loop.lot import ExamSettings
 from lifelong.loop.project import Gate, LearnerSettings, Project, to_json
 from lifelong.loop.quarantine import Rules
 from lifelong.loop.schema import InputSchema
-from lifelong.loop.triggers import AccuracyFall, AllOf, Amount, InputDrift, Trigger
+from lifelong.loop.triggers import AccuracyFall, AllOf, Amount, ConfidenceDrift, InputDrift, Trigger
 from lifelong.store import aliases, feedback, firings, ingest, predictions, projects, review, tasks, updates, versions
 from lifelong.store.blobs import FolderBlobs
 from lifelong.store.database import open_store
@@ -227,6 +227,31 @@ def test_labels_are_looked_at_once_per_window(life: Life) -> None:
     assert asking.Watch(life.engine).look("paint") is None, "after a restart, too"
     life.judge([False] * 20)
     assert watch.look("paint") is not None
+
+
+@pytest.mark.parametrize("kind", [InputDrift, ConfidenceDrift])
+def test_drift_is_told_also_where_no_label_waits(life: Life, kind: type[InputDrift | ConfidenceDrift]) -> None:
+    watch = life.triggers(kind(20))
+    life.ask([FAR] * 20)
+    assert watch.look("paint") is None
+    (firing,) = life.fired()
+    assert (firing.kind, firing.update_id) == (kind.kind, None)
+    assert "a lot of 0 examples" in firing.evidence["refused"]
+    life.ask([FAR] * 20)
+    life.engine.clock.now += asking.AGAIN  # pyrefly: ignore
+    assert watch.look("paint") is None
+    assert len(life.fired()) == 1, "it is known"
+    life.feed(150)
+    queued = watch.look("paint")
+    assert queued is not None, "enough wait now"
+    life.ask([FAR] * 20)
+    assert watch.look("paint") is None
+    assert len(life.fired()) == 3, "also while an update is under way"
+    assert life.fired()[0].evidence["refused"] == f"update {queued.id} is queued"
+    for _ in range(3):
+        life.ask([FAR] * 20)
+        assert watch.look("paint") is None
+    assert len(life.fired()) == 3, "once a minute at most"
 
 
 def test_what_a_window_showed_holds_until_the_next_one_is_full(life: Life) -> None:

@@ -117,6 +117,7 @@ def test_one_key_may_make_so_many_requests(begun: Path, tmp_path: Path) -> None:
         statuses = [paint.client.post(f"{AT}/feedback", json=LABEL).status_code for _ in range(4)]
         assert statuses == [201, 201, 201, 429]
         assert "requests per second; wait" in problem(paint.client.get(AT), 429)
+        assert paint.client.get("/v2/models/paint").status_code == 429, "it counts wherever it goes"
         assert paint.client.get(AT, headers=paint.like("admin")).status_code == 200, "another key"
 
 

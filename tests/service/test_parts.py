@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
 from typing import Any
 
@@ -29,6 +30,23 @@ def request(*header: tuple[bytes, bytes]) -> Request:
 
 def bearer(secret: str) -> Request:
     return request((b"authorization", f"Bearer {secret}".encode()))
+
+
+def test_keys_are_looked_up_while_all_other_threads_wait(memory: Any) -> None:
+    go, keys = threading.Event(), Keys(memory, True, lambda: 0.0)
+
+    async def ask() -> str:
+        waiting = [asyncio.create_task(asyncio.to_thread(go.wait, 20)) for _ in range(64)]
+        await asyncio.sleep(0.05)
+        try:
+            return (await asyncio.wait_for(keys.holder("right"), 5)).name
+        finally:
+            go.set()
+            await asyncio.gather(*waiting)
+
+    assert asyncio.run(ask()) == "ann"
+    keys.close()
+    assert not [each for each in threading.enumerate() if each.name.startswith("lifelong-keys")]
 
 
 def test_keys_are_remembered_for_a_while_and_no_longer(memory: Any) -> None:

@@ -113,6 +113,13 @@ def test_a_key_has_a_rate(server: Any, memory: Any, question: Question) -> None:
         assert "'ann' may make 0.5 requests per second" in answers[-1].json()["error"]
 
 
+def test_all_requests_of_a_key_count(server: Any, memory: Any, question: Question) -> None:
+    with server(keys=True, rate=0.001, burst=3) as client:
+        paths = ("/v2/models/paint", "/v2/models/paint/ready", "/metrics")
+        assert [client.get(path, headers=bearer("right")).status_code for path in paths] == [200] * 3
+        assert client.post(INFER, json=question(ROWS), headers=bearer("right")).status_code == 429
+
+
 def test_overload_is_refused_and_the_rest_answered(
     server: Any, memory: Any, question: Question, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from lifelong.cli.asking import Blobs, Database, Home, Json, Key, ask
 from lifelong.cli.extras import needing
 from lifelong.cli.life import life_table
 from lifelong.cli.loop_init import Name, init
+from lifelong.errors import DataError
 
 __all__ = ["app"]
 
@@ -166,16 +168,21 @@ def feedback(
     blobs: Blobs = None,
 ) -> None:
     """Send labelled examples; exit code 1 where some were refused."""
-    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    lines = [line for line in data.split(b"\n") if line.strip()]
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}; give a file of one JSON object per line") from error
+    lines = [(number, line) for number, line in enumerate(data.split(b"\n"), start=1) if line.strip()]
     wrong = 0
     for start in range(0, len(lines), 500):
-        part = b"\n".join(lines[start : start + 500])
+        some = lines[start : start + 500]
+        part = b"\n".join(line for _, line in some)
         results = ask(home, key, "POST", f"projects/{project}/feedback:batch", part, database=database, blobs=blobs)
-        for place, result in enumerate(results, start=start + 1):
+        for (number, _), result in zip(some, results, strict=True):
             if "error" in result:
                 wrong += 1
-                typer.echo(f"{file}:{place}: {result['error']}", err=True)
+                fault = re.sub(r"^line \d+: ", "", result["error"])  # that is its place in what was sent
+                typer.echo(f"{file}:{number}: {fault}", err=True)
     typer.echo(f"{len(lines) - wrong} stored, {wrong} refused")
     if wrong:
         raise typer.Exit(1)

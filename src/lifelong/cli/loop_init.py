@@ -23,7 +23,9 @@ Name = Annotated[str, typer.Option("--project", help="the project's name")]
 
 def init(
     home: Home = Path("home"),
-    project: Name = "digits",
+    project: Annotated[
+        str | None, typer.Option(help="the project's name  [default: that in --config, or digits]")
+    ] = None,
     stream: Annotated[str | None, typer.Option(help="version 1 learns the first task(s) of it")] = None,
     tasks: Annotated[int, typer.Option(help="how many tasks of the stream version 1 learns")] = 1,
     data: Annotated[
@@ -77,7 +79,7 @@ def init(
     typer.echo(f"serve it with: lifelong serve --home {home}{elsewhere}")
 
 
-def _project(name: str, config: Path | None, method: str | None, space: Space, x: Any) -> Project:
+def _project(name: str | None, config: Path | None, method: str | None, space: Space, x: Any) -> Project:
     from lifelong.loop.project import LearnerSettings, MethodChoice, Project, from_toml
     from lifelong.loop.schema import InputSchema
     from lifelong.training import Training
@@ -87,11 +89,12 @@ def _project(name: str, config: Path | None, method: str | None, space: Space, x
             made = from_toml(config.read_text(), str(config))
         except OSError as error:
             raise SettingError(f"{config} cannot be read: {error.strerror}; give a project.toml") from error
+        made = made if name is None else replace(made, name=name)
         return made if method is None else replace(made, method=MethodChoice(method))
     low, high = float(x.min()), float(x.max())
     known = (0.0, 1.0) if low >= 0 and high <= 1 else (None, None)
     return Project(
-        name,
+        name or "digits",
         InputSchema(space.input_shape or (), *known),
         tuple(str(number) for number in range(space.classes or 0)),
         scenario=space.scenario,

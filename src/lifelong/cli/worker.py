@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from lifelong.cli.extras import needing
-from lifelong.errors import SettingError
 
 __all__ = ["worker"]
 
@@ -24,13 +23,11 @@ def worker(
 ) -> None:
     """Learn updates for a server until Ctrl-C or SIGTERM; start as many as you like, wherever you like."""
     with needing("serve"):
-        from lifelong.service.client import Server
+        from lifelong.service.client import VARIABLE, Server
         from lifelong.service.running import stopping
         from lifelong.service.worker import work_for
 
-    secret = key or os.environ.get("LIFELONG_KEY")
-    if secret is None:
-        raise SettingError("a worker needs an admin key of the server: give --key, or set LIFELONG_KEY")
+    secret = key or os.environ.get(VARIABLE)
     with tempfile.TemporaryDirectory(prefix="lifelong-worker-") as temporary, stopping() as stopped:
         typer.echo(f"working for {server}")
         work_for(Server(server.rstrip("/"), secret), folder or Path(temporary), stopped)

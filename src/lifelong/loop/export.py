@@ -88,7 +88,7 @@ def export(data: bytes, path: Path, task: int | None = None) -> str:
             raise DataError(f"{_cannot(learner, path)}: {str(error).splitlines()[0]}") from error
         if not same:
             raise DataError(f"{_cannot(learner, path)}: the file would answer otherwise than the version")
-        write_atomically(path, made.read_bytes())
+        write_atomically(path, made.read_bytes(), "another name")
     return KINDS[path.suffix]
 
 

@@ -19,7 +19,10 @@ from lifelong.training import Learner
 from lifelong.training.preview import preview
 from lifelong.types import Task
 
-__all__ = ["Job", "Part", "answers_of", "confidences", "pack_answers"]
+__all__ = ["HOPELESS", "Job", "Part", "answers_of", "confidences", "pack_answers"]
+
+#: the exit code of a training process that says why its update cannot be learned: trying again would not help
+HOPELESS = 3
 
 
 @dataclass(frozen=True)

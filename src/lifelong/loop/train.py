@@ -20,7 +20,7 @@ import torch
 
 from lifelong.errors import LifelongError
 from lifelong.loop import exam, learning
-from lifelong.loop.job import Job, Part, pack_answers
+from lifelong.loop.job import HOPELESS, Job, Part, pack_answers
 from lifelong.loop.lot import unpack
 from lifelong.loop.project import MethodChoice, from_json
 from lifelong.training import Report
@@ -30,7 +30,7 @@ __all__ = ["main"]
 
 
 def main(folder: Path, parent: int) -> int:
-    """Learn what `folder` tells; 0 where the results are there, 3 where it cannot be learned (stdout says why)."""
+    """Learn what `folder` tells; 0 where the results are there, `HOPELESS` where stdout says why that cannot be."""
     torch.set_num_threads(1)  # the bits depend on it
     os.nice(5)  # predictions come first
     job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
@@ -38,7 +38,7 @@ def main(folder: Path, parent: int) -> int:
         _learn(folder, job, parent)
     except LifelongError as error:
         tell({"failed": str(error)})
-        return 3
+        return HOPELESS
     return 0
 
 

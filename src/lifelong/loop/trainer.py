@@ -12,20 +12,24 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import msgspec
 
 from lifelong.errors import ConflictError, LifelongError, StorageError
-from lifelong.loop.job import Job
+from lifelong.loop.job import HOPELESS, Job
 from lifelong.store.errors import DamagedError, NotFoundError
 from lifelong.store.failpoints import reach
 
 __all__ = ["Jobs", "Trainer"]
 
 logger = logging.getLogger(__name__)
+
+
+class BrokenOffError(LifelongError):
+    """The training process ended before its time: killed, or out of memory or disk."""
 
 
 class Jobs(Protocol):
@@ -74,14 +78,23 @@ class Trainer:
         except StorageError as error:
             if isinstance(error, DamagedError):
                 self._jobs.fail(job, str(error))
-            else:  # it may be over soon: once the lease is taken away, the update is tried again, as another attempt
+            else:
                 logger.warning("update %s waits for the storage: %s", job.update, error)
-                self._stopping.wait(1.5 * self._lease)
+                self._rest()
+        except BrokenOffError as error:
+            logger.warning("update %s was broken off: %s", job.update, error)
+            with suppress(LifelongError):  # nobody may hear it now
+                self._jobs.beat(job, {"stage": "broken off", "why": str(error)}, self._lease)
+            self._rest()
         except LifelongError as error:
             self._jobs.fail(job, str(error))
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
         return True
+
+    def _rest(self) -> None:
+        """It may be over soon: once the lease is taken away, the update is tried again, as another attempt."""
+        self._stopping.wait(1.5 * self._lease)
 
     def _learn(self, job: Job) -> None:
         folder = self._folder
@@ -126,7 +139,10 @@ class Trainer:
             thread.join()
 
     def _trained(self, job: Job) -> str | None:
-        """Let the process learn; None where it has, else why not. Raises: `ConflictError` where the lease is lost."""
+        """Let the process learn; None where it has, else why it cannot.
+
+        Raises: `ConflictError` where the lease is lost; `BrokenOffError` where the process ended without a word.
+        """
         command = [sys.executable, "-m", "lifelong.loop.train", str(self._folder), str(os.getpid())]
         log = self._folder / "log"
         with log.open("wb") as written:
@@ -141,8 +157,10 @@ class Trainer:
             process.stdout.close()
         if code == 0:
             return None
-        last = log.read_text(errors="replace").strip().splitlines()
-        return str(progress.get("failed") or (last[-1] if last else f"the training process ended with code {code}"))
+        if code == HOPELESS and "failed" in progress:
+            return str(progress["failed"])
+        last = log.read_text(errors="replace").strip().splitlines()[-1:]
+        raise BrokenOffError(": ".join([f"the training process ended with code {code}", *last]))
 
     def _follow(self, job: Job, lines: IO[bytes]) -> dict[str, Any]:
         """Note the process's progress until it ends or is to be stopped; the last of it."""

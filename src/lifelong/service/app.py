@@ -7,7 +7,8 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -40,13 +41,16 @@ def create_app(
     beside: Sequence[BaseRoute] = (),
     clock: Callable[[], float] = time.time,
     load: Load = opened,
-    afterwards: Callable[[], object] = lambda: None,
+    keys: Keys | None = None,
+    buckets: Buckets | None = None,
+    afterwards: Callable[[], Awaitable[object]] | None = None,
 ) -> Starlette:
     """The service over `catalogue`.
 
     Arguments: `beside` are further routes (the API under /v1, the dashboard), looked at after those of predictions.
         `clock` gives seconds since the epoch. `load` makes a learner of bytes and the SHA-256 that they must have.
-        `afterwards` is called once predictions can be answered, in a thread.
+        `keys` and `buckets`: those of `beside`, so that a request counts once wherever it goes. `afterwards` is begun
+        once predictions can be answered.
 
     `app.state.models` holds the `Models`: after a promotion call its `refresh(project)`, in a thread that may wait.
     `app.state.serving()` is what the routes of predictions work with, from start to shutdown.
@@ -54,8 +58,8 @@ def create_app(
     settings = settings or ServeSettings()
     metrics = Metrics()
     models = Models(catalogue, metrics, settings.batch_rows, settings.keep_asked, load)
-    keys = Keys(catalogue, settings.keys, clock)
-    buckets = Buckets(settings.rate, settings.burst, time.monotonic)
+    keys = keys or Keys(catalogue, settings.keys, clock)
+    buckets = buckets or Buckets(settings.rate, settings.burst, time.monotonic)
     running: list[Serving] = []
 
     @contextlib.asynccontextmanager
@@ -64,16 +68,20 @@ def create_app(
         predictor = Predictor(catalogue, settings, models, metrics, clock)
         running.append(Serving(settings, keys, buckets, predictor))
         ending = threading.Event()
-        preparing = asyncio.create_task(asyncio.to_thread(afterwards))
-        preloading = asyncio.create_task(asyncio.to_thread(preload_all, models, catalogue, ending))
+        begun: list[asyncio.Future[Any]] = [
+            asyncio.create_task(asyncio.to_thread(preload_all, models, catalogue, ending))
+        ]
+        if afterwards is not None:
+            begun.append(asyncio.ensure_future(afterwards()))
         watching = asyncio.create_task(watch(models, catalogue, settings.poll_seconds))
         try:
             yield
         finally:
             ending.set()
             watching.cancel()
-            await asyncio.wait([preparing, preloading])
+            await asyncio.gather(*begun, return_exceptions=True)  # they are in the log
             await predictor.close()
+            keys.close()
             running.clear()
 
     def serving() -> Serving:

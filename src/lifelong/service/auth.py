@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 from starlette.requests import Request
@@ -35,6 +36,7 @@ class Keys:
         self._catalogue, self._needed, self._clock, self._seconds = catalogue, needed, clock, seconds
         self._known: OrderedDict[bytes, tuple[Key, float]] = OrderedDict()
         self._answered = -math.inf  # when the store last said anything about a key
+        self._threads: ThreadPoolExecutor | None = None
 
     async def of(self, request: Request) -> Key:
         """The key that a request came with; `ProblemError` 401 where there is none that holds."""
@@ -51,7 +53,7 @@ class Keys:
         key, until = self._known.get(digest, (None, 0.0))
         if key is None or not until - self._seconds <= now < until:  # a clock that goes back makes no key immortal
             try:
-                found = await asyncio.to_thread(self._catalogue.check_key, secret)
+                found = await self._looked_up(secret)
                 self._answered = now
             except StorageError:  # nobody can be looked up; who was known just now is let in: the champion answers
                 if key is None or until - self._seconds < self._answered - OUTAGE:
@@ -65,6 +67,18 @@ class Keys:
         if key.expires is not None and now >= key.expires:
             raise _unknown("this key has expired; ask an administrator for another")
         return key
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._threads is not None:
+            self._threads.shutdown()
+            self._threads = None
+
+    async def _looked_up(self, secret: str) -> Key | None:
+        """In threads for this alone: those of all others may be waiting for slow blobs, and predictions need a key."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(2, thread_name_prefix="lifelong-keys")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._catalogue.check_key, secret)
 
     def _remember(self, digest: bytes, key: Key, now: float) -> None:
         self._known[digest] = (key, now + self._seconds)

@@ -10,21 +10,32 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lifelong.errors import ConflictError, DataError, LifelongError, StorageError
+from lifelong.errors import ConflictError, DataError, LifelongError, StorageError, require
 from lifelong.store.errors import AccessError, NotFoundError
 
-__all__ = ["Server", "lives"]
+__all__ = ["VARIABLE", "Server", "lives"]
+
+#: where a key is looked for
+VARIABLE = "LIFELONG_KEY"
 
 ERRORS: dict[int, type[LifelongError]] = {404: NotFoundError, 409: ConflictError, 412: ConflictError}
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server, by its address and a key. `learn()` lets one that lives as long as the command learn updates, too."""
+    """A server, by its address and a key; None for one that asks for none.
+
+    `learn()` lets a server that lives as long as the command learn updates, too.
+    Raises: `SettingError` for what is no address.
+    """
 
     url: str
-    key: str = field(repr=False)
+    key: str | None = field(repr=False)
     learn: Callable[[], object] = field(default=lambda: None, repr=False)
+
+    def __post_init__(self) -> None:
+        good = self.url.startswith(("http://", "https://"))
+        require(good, f"expected the address of a server as in http://127.0.0.1:8000, got {self.url!r}")
 
     def ask(
         self,
@@ -61,7 +72,9 @@ class Server:
         Raises: the error that the server tells of; `StorageError` where it does not answer.
         """
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": kind}
+        headers = {"Content-Type": kind}
+        if self.key is not None:
+            headers["Authorization"] = f"Bearer {self.key}"
         if revision is not None:
             headers["If-Match"] = f'"{revision}"'
         request = urllib.request.Request(f"{self.url}/v1/{path}", data, headers, method=method)
@@ -71,6 +84,9 @@ class Server:
                 return answer.headers.get_content_type(), answer.read()
         except urllib.error.HTTPError as error:
             with error:
+                if error.code == 401 and self.key is None:
+                    message = f"the server at {self.url} asks for a key: give --key, or set {VARIABLE}"
+                    raise AccessError(message, known=False) from error
                 raise _told(error.code, error.read()) from error
         except (OSError, http.client.HTTPException) as error:
             raise StorageError(f"the server at {self.url} does not answer: {error}") from error

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -37,6 +38,9 @@ from lifelong.store.database import open_store
 __all__ = ["Home", "first_key", "open_engine", "open_home"]
 
 logger = logging.getLogger(__name__)
+
+if find_spec("fastapi") is None:  # it is imported late, see `_api`, and should be missed now
+    raise ModuleNotFoundError("No module named 'fastapi'", name="fastapi")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +112,15 @@ def open_home(
         taking = Taking(here)
         api = Late(lambda: _api(here, taking))
         beside = [*taking.routes(), Mount("/v1", api), *dashboard]
-        app = create_app(served, settings, beside=beside, clock=engine.clock, afterwards=api.made)
+        app = create_app(
+            served,
+            settings,
+            beside=beside,
+            clock=engine.clock,
+            keys=here.keys,
+            buckets=here.buckets,
+            afterwards=api.begin,
+        )
         worker = Worker(engine, folder, changed, alone=database is None, learns=with_worker, judge=intake.judge)
         running.append(worker)
         if start_worker:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lifelong.errors import ConflictError, DataError, LifelongError, ResourceError, SettingError, StorageError
-from lifelong.store.errors import AccessError, DatabaseError, NotFoundError
+from lifelong.store.errors import AccessError, DatabaseError, NotFoundError, RevisionError
 
 __all__ = ["ModelError", "ProblemError", "answer", "as_problem", "swapped"]
 
@@ -76,10 +76,10 @@ def swapped(at: int | None, move: Callable[[], T]) -> T:
     """What `move` returns; a compare-and-swap that a client asked for with If-Match, and lost, is 412."""
     try:
         return move()
-    except ConflictError as error:
-        if at is not None and "expected revision" in str(error):
-            raise ProblemError(412, str(error)) from error
-        raise
+    except RevisionError as error:
+        if at is None:
+            raise
+        raise ProblemError(412, str(error)) from error
 
 
 async def answer(request: Request, error: Exception) -> Response:

@@ -93,7 +93,7 @@ def inference_routes(serving: Callable[[], Serving]) -> Sequence[Route]:
 
     async def metrics(request: Request) -> Response:
         here = serving()
-        await here.keys.of(request)
+        here.buckets.take((await here.keys.of(request)).name)
         text = here.predictor.metrics.text()
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -101,6 +101,7 @@ def inference_routes(serving: Callable[[], Serving]) -> Sequence[Route]:
         here = serving()
         key, name = await here.keys.of(request), request.path_params["model"]
         auth.allow(key, "predict", name)
+        here.buckets.take(key.name)
         return here, name
 
     at = "/v2/models/{model}"

@@ -10,18 +10,14 @@ from pathlib import Path
 
 from lifelong.errors import StorageError
 from lifelong.service.catalogue import Key
-from lifelong.service.client import Server, lives
+from lifelong.service.client import VARIABLE, Server, lives
 from lifelong.service.home import open_home
 from lifelong.service.running import address
 from lifelong.service.server import serving
 from lifelong.service.settings import ServeSettings
 from lifelong.service.stored import StoredCatalogue
-from lifelong.store.errors import AccessError
 
-__all__ = ["VARIABLE", "talk"]
-
-#: where a key is looked for
-VARIABLE = "LIFELONG_KEY"
+__all__ = ["talk"]
 
 
 class Owned(StoredCatalogue):
@@ -40,12 +36,11 @@ class Owned(StoredCatalogue):
 def talk(
     home: Path, key: str | None = None, *, database: str | None = None, blobs: str | None = None
 ) -> Iterator[Server]:
-    """The server of `home`. Where one runs, `key` or $LIFELONG_KEY is needed; where none runs, who may read the folder,
-    or knows the address of the `database`, may do everything.
+    """The server of `home`. Where one runs that asks for keys, `key` or $LIFELONG_KEY is needed; where none runs, who
+    may read the folder, or knows the address of the `database`, may do everything.
 
     Arguments: `database`, `blobs`: where the store and the blobs are, if not in `home`; see `open_engine`.
-    Raises: `StorageError` where there is neither a server nor a store; `AccessError` where the running server is to be
-        asked without a key.
+    Raises: `StorageError` where there is neither a server nor a store.
     """
     url = address(home)
     if url is not None and not lives(url):  # it was killed
@@ -68,7 +63,4 @@ def talk(
             opened = stack.enter_context(place)
             yield Server(stack.enter_context(serving(opened.app, settings)), secret, opened.worker.start)
             return
-        given = key or os.environ.get(VARIABLE)
-        if given is None:
-            raise AccessError(f"the server at {url} asks for a key: give --key, or set {VARIABLE}", known=False)
-        yield Server(url, given)
+        yield Server(url, key or os.environ.get(VARIABLE))

@@ -6,12 +6,11 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from lifelong.errors import ConflictError
 from lifelong.store import audit, versions
-from lifelong.store.errors import NotFoundError
+from lifelong.store.errors import NotFoundError, RevisionError
 from lifelong.store.tables import alias, history, insert_new
 
-__all__ = ["CHAMPION", "Alias", "Move", "get", "move", "moves", "past"]
+__all__ = ["CHAMPION", "Alias", "Move", "expect", "get", "move", "moves", "past"]
 
 CHAMPION = "champion"
 
@@ -87,6 +86,17 @@ def past(connection: Connection, project: str, limit: int, name: str = CHAMPION)
     return list(connection.scalars(PAST, values))
 
 
+def expect(present: Alias, revision: int | None) -> None:
+    """`RevisionError` where the alias is not at `revision`; None expects nothing."""
+    if revision is not None and present.revision != revision:
+        raise _elsewhere(present.project, present.name, present, revision)
+
+
+def _elsewhere(project: str, name: str, present: Alias | None, expected: int) -> RevisionError:
+    at = "not given yet" if present is None else f"at revision {present.revision} (version {present.version[:12]})"
+    return RevisionError(f"{name} of {project!r} is {at}, expected revision {expected}; look at it again, then decide")
+
+
 def move(
     connection: Connection,
     project: str,
@@ -101,7 +111,7 @@ def move(
 ) -> Alias:
     """Give the alias to `version` if it is still at `expected_revision` (0: not given yet), with history and audit.
 
-    Raises: `ConflictError` where it is at another revision, which the message names; `NotFoundError` where the project
+    Raises: `RevisionError` where it is at another revision, which the message names; `NotFoundError` where the project
         has no such version.
     """
     if versions.get(connection, version).project != project:
@@ -116,10 +126,7 @@ def move(
         done = connection.execute(SWAP, where | {"to": version}).rowcount
     after = get(connection, project, name)
     if not done or after is None:
-        at = "not given yet" if after is None else f"at revision {after.revision} (version {after.version[:12]})"
-        raise ConflictError(
-            f"{name} of {project!r} is {at}, expected revision {expected_revision}; look at it again, then decide"
-        )
+        raise _elsewhere(project, name, after, expected_revision)
     previous = None if before is None else before.version
     trace = Move(project, name, after.revision, version, previous, actor, reason, now)
     connection.execute(insert(history), asdict(trace))

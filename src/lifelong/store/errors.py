@@ -2,6 +2,8 @@
 
 LifelongError
 ├── NotFoundError       what is named is not stored (HTTP 404)
+├── ConflictError
+│   └── RevisionError   what was to be swapped is at another revision (HTTP 412 where the client named one)
 ├── AccessError         an API key that does not open this: `known` tells 403 from 401
 └── StorageError
     ├── DamagedError    the place answers, but the bytes are gone or not what they were: trying again does not help
@@ -10,13 +12,17 @@ LifelongError
 
 from __future__ import annotations
 
-from lifelong.errors import LifelongError, StorageError
+from lifelong.errors import ConflictError, LifelongError, StorageError
 
-__all__ = ["AccessError", "DamagedError", "DatabaseError", "NotFoundError"]
+__all__ = ["AccessError", "DamagedError", "DatabaseError", "NotFoundError", "RevisionError"]
 
 
 class NotFoundError(LifelongError):
     """Something is named that is not stored."""
+
+
+class RevisionError(ConflictError):
+    """A compare-and-swap that somebody else came before."""
 
 
 class DamagedError(StorageError):

@@ -49,9 +49,9 @@ def replacing(path: Path, option: str = "--out") -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, option: str = "--out") -> None:
     """Write `data` to `path`, whole or not at all; parent folders are made."""
-    with replacing(path) as temporary:
+    with replacing(path, option) as temporary:
         temporary.write_bytes(data)
 
 

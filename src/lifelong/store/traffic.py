@@ -6,8 +6,8 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import BigInteger, Connection, Text, bindparam, case, cast, func, select, type_coerce, update
 
-from lifelong.errors import ConflictError
 from lifelong.store import failures
+from lifelong.store.errors import RevisionError
 from lifelong.store.tables import feedback, insert_new, prediction, traffic
 
 __all__ = ["Answered", "Traffic", "answered", "get", "put"]
@@ -78,7 +78,7 @@ def get(connection: Connection, project: str) -> Traffic:
 def put(connection: Connection, wanted: Traffic) -> Traffic:
     """Store `wanted` if what is stored is at `wanted.revision`, and return it at the next one.
 
-    Raises: `ConflictError` where it is at another revision; `StorageError` (from the store) for an unknown version.
+    Raises: `RevisionError` where it is at another revision; `StorageError` (from the store) for an unknown version.
     """
     if wanted.revision == 0:
         done = connection.execute(INSERT[connection.dialect.name], {**asdict(wanted), "revision": 1}).rowcount
@@ -94,7 +94,7 @@ def put(connection: Connection, wanted: Traffic) -> Traffic:
         done = connection.execute(SWAP, values).rowcount
     now = get(connection, wanted.project)
     if not done:
-        raise ConflictError(
+        raise RevisionError(
             f"the traffic of {wanted.project!r} is at revision {now.revision}, expected revision {wanted.revision}; "
             "look at it again, then decide"
         )

@@ -241,6 +241,8 @@ def expire(connection: Connection, *, now: float, most_attempts: int) -> list[Up
         ended: dict[str, Any] = {"state": "queued", "attempt": before.attempt + 1}
         if before.attempt >= most_attempts:
             reason = f"{before.attempt} workers took it and none finished; the last was {before.lease_owner}"
+            if isinstance(before.progress, dict) and "why" in before.progress:
+                reason += f": {before.progress['why']}"
             ended = {"state": "failed", "decision": {"reason": reason}}
         ended |= {"lease_owner": None, "lease_until": None, "updated": now}
         changed.append(_swap(connection, before.id, {"training"}, before.lease_owner, ended))

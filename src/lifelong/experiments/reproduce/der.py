@@ -12,7 +12,7 @@ __all__ = ["der"]
 MODEL = "mlp:100,100@xavier"
 STREAMS: dict[str, tuple[str, dict[str, Any]]] = {
     "permuted": ("permuted-mnist", {"tasks": 20}),
-    "rotated": ("rotated-mnist", {"tasks": 20, "drawn": "all"}),
+    "rotated": ("rotated-mnist", {"tasks": 20, "drawn": "all", "interpolation": "nearest"}),
     "sequential": ("split-mnist", {"scenario": "class"}),
 }
 BATCH = {"permuted": 128, "rotated": 128, "sequential": 10}
@@ -194,9 +194,9 @@ def der() -> Table:
         name="der",
         source="Buzzega et al. 2020, Dark Experience for General Continual Learning; protocol and settings from the "
         "authors' code",
-        protocol="permuted and rotated (drawn from 0 … 180°): 20 tasks × 60,000, batches of 128; sequential: 5 × 2 "
-        "classes, all ten outputs from the start, batches of 10 (gss: 128); MLP 784-100-100-10 (Xavier), SGD, one "
-        "epoch",
+        protocol="permuted and rotated (drawn from 0 … 180°, nearest): 20 tasks × 60,000, batches of 128; sequential: "
+        "5 × 2 classes, all ten outputs from the start, batches of 10 (gss: 128); MLP 784-100-100-10 (Xavier), SGD, "
+        "one epoch",
         parts=(*bounds, *replays),
         seeds=5,
     )

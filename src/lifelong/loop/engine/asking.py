@@ -58,11 +58,13 @@ class Watch:
         self._engine = engine
         self._windows: dict[str, Windows] = {}
         self._refused: dict[str, _Refused] = {}
+        self._told: dict[str, tuple[tuple[str, int] | None, float]] = {}  # what was told last, and when
 
     def look(self, name: str) -> updates.Update | None:
         """Queue an update of project `name` where one of its triggers fires and enough feedback waits for a lot.
 
-        A trigger that fires where too little waits is stored as a firing without an update, with the reason.
+        A trigger that fires where too little waits, or a window that shows something while an update is under way, is
+        stored as a firing without an update, with the reason.
         """
         engine, now = self._engine, self._engine.clock()
         project = engine.project(name)
@@ -74,10 +76,7 @@ class Watch:
                 feedback.count(connection, name, "accepted"),
             )
         )
-        if champion is None or busy is not None or waiting < project.exam.minimum:
-            return None
-        refused = self._refused.get(name)
-        if refused is not None and refused.holds(waiting, now):
+        if champion is None:
             return None
         windows = self._windows.get(name)
         if windows is None or (windows.champion, windows.last) != (champion, last.id if last else None):
@@ -87,8 +86,15 @@ class Watch:
         found = (fired(trigger, facts) for trigger in project.triggers if not isinstance(trigger, ByHand))
         firing = next((each for each in found if each is not None), None)
         if firing is None:
+            self._told[name] = None, self._told.get(name, (None, -math.inf))[1]
             return None
-        return self._follow(project, firing, waiting)
+        refused = self._refused.get(name)
+        if busy is None and (refused is None or not refused.holds(waiting, now)):
+            return self._follow(project, firing, waiting)
+        if any(facts.found.values()):  # drift is to be known; that enough waits for the next lot is not news
+            why = f"update {busy.id} is {busy.state}" if busy is not None else "too little waits for a lot"
+            self._tell(name, firing, waiting, why)
+        return None
 
     def _follow(self, project: Project, firing: Firing, waiting: int) -> updates.Update | None:
         """Queue the update that `firing` asks for, or store why that cannot be."""
@@ -98,22 +104,29 @@ class Watch:
         except ConflictError:  # somebody was faster
             return None
         except DataError as error:
-            before, now = self._refused.get(name), engine.clock()
-            self._refused[name] = _Refused(waiting, max(project.exam.smallest_lot, math.ceil(1.1 * waiting)), now)
-            if before is None or before.waiting != waiting:  # else it is known already
-                evidence = {**firing.evidence, "refused": str(error)}
-                told = firings.Firing(f"t-{uuid.uuid4().hex}", name, firing.kind, evidence, now)
-                engine.write(lambda connection: firings.add(connection, told))
+            enough = max(project.exam.smallest_lot, math.ceil(1.1 * waiting))
+            self._refused[name] = _Refused(enough, engine.clock())
+            self._tell(name, firing, waiting, str(error))
             return None
         self._refused.pop(name, None)
+        self._told.pop(name, None)
         return row
+
+    def _tell(self, name: str, firing: Firing, waiting: int, why: str) -> None:
+        """Store a firing that cannot be followed: once a minute at most, where more waits or it had ceased."""
+        engine, now, known = self._engine, self._engine.clock(), (firing.kind, waiting)
+        before, at = self._told.get(name, (None, -math.inf))
+        if known == before or now - at < AGAIN:
+            return
+        self._told[name] = known, now
+        told = firings.Firing(f"t-{uuid.uuid4().hex}", name, firing.kind, {**firing.evidence, "refused": why}, now)
+        engine.write(lambda connection: firings.add(connection, told))
 
 
 @dataclass(frozen=True)
 class _Refused:
-    """A trigger fired when so many were `waiting`, too few for a lot: no use in trying before `enough` wait."""
+    """A trigger fired when too few were waiting for a lot: no use in trying before `enough` wait."""
 
-    waiting: int
     enough: int
     at: float
 

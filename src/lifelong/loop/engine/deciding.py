@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from lifelong.errors import ConflictError, LifelongError
+from lifelong.errors import ConflictError, LifelongError, StorageError
 from lifelong.loop.engine import traffic
 from lifelong.loop.engine.base import Engine, apply, learned, learners, project_of, version_of
 from lifelong.loop.gate import Decision, ExamAnswers, Latency
@@ -22,7 +23,9 @@ from lifelong.store.database import Connection
 from lifelong.store.errors import DamagedError, NotFoundError
 from lifelong.store.failpoints import reach
 
-__all__ = ["Loaded", "cancel", "decide", "finish", "nothing_loaded", "promote", "reject", "rollback"]
+__all__ = ["Loaded", "cancel", "decide", "examined", "finish", "nothing_loaded", "promote", "reject", "rollback"]
+
+logger = logging.getLogger(__name__)
 
 #: whether a version is in memory and can answer at once: (project, id of the version)
 Loaded: TypeAlias = Callable[[str, str], bool]
@@ -34,14 +37,19 @@ def nothing_loaded(project: str, version: str) -> bool:
 
 
 def decide(engine: Engine, update_id: str) -> updates.Update:
-    """What the gate says of an examined update: promoted, rejected, or left to a person; twice is once."""
+    """What the gate says of an examined update: promoted, rejected, or left to a person; twice is once.
+
+    Raises: `StorageError` where the evidence cannot be read now: the update stays examined, see `finish`.
+    """
     row = engine.read(lambda connection: updates.get(connection, update_id))
     if row.state != "examined":
         return row
     project = engine.project(row.project)
     try:
         decision = _judged(engine, project, row)
-    except LifelongError as error:  # evidence that cannot be read speaks for nothing
+    except LifelongError as error:  # evidence that is damaged speaks for nothing
+        if isinstance(error, StorageError) and not isinstance(error, DamagedError):
+            raise
         decision = Decision(False, (f"the exams cannot be judged: {error}",), ())
     said = {"by": "gate", "promote": decision.promote, "reasons": list(decision.reasons)}
     said |= {"gate": plain(project.gate), "evidence": plain(decision.evidence)}
@@ -50,8 +58,17 @@ def decide(engine: Engine, update_id: str) -> updates.Update:
     return done
 
 
+def examined(engine: Engine, update_id: str) -> updates.Update:
+    """`decide` at once, or leave it to `finish` where the storage does not answer: what was handed in is stored."""
+    try:
+        return decide(engine, update_id)
+    except StorageError as error:
+        logger.warning("update %s is judged as soon as the storage answers: %s", update_id, error)
+        return engine.read(lambda connection: updates.get(connection, update_id))
+
+
 def finish(engine: Engine, project: str) -> list[updates.Update]:
-    """Decide what was examined and then forgotten by a crash."""
+    """Decide what was examined, and left by a crash or by storage that did not answer."""
     rows = engine.read(lambda connection: updates.in_states(connection, project, ["examined"]))
     return [decide(engine, row.id) for row in rows]
 
@@ -210,14 +227,14 @@ def _move(
     action: str,
     loaded: Loaded,
 ) -> aliases.Alias:
-    meant = engine.read(lambda connection: _meant(connection, project, version))[1]
+    meant = engine.read(lambda connection: _meant(connection, project, version, revision))[1]
     if not loaded(project, meant.id):
         _check_whole(engine, meant)
 
     def work(connection: Connection) -> aliases.Alias:
         serialise(connection, f"updates of {project}")
         now = engine.clock()
-        champion, found = _meant(connection, project, version)
+        champion, found = _meant(connection, project, version, revision)
         if found.id != meant.id:
             raise ConflictError(f"the champion of {project!r} moved just now; look at it again, then decide")
         expected = champion.revision if revision is None else revision
@@ -253,12 +270,18 @@ def _check_whole(engine: Engine, version: versions.Version) -> None:
         raise ConflictError(f"version {version.number} of {version.project!r} cannot be loaded: {error}") from error
 
 
-def _meant(connection: Connection, project: str, version: str | None) -> tuple[aliases.Alias, versions.Version]:
-    """The champion, and the version that is named; None is the one that the champion was made from."""
+def _meant(
+    connection: Connection, project: str, version: str | None, revision: int | None
+) -> tuple[aliases.Alias, versions.Version]:
+    """The champion, and the version that is named; None is the one that the champion was made from.
+
+    Raises: `RevisionError` before all else where the champion is not at `revision`: another's parent was meant.
+    """
     project_of(connection, project)
     champion = aliases.get(connection, project)
     if champion is None:
         raise ConflictError(f"project {project!r} has no champion; make one with lifelong loop init")
+    aliases.expect(champion, revision)
     if version is None:
         present = version_of(connection, project, champion.version)
         if present.parent is None:

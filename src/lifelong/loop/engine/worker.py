@@ -66,7 +66,7 @@ class Direct:
             answers=answers,
             latency=latency,
         )
-        deciding.decide(self._engine, job.update)
+        deciding.examined(self._engine, job.update)
         self._changed(str(job.project["name"]))
 
     def fail(self, job: Job, reason: str) -> None:

@@ -17,8 +17,9 @@ from lifelong.service.v1.answers import Example, Feedback, Reviewed, told
 from lifelong.service.v1.bodies import ExampleBody, FeedbackBody, ReasonBody, ReceiptBody, ReviewBody
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.taking import Taking
-from lifelong.store import feedback, lots
+from lifelong.store import feedback, lots, tasks
 from lifelong.store.database import Connection
+from lifelong.store.errors import NotFoundError
 from lifelong.store.tables import LARGEST
 
 __all__ = ["feedback_routes"]
@@ -62,7 +63,10 @@ def feedback_routes(here: Here, taking: Taking) -> APIRouter:
 
         def page(connection: Connection) -> list[dict[str, Any]]:
             project_of(connection, project)
-            return [asdict(row) for row in lots.taken(connection, project, task)]
+            rows = lots.taken(connection, project, task)
+            if not rows and task not in tasks.numbers(connection, project):
+                raise NotFoundError(f"project {project!r} has no task {task}; see the list of updates")
+            return [asdict(row) for row in rows]
 
         return await here.run(lambda: here.engine.read(page))
 

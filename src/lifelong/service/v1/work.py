@@ -96,7 +96,7 @@ def work_routes(here: Here) -> APIRouter:
                 answers=stored(here, body.answers),
                 latency=body.latency.model_dump(),
             )
-            row = deciding.decide(here.engine, update)
+            row = deciding.examined(here.engine, update)
             here.changed(row.project)
             return row.state
 
