@@ -331,4 +331,5 @@ def test_an_example_needs_no_prediction(paint: Paint) -> None:
     for wrong in ({"label": "blue"}, {"label": "blue", "x": [0, 0, 1], "prediction_id": "p"}):
         assert "its own x" in problem(paint.client.post(f"{AT}/examples", json=wrong), 422)
     assert [row["key"] for row in paint.client.get(f"{AT}/feedback").json()] == ["e"]
-    assert paint.client.get(f"{AT}/examples", params={"task": 2}).json() == []
+    assert paint.client.get(f"{AT}/examples", params={"task": 1}).json() == [], "it was not made of feedback"
+    assert "no task 2" in problem(paint.client.get(f"{AT}/examples", params={"task": 2}), 404)
