@@ -67,7 +67,7 @@ def test_rejected_promoted_and_back(engines: list[Engine]) -> None:
             for engine in engines
         ]
     )
-    assert sorted(type(each).__name__ for each in moved) == ["Alias", "ConflictError"], "one of two was first"
+    assert sorted(type(each).__name__ for each in moved) == ["Alias", "RevisionError"], "one of two was first"
     assert champion(here).revision == 4
     assert here.read(audit.verify) == []
 
