@@ -14,6 +14,7 @@ from lifelong.errors import SettingError
 from lifelong.evaluation import Cost, Record
 from lifelong.experiments.reproduce import TABLES, Compared, Part, compare, page, read_all, run_table, store, table
 from lifelong.experiments.resources import check_fit
+from lifelong.store import read_json, write_json
 from lifelong.training import Training
 
 ROOT = Path(__file__).parents[2]
@@ -92,9 +93,12 @@ def test_a_table_is_run_stored_and_written(tmp_path: Path) -> None:
         assert [np.array_equal(a.matrix, b.matrix) for a, b in zip(before, after, strict=True)] == [True, True]
     for part, records in found:
         store(tmp_path / "results", small, part, records)
-    assert [cell.label for stored in read_all(tmp_path / "results", table("gem")) for cell in stored.cells] == [
+    assert [cell.label for stored in read_all(tmp_path / "results", small) for cell in stored.cells] == [
         "finetune", "finetune", "independent",
     ]  # fmt: skip
+    assert read_all(tmp_path / "results", table("gem")) == [], "they were made with other settings than it has"
+    for file in (tmp_path / "results" / "gem").iterdir():  # as those of before settings were kept
+        write_json(file, read_json(file) | {"settings": None})
     text = page(tmp_path / "results")
     assert "lifelong reproduce gem --methods finetune --rows rotations --seeds 2" in text
 

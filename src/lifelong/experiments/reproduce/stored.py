@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,7 +23,10 @@ __all__ = ["Stored", "read_all", "store"]
 
 @dataclass(frozen=True)
 class Stored:
-    """What one part of a table found; `seconds` of training and evaluation of all its runs, one core each."""
+    """What one part of a table found; `seconds` of training and evaluation of all its runs, one core each.
+
+    `settings` are all that its runs were made with but their seeds; None in files of before they were kept.
+    """
 
     table: str
     command: str
@@ -30,6 +34,7 @@ class Stored:
     version: str
     seconds: float
     cells: list[Compared]
+    settings: dict[str, Any] | None = None
 
 
 def store(folder: Path, table: Table, part: Part, records: Sequence[Record]) -> Stored:
@@ -42,13 +47,14 @@ def store(folder: Path, table: Table, part: Part, records: Sequence[Record]) -> 
         version=lifelong.__version__,
         seconds=sum(record.cost.train_seconds + record.cost.eval_seconds for record in records),
         cells=compare(part, records),
+        settings=_settings(part),
     )
     write_json(folder / table.name / f"{part.folder}.json", msgspec.to_builtins(found))
     return found
 
 
 def read_all(folder: Path, table: Table) -> list[Stored]:
-    """What is stored of `table`, in its own order, beside what the table says now."""
+    """What is stored of `table`, in its own order, beside what the table says now; nothing of other settings."""
     found = []
     for part in table.parts:
         file = folder / table.name / f"{part.folder}.json"
@@ -57,6 +63,15 @@ def read_all(folder: Path, table: Table) -> list[Stored]:
                 stored = msgspec.convert(read_json(file), Stored)
             except msgspec.ValidationError as error:
                 raise StorageError(f"{file} is damaged: {error}; remove it and run its command again") from error
+            if stored.settings not in (None, _settings(part)):
+                continue
             cells = {cell.measure: cell for cell in part.cells}
             found.append(replace(stored, cells=[beside(cells.get(ours.measure), ours) for ours in stored.cells]))
     return found
+
+
+def _settings(part: Part) -> dict[str, Any]:
+    """What the runs of a part are made with, as it is read back from a file."""
+    made = msgspec.to_builtins(replace(part.experiment, seeds=(0,), data_dir=None, note=""))
+    kept: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))
+    return {name: value for name, value in kept.items() if name not in ("seeds", "data_dir", "note")}
