@@ -161,6 +161,12 @@ class Method(Generic[StateT]):
     descends: ClassVar[bool] = True
     #: whether its `loss` leaves out, for some batches or for all, that of the methods inside
     own_loss: ClassVar[bool] = False
+    #: whether it keeps, or learns, what its batches hold as new examples of the newest task
+    keeps_batches: ClassVar[bool] = False
+    #: whether it holds what past tasks left in the weights, so that none may begin anew from others
+    holds_past: ClassVar[bool] = False
+    #: whether its `after_step` takes from the way walked what is inside a span; to do so twice changes nothing
+    projects: ClassVar[bool] = False
     #: settings with which it is fine-tuning, bit for bit; None where no settings make it so
     off: ClassVar[Mapping[str, object] | None] = None
     #: settings that may be infinite, as its card says; others must be finite
