@@ -14,6 +14,7 @@ from lifelong.cli.app import app
 from lifelong.errors import DataError, SettingError, StorageError
 from lifelong.experiments import Experiment, MethodSpec, configure
 from lifelong.experiments.tune import Range, parse, search, with_values
+from lifelong.streams.blurry import blurred
 from lifelong.streams.stream import Stream
 from lifelong.types import Examples, Part, Task
 
@@ -56,7 +57,10 @@ def test_a_search_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> N
         search(small(), RANGES, first=3, trials=4, out=tmp_path / "b")
 
 
-def test_no_test_part_and_no_later_task_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("method", "fraction"), [("ewc", 0.0), ("er", 0.5)])
+def test_no_test_part_and_no_later_task_is_read(
+    method: str, fraction: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: set[tuple[int, Part]] = set()
 
     def watched(self: Experiment, seed: int) -> Stream:
@@ -69,11 +73,11 @@ def test_no_test_part_and_no_later_task_is_read(tmp_path: Path, monkeypatch: pyt
 
             return replace(task, load=load)
 
-        return replace(made, tasks=tuple(watch(task) for task in made))
+        return blurred(replace(made, tasks=tuple(watch(task) for task in made)), fraction, seed)
 
     original = Experiment.stream_for
     monkeypatch.setattr(Experiment, "stream_for", watched)
-    search(small(), RANGES, first=2, trials=1, out=tmp_path)
+    search(small(method), {"training.lr": Range(0.01, 0.2)}, first=2, trials=1, out=tmp_path)
     assert asked == {(1, "train"), (2, "train"), (1, "validation"), (2, "validation")}
 
 
