@@ -61,6 +61,11 @@ class Student(Protocol):
         ...
 
     @property
+    def space(self) -> Space:
+        """What the stream asks: scenario, inputs, outputs, and whether there are boundaries between tasks."""
+        ...
+
+    @property
     def generator(self) -> torch.Generator:
         """The method's own random numbers (CPU); part of the saved state."""
         ...

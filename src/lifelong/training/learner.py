@@ -207,7 +207,7 @@ class Learner:
         """How large the life is so far, `task` included."""
         known = {**self.outputs.classes, task.number: task.classes}
         classes = {label for some in known.values() for label in some}
-        shares = sum(len(some) for some in known.values())
+        shares = sum(len(some) for some in known.values()) if self.space.boundaries else len(classes)
         sizes = {"classes": len(classes), "shares": shares, "numbers": own.x[0].numel()}
         return Extent(len(known), len(own), own.x[0].nbytes, len(self.flat), len(classes), **sizes)
 
