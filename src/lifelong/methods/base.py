@@ -198,11 +198,13 @@ class Method(Generic[StateT]):
         """Raise `SettingError` where the settings cannot serve a life of this extent.
 
         Asked before a life begins, and before each of its tasks with the extent so far. A memory that is in use must
-        have room for one example of each class, unless a method knows better.
+        have room for one example of each class, and of each task of a life that is known whole, unless a method knows
+        better: a life without end outgrows every memory, and a sample of it is still a sample.
         """
         capacity = getattr(self, "capacity", None)
         if "memory" in self.needs and isinstance(capacity, int):
-            check_room(self.name, capacity, extent.classes, "classes")
+            enough = extent.classes if extent.goes_on else max(extent.classes, extent.tasks)
+            check_room(self.name, capacity, enough, "tasks" if enough > extent.classes else "classes")
 
     def check_data(self, state: StateT, student: Student, task: Examples) -> None:
         """Raise `DataError` or `SettingError` where the method cannot learn `task`; asked before anything changes."""

@@ -23,7 +23,8 @@ class Extent:
     training examples `in_all` tasks, `numbers` in one input (taken to be float32), `classes` (as many as outputs) and
     `shares`, pairs of a class and a task (each class in one task), or classes where tasks have no boundaries. `buffers`
     are the bytes of the network's buffers, `widths` the inputs of each layer that has weights, a bias as one more,
-    `smallest` the weights of the smallest layer before the head (None: not known).
+    `smallest` the weights of the smallest layer before the head (None: not known). `goes_on`: this is a life so far,
+    which may go on.
 
     >>> Extent(tasks=2, examples=10, input_bytes=16, parameters=15, outputs=3).in_all
     20
@@ -41,6 +42,7 @@ class Extent:
     buffers: int = 0
     widths: tuple[int, ...] = ()
     smallest: int | None = None
+    goes_on: bool = False
 
     def __post_init__(self) -> None:
         usual = {
