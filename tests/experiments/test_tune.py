@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -154,3 +155,13 @@ def test_the_command_reports_on_the_rest_and_labels_what_is_optimistic(
     assert (found["rest_acc"] is None) is optimistic
     assert ("optimistic" in found["results"]["note"]) is optimistic
     assert "note" in (tmp_path / "t" / "final" / "experiment.toml").read_text()
+
+
+@pytest.mark.parametrize(("seeds", "alone"), [("1", r"alone: \d+\.\d\d %"), ("2", r"alone: \d+\.\d\d ± \d+\.\d\d %")])
+def test_one_seed_has_no_interval(seeds: str, alone: str, tmp_path: Path) -> None:
+    options = ["--tasks", "2", "--epochs", "1", "--model", "mlp:8", "--trials", "1", "--search-seeds", "1"]
+    command = ["tune", "permuted-digits", "-m", "ewc", "--set", "ewc.strength=1..9", "--on", "first-1", *options]
+    done = CliRunner().invoke(app, [*command, "--seeds", seeds, "--out", str(tmp_path / "t")])
+    assert done.exit_code == 0, done.output
+    assert re.search(alone, done.stdout)
+    assert "nan" not in done.stdout
