@@ -109,3 +109,11 @@ def test_lists_and_cards(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Formula:" in capsys.readouterr().out
     assert code_of("streams", "rotated-mnist") == 0
     assert "angles" in capsys.readouterr().out
+
+
+def test_a_method_that_is_told_the_task_is_called_an_oracle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = "oracle: independent (told the task at test, which the scenario"
+    methods = ("-m", "finetune", "-m", "independent", "--seeds", "1")
+    for scenario in ("domain", "task"):
+        assert code_of(*QUICK, *methods, "--scenario", scenario, "--out", str(tmp_path / scenario)) == 0
+        assert (told in " ".join(capsys.readouterr().out.split())) == (scenario != "task")

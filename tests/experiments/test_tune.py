@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from lifelong.cli.app import app
 from lifelong.errors import DataError, SettingError, StorageError
 from lifelong.experiments import Experiment, MethodSpec, configure
 from lifelong.experiments.tune import Range, parse, search, with_values
+from lifelong.streams.blurry import blurred
 from lifelong.streams.stream import Stream
 from lifelong.types import Examples, Part, Task
 
@@ -56,7 +58,10 @@ def test_a_search_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> N
         search(small(), RANGES, first=3, trials=4, out=tmp_path / "b")
 
 
-def test_no_test_part_and_no_later_task_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("method", "fraction"), [("ewc", 0.0), ("er", 0.5)])
+def test_no_test_part_and_no_later_task_is_read(
+    method: str, fraction: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: set[tuple[int, Part]] = set()
 
     def watched(self: Experiment, seed: int) -> Stream:
@@ -69,11 +74,11 @@ def test_no_test_part_and_no_later_task_is_read(tmp_path: Path, monkeypatch: pyt
 
             return replace(task, load=load)
 
-        return replace(made, tasks=tuple(watch(task) for task in made))
+        return blurred(replace(made, tasks=tuple(watch(task) for task in made)), fraction, seed)
 
     original = Experiment.stream_for
     monkeypatch.setattr(Experiment, "stream_for", watched)
-    search(small(), RANGES, first=2, trials=1, out=tmp_path)
+    search(small(method), {"training.lr": Range(0.01, 0.2)}, first=2, trials=1, out=tmp_path)
     assert asked == {(1, "train"), (2, "train"), (1, "validation"), (2, "validation")}
 
 
@@ -150,3 +155,13 @@ def test_the_command_reports_on_the_rest_and_labels_what_is_optimistic(
     assert (found["rest_acc"] is None) is optimistic
     assert ("optimistic" in found["results"]["note"]) is optimistic
     assert "note" in (tmp_path / "t" / "final" / "experiment.toml").read_text()
+
+
+@pytest.mark.parametrize(("seeds", "alone"), [("1", r"alone: \d+\.\d\d %"), ("2", r"alone: \d+\.\d\d ± \d+\.\d\d %")])
+def test_one_seed_has_no_interval(seeds: str, alone: str, tmp_path: Path) -> None:
+    options = ["--tasks", "2", "--epochs", "1", "--model", "mlp:8", "--trials", "1", "--search-seeds", "1"]
+    command = ["tune", "permuted-digits", "-m", "ewc", "--set", "ewc.strength=1..9", "--on", "first-1", *options]
+    done = CliRunner().invoke(app, [*command, "--seeds", seeds, "--out", str(tmp_path / "t")])
+    assert done.exit_code == 0, done.output
+    assert re.search(alone, done.stdout)
+    assert "nan" not in done.stdout

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Bypassed", "Folded", "Reused"]
+__all__ = ["Bypassed", "Folded", "Reused", "Unheard"]
 
 
 class Bypassed(nn.Module):
@@ -41,4 +42,21 @@ class Folded(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.b(self.a(x.reshape(-1, 3)).relu().view(len(x), 15))
+        return logits
+
+
+class Unheard(nn.Module):
+    """Calls layers whose answers no gradient comes back by: one unused, one detached, one without gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(9, 5), nn.Linear(5, 4)
+        self.unused, self.detached, self.silent = nn.Linear(5, 2), nn.Linear(5, 1), nn.Linear(5, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.a(x).relu()
+        self.unused(hidden)
+        with torch.no_grad():
+            scale = self.silent(hidden).sigmoid()
+        logits: Tensor = scale * self.b(hidden) + self.detached(hidden).detach()
         return logits

@@ -17,9 +17,10 @@ from lifelong.methods import DER, METHODS, Chain, Method, Progressive, Step, XdG
 from lifelong.methods.base import Inner
 from lifelong.methods.gss import cosines
 from lifelong.methods.mir import interference
+from lifelong.methods.ogd import OGDState
 from lifelong.methods.snapshot import answers, freeze
 from lifelong.models import Network
-from lifelong.streams import Stream
+from lifelong.streams import Stream, stream
 from lifelong.training import Learner
 from lifelong.types import Examples
 
@@ -110,16 +111,104 @@ def test_what_one_method_holds_no_other_moves_within_a_task_or_after_it(
         ("packnet+icarl", "packnet, icarl each answer"),
         ("icarl+hat", "icarl, hat each answer"),
         ("packnet+xdg", "packnet, xdg each answer"),
-        ("icarl+independent", "icarl, independent each answer"),
-        ("icarl+er", r"^icarl.er: icarl leaves out the loss of what comes after it \(er\); name it last"),
+        ("icarl+independent", "independent begins tasks anew and would undo what icarl holds"),
+        ("icarl+rwalk+hat", "icarl, hat each answer"),
+        ("icarl+lwf", r"^icarl.lwf: icarl leaves out the loss of what comes after it \(lwf\); name it last"),
         ("er-ace+hat", r"er-ace leaves out the loss of what comes after it \(hat\); name it last"),
-        ("ewc+icarl+der+lwf", r"\(der, lwf\); name it last"),
-        ("icarl+er-ace", "icarl, er-ace each leave out the loss of the other; take one of them"),
+        ("ewc+er-ace+der+lwf", r"\(der, lwf\); name it last"),
+        (
+            "joint+gdumb",
+            "^joint.gdumb: joint, gdumb each choose what is learned from, and only one can; take one of them",
+        ),
+        (
+            "er+icarl",
+            "^er.icarl: icarl learns from stored examples too, which er would take for new ones of the newest",
+        ),
+        (
+            "icarl+er-ace",
+            "er-ace would take .*; take one of them, or a method that keeps no examples in place of the other",
+        ),
+        ("lwf+joint", "^lwf.joint: joint begins tasks anew and would undo what lwf holds; take one of them"),
     ],
 )
 def test_a_chain_that_would_not_do_what_it_says_is_refused(label: str, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         build(label)
+
+
+KEEPING = ["gem", "agem", "er", "er-ace", "mir", "der", "der++", "gss", "dgr"]
+CONTINUING = ["ewc", "online-ewc", "l2", "si", "mas", "rwalk", "scp", "ogd", "gpm", "lwf", "dgr", "icarl"]
+
+
+@pytest.mark.parametrize("pair", [*itertools.product(["joint", "gdumb", "icarl"], KEEPING)], ids="+".join)
+def test_what_is_stored_is_not_taken_for_new_by_another(pair: tuple[str, str]) -> None:
+    assert all(refused("+".join(order)) for order in itertools.permutations(pair))
+
+
+@pytest.mark.parametrize("pair", [*itertools.product(["joint", "gdumb", "independent"], CONTINUING)], ids="+".join)
+def test_what_past_tasks_left_in_the_weights_is_not_held_where_tasks_begin_anew(pair: tuple[str, str]) -> None:
+    assert all(refused("+".join(order)) for order in itertools.permutations(pair))
+
+
+def test_joint_that_goes_on_from_the_weights_of_the_last_task_may_be_held() -> None:
+    assert not build("joint+ewc", {"joint": {"restart": False}}).restarts
+    with pytest.raises(SettingError, match="joint begins tasks anew"):
+        build("joint+ewc")
+
+
+def test_every_method_says_whether_it_keeps_its_batches() -> None:
+    descending = {name: kind for name, kind in METHODS.items() if kind.descends}
+    stores = {name for name, kind in descending.items() if "memory" in kind.needs and kind.examples is Method.examples}
+    assert {*stores, "dgr"} == set(KEEPING) == {name for name, kind in METHODS.items() if kind.keeps_batches}
+
+
+SPRINGS: dict[str, dict[str, Any]] = {"ewc": {"strength": 1e5}, "si": {"strength": 1e4}, "l2": {"strength": 20.0}}
+
+
+@pytest.mark.parametrize(
+    "label",
+    [f"{a}+{b}" for pair in itertools.product(["ogd", "gpm"], SPRINGS) for a, b in itertools.permutations(pair)],
+)
+def test_springs_do_not_pull_back_into_the_span(label: str) -> None:
+    digits, names = stream("permuted-digits", tasks=2, samples=100), label.split("+")
+    settings = {"ogd": {"capacity": 30}, "gpm": {"threshold": 0.9}, **SPRINGS}
+    chain = build(label, {name: settings[name] for name in names})
+    learner = Learner("mlp:16", chain, digits.space, epochs=2, lr=0.1)
+    learner.learn(digits.task(1))
+    place = next(place for place, name in enumerate(names) if name in ("ogd", "gpm"))
+    start_P, inside = learner.flat.theta_P.detach().clone(), []
+
+    def look(_: int) -> None:
+        way_P = learner.flat.theta_P.detach() - start_P
+        assert float(way_P.norm()) > 0
+        state = learner.state[place]
+        if isinstance(state, OGDState):
+            inside.append(float((state.basis_KP @ way_P).norm() / way_P.norm()))
+            return
+        for name, basis_KD in state.bases.items():
+            own = learner.flat.named(way_P)
+            way_HD = torch.cat([own[f"{name}.weight"], own[f"{name}.bias"][:, None]], dim=1)
+            inside.append(float((way_HD @ basis_KD.T).norm() / way_P.norm()))
+
+    learner.learn(digits.task(2), on_step=look)
+    assert max(inside) <= 1e-4
+
+
+@pytest.mark.parametrize("label", ["si+ogd", "ogd+si"])
+def test_the_path_is_measured_along_the_step_that_was_taken(label: str) -> None:
+    digits = stream("permuted-digits", tasks=2, samples=100)
+    chain = build(label, {"ogd": {"capacity": 30}, "si": {"strength": 0.0}})
+    learner = Learner("mlp:16", chain, digits.space, epochs=1, lr=0.1)
+    learner.learn(digits.task(1))
+    si = learner.state[label.split("+").index("si")]
+    path_P, before_P = torch.zeros_like(si.path_P), learner.flat.theta_P.detach().clone()
+
+    def look(_: int) -> None:
+        path_P.sub_(si.grad_P * (learner.flat.theta_P.detach() - before_P))
+        before_P.copy_(learner.flat.theta_P.detach())
+
+    learner.learn(digits.task(2), on_step=look)
+    assert torch.allclose(si.path_P, path_P, atol=1e-5)
 
 
 @pytest.mark.parametrize("label", UNTREATED)

@@ -106,6 +106,23 @@ def test_a_memory_that_is_too_small_is_refused_and_told_what_would_work(name: st
     build(name, {**settings, **off}).check(extent)
 
 
+@pytest.mark.parametrize("name", ["er", "er-ace", "mir", "gss", "der", "der++", "ewc+er"])
+def test_a_memory_has_room_for_every_task_of_a_life_that_is_known(name: str, clouds: Callable[..., Stream]) -> None:
+    life, model = clouds("domain", tasks=5), lambda: plain(Space((6,), 2))
+
+    def with_room(capacity: int) -> Method[Any]:
+        return build(name, {"er": {"capacity": capacity}} if name == "ewc+er" else {"capacity": capacity})
+
+    with pytest.raises(
+        SettingError, match="capacity must hold an example of each of the 5 tasks, got 4; raise it to 5"
+    ):
+        check_methods([with_room(4)], model, life)
+    check_methods([with_room(5)], model, life)
+    learner = Learner("mlp:8", with_room(4), life.space)
+    for task in life:  # nobody knew how many there would be
+        learner.learn(task)
+
+
 def test_gdumb_counts_a_class_in_each_of_its_tasks(clouds: Callable[..., Stream]) -> None:
     with pytest.raises(SettingError, match="raise it to 8"):
         check_methods([build("gdumb", {"capacity": 7})], lambda: plain(Space((6,), 2)), clouds("domain", tasks=4))

@@ -18,7 +18,7 @@ from lifelong.streams import Stream
 from lifelong.training import Learner
 from lifelong.types import Examples, Scenario, Space
 
-from .odd_networks import Bypassed, Folded, Reused
+from .odd_networks import Bypassed, Folded, Reused, Unheard
 
 SPRINGS = ["l2", "online-ewc", "si", "mas", "rwalk", "scp"]
 
@@ -45,7 +45,7 @@ def tied() -> nn.Module:
     return nn.Sequential(one, nn.Tanh(), other, nn.Linear(9, 4))
 
 
-NETWORKS = [in_place, Convolution, tied, Bypassed, Reused, Folded]
+NETWORKS = [in_place, Convolution, tied, Bypassed, Reused, Folded, Unheard]
 
 
 def knowing(network: Callable[[], nn.Module], scenario: Scenario) -> tuple[Learner, Examples, list[int]]:
@@ -59,7 +59,7 @@ def knowing(network: Callable[[], nn.Module], scenario: Scenario) -> tuple[Learn
 
 
 def gradient_of(value: Tensor, model: nn.Module) -> Tensor:
-    grads = torch.autograd.grad(value, list(model.parameters()), retain_graph=True)
+    grads = torch.autograd.grad(value, list(model.parameters()), retain_graph=True, materialize_grads=True)
     return torch.cat([grad.reshape(-1) for grad in grads])
 
 

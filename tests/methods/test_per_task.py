@@ -14,7 +14,7 @@ from lifelong.methods.base import Step
 from lifelong.methods.per_sample import products
 from lifelong.types import Examples, Space
 
-from .odd_networks import Bypassed, Folded, Reused
+from .odd_networks import Bypassed, Folded, Reused, Unheard
 
 
 def prepared(model: str, name: str, scenario: str) -> tuple[Step, list[Examples]]:
@@ -53,7 +53,7 @@ def test_what_is_not_linear_or_not_of_one_size_takes_a_pass_each(monkeypatch: py
         assert torch.equal(per_task.task_gradients(step, cut), slowly_TP)
 
 
-@pytest.mark.parametrize("kind", [Bypassed, Reused, Folded])
+@pytest.mark.parametrize("kind", [Bypassed, Reused, Folded, Unheard])
 def test_what_the_calls_of_the_layers_do_not_tell_takes_a_pass_each(kind: type[nn.Module]) -> None:
     torch.manual_seed(1)
     learner = Learner(kind(), GEM(), Space((9,), 4))

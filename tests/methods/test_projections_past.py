@@ -24,7 +24,7 @@ from lifelong.streams import Stream
 from lifelong.training import Learner
 from lifelong.types import Examples, Scenario, Space, Task
 
-from .odd_networks import Bypassed, Reused
+from .odd_networks import Bypassed, Reused, Unheard
 
 vectors = st.lists(st.floats(-3, 3, width=32), min_size=4, max_size=4).map(torch.tensor)
 
@@ -186,6 +186,16 @@ def test_ogd_stores_the_gradients_of_the_right_logits(clouds: Callable[..., Stre
     ten = zip(task.train.x[:10], task.train.y[:10], strict=True)
     rows = torch.stack([learner.flat.gradient(learner.model(x[None])[0, y]) for x, y in ten])
     assert torch.allclose(gradients(learner, task.train.at(slice(0, 10)), right_logit), rows, atol=1e-5)
+    assert float(outside(rows, learner.state.basis_KP).norm() / rows.norm()) < 1e-3
+
+
+def test_ogd_stores_the_gradients_of_layers_that_the_answer_does_not_hear_of() -> None:
+    learner = Learner(Unheard(), OGD(), Space((9,), 4))
+    task = Task.of(1, train=(torch.randn(10, 9), torch.arange(10) % 4))
+    learner.learn(task)
+    each = zip(task.train.x, task.train.y, strict=True)
+    rows = torch.stack([learner.flat.gradient(learner.model(x[None])[0, y]) for x, y in each])
+    assert torch.allclose(gradients(learner, task.train, right_logit), rows, atol=1e-5)
     assert float(outside(rows, learner.state.basis_KP).norm() / rows.norm()) < 1e-3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -104,6 +105,20 @@ def test_independent_models_forget_nothing_and_cost_their_storage(clouds: Clouds
     assert learner.parameters == len(learner.flat) + sum(sizes)
     with pytest.raises(SettingError, match="needs the number of the task"):
         learner.predict(stream.task(1).test.x)
+
+
+def test_independent_answers_with_the_last_model_of_a_task_and_keeps_no_other(clouds: Clouds) -> None:
+    stream = clouds("domain", tasks=2)
+    one, two = stream.task(1), stream.task(2)
+    learner = Learner("mlp:8", Independent(), stream.space, epochs=2)
+    learner.learn(one)
+    learner.learn(two)
+    stored, first, second = learner.stored_bytes, learner.logits(one.test.x, 1), learner.logits(two.test.x, 2)
+    learner.learn(replace(one, load=two.load))
+    assert learner.stored_bytes == stored
+    assert not torch.allclose(learner.logits(one.test.x, 1), first)
+    assert learner.accuracy(replace(one, load=two.load)) > 0.8
+    assert torch.equal(learner.logits(two.test.x, 2), second)
 
 
 def test_a_chain_folds_springs_into_replay(clouds: Clouds) -> None:

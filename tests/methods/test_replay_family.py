@@ -15,12 +15,14 @@ from scipy.stats import chisquare
 from torch import Tensor, nn
 
 from lifelong.errors import SettingError
+from lifelong.experiments.resources import check_methods
 from lifelong.memory import Balanced, Scored
 from lifelong.methods import DER, DERPP, ER, ERACE, GSS, METHODS, MIR, Finetune, GDumb, Method, Step, build
 from lifelong.methods.gss import cosines
 from lifelong.methods.mir import interference
+from lifelong.models import build as network
 from lifelong.models import with_head
-from lifelong.streams import Stream
+from lifelong.streams import Stream, stream
 from lifelong.training import Learner
 from lifelong.types import Examples, Space
 
@@ -252,6 +254,16 @@ def test_balanced_gives_every_group_its_share(
     kept, came = Counter(offered[row] for row in rows), Counter(offered)
     for group, count in came.items():
         assert kept[group] >= min(count, capacity // len(came))
+
+
+def test_gdumb_balances_classes_alone_where_nobody_could_say_when_a_task_ends() -> None:
+    digits = stream("split-digits", blurry=0.5)
+    check_methods([GDumb(capacity=10)], lambda: network("mlp:8", digits.space), digits)
+    learner = Learner("mlp:8", GDumb(capacity=130), digits.space)
+    for task in digits:
+        learner.learn(task)
+    held = learner.state.examples()
+    assert Counter(held.y.tolist()) == dict.fromkeys(range(10), 13)
 
 
 def test_gdumb_learns_its_memory_from_scratch_and_nothing_else(clouds: Clouds) -> None:

@@ -44,6 +44,24 @@ def test_a_blurry_split_stream_is_learned_without_boundaries() -> None:
     assert sum(learner.evaluate(digits)) / len(digits) > 0.6
 
 
+@given(fraction=st.floats(0.0, 1.0), first=st.integers(1, 3), mapped=st.booleans())
+def test_the_first_tasks_hold_nothing_of_the_later_ones(fraction: float, first: int, mapped: bool) -> None:
+    x, y = torch.arange(30.0)[:, None], torch.arange(30) % 2
+    pairs = [((x + 100 * i, y + 2 * i), (x + 100 * i, y + 2 * i)) for i in range(4)]
+    pure = Stream.from_datasets(pairs, scenario="class", validation=0.2)
+    mixed = blurred(pure, fraction, seed=0)
+    if mapped:
+        pure, mixed = pure.map(lambda x: x + 0.5), mixed.map(lambda x: x + 0.5)
+    cut = mixed.first(first)
+    assert cut.space == mixed.space
+    met = torch.cat([task.train.x for task in cut]).flatten()
+    kept = torch.cat([task.train.x for task in pure.first(first)]).flatten()
+    assert torch.equal(met.sort().values, kept.sort().values)
+    assert max(label for task in cut for label in task.classes) == 2 * first - 1
+    for whole, part in zip(mixed.first(3), cut, strict=False):
+        assert part.number == first or torch.equal(whole.train.x, part.train.x)
+
+
 @pytest.mark.parametrize("name", ["ewc", "gem", "independent", "ewc+er"])
 def test_a_method_that_needs_boundaries_says_so(name: str) -> None:
     digits = stream("permuted-digits", blurry=0.2, tasks=2)

@@ -15,8 +15,9 @@ def show_results(results: Results, console: Console) -> None:
     """Print tables and heat maps."""
     records = list(results.records)
     console.print(summary_table(records))
-    if "hyper-parameters" in results.facts:
-        console.print(f"hyper-parameters: {results.facts['hyper-parameters']}", highlight=False)
+    for name in ("hyper-parameters", "oracle"):
+        if name in results.facts:
+            console.print(f"{name}: {results.facts[name]}", highlight=False)
     if len(results.methods) > 1:
         console.print()
         console.print(paired_table(records))

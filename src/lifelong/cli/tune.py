@@ -47,6 +47,7 @@ def tune(
     from lifelong.experiments import Folder, run_experiment
     from lifelong.experiments.tune import parse, search, with_values
     from lifelong.experiments.tune.ranges import is_range
+    from lifelong.reports.wording import with_interval
 
     searched = {path: parse(value) for path, _, value in (text.partition("=") for text in sets) if is_range(value)}
     experiment = experiment_from(
@@ -91,8 +92,8 @@ def tune(
         return
     show_results(results, Console())
     if rest:
-        mean, ci95 = interval(rest)
-        typer.echo(f"\nACC on tasks {first + 1} … {total} alone: {mean:.2f} ± {ci95:.2f} %")
+        alone = with_interval(interval(rest), "{:.2f}".format)
+        typer.echo(f"\nACC on tasks {first + 1} … {total} alone: {alone} %")
     typer.echo(f"kept in {out}; run again with: lifelong run {out / 'final'}")
 
 

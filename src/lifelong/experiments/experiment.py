@@ -12,10 +12,11 @@ import msgspec
 import tomli_w
 
 from lifelong.errors import SettingError, require, unknown_name
+from lifelong.experiments.results import oracle_facts
 from lifelong.methods import Method, build, settings_of
 from lifelong.streams import Stream, settings_for, stream
 from lifelong.training import Training
-from lifelong.types import HeadKind
+from lifelong.types import HeadKind, Scenario
 
 __all__ = ["Experiment", "MethodSpec", "defaults_for", "from_toml", "load", "to_toml"]
 
@@ -81,9 +82,10 @@ class Experiment:
         training = self.training
         budget = f"{training.iterations} steps" if training.iterations else f"{training.epochs} epochs"
         kept = "kept between tasks" if training.keep_optimizer else "made anew for each task"
+        scenario: Scenario = settings.pop("scenario")
         return {
             "stream": self.stream,
-            "scenario": str(settings.pop("scenario")),
+            "scenario": scenario,
             "tasks": str(settings.pop("tasks") or "all"),
             "stream settings": ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None),
             "model": self.model + (f", head {self.head}" if self.head else ""),
@@ -92,6 +94,7 @@ class Experiment:
             "evaluation": self.evaluate,
             "seeds": ", ".join(str(seed) for seed in self.seeds),
             **({"hyper-parameters": self.note} if self.note else {}),
+            **oracle_facts([method.build() for method in self.methods], scenario),
         }
 
 

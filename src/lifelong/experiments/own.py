@@ -11,7 +11,7 @@ from torch import nn
 
 from lifelong.evaluation import Record
 from lifelong.experiments.resources import check_methods
-from lifelong.experiments.results import Results
+from lifelong.experiments.results import Results, oracle_facts
 from lifelong.experiments.single import Event, run_single
 from lifelong.methods import Method
 from lifelong.models import build
@@ -52,5 +52,6 @@ def run_own(
             records.append(run_single(make, Learner.load, stream, seed=seed, evaluate=evaluate, on_event=on_event))
     plain = {"name": stream.name, "scenario": stream.scenario, "tasks": [task.name for task in stream]}
     facts = {"stream": stream.name, "scenario": stream.scenario, "tasks": str(len(stream))}
+    facts |= oracle_facts(methods, stream.scenario)
     ordered = sorted(records, key=lambda record: [method.name for method in methods].index(record.method))
     return Results(plain, facts, tuple(ordered))

@@ -42,7 +42,7 @@ def check_methods(
     for method in methods:
         check_space(method, stream.space)
         with torch.random.fork_rng(devices=[]):
-            extent = extent_of(method.adapt(make(), stream.space, seed=0), sized, one)
+            extent = extent_of(method.adapt(make(), stream.space, seed=0), sized, one, stream.space.boundaries)
         method.check(extent)
         stored, largest = max(stored, method.declared_bytes(extent)), max(largest, extent.parameters)
         data = extent.examples * extent.input_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,27 @@ import numpy as np
 from lifelong.errors import SettingError, unknown_name
 from lifelong.evaluation import Array, Record, by_method
 from lifelong.evaluation.summary import summarise
+from lifelong.methods import Method
+from lifelong.types import Scenario
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Results"]
+__all__ = ["Results", "oracle_facts"]
+
+
+def oracle_facts(methods: Iterable[Method[Any]], scenario: Scenario) -> dict[str, str]:
+    """What a reader must know of methods that are told the task of what they answer where the scenario denies it.
+
+    >>> from lifelong.methods import EWC, Independent
+    >>> oracle_facts([EWC(), Independent()], "class")
+    {'oracle': 'independent (told the task at test, which the scenario class denies to all others)'}
+    >>> oracle_facts([EWC(), Independent()], "task")
+    {}
+    """
+    told = [method.name for method in methods if "task number at test" in method.needs and scenario != "task"]
+    denied = f"(told the task at test, which the scenario {scenario} denies to all others)"
+    return {"oracle": f"{', '.join(told)} {denied}"} if told else {}
 
 
 @dataclass(frozen=True)

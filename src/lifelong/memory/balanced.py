@@ -18,7 +18,7 @@ def _empty() -> Tensor:
 
 @dataclass
 class Balanced:
-    """`capacity` places shared evenly by the groups so far: a group is a class of a task.
+    """`capacity` places shared evenly by the groups so far: a group is a class of a task, without `by_task` a class.
 
     An example is taken if its group is new or holds less than capacity / (groups so far); where the memory is full,
     a random example of the largest group (of several, a random one) makes room.
@@ -36,6 +36,7 @@ class Balanced:
     x: Tensor = field(default_factory=_empty)
     y: Tensor = field(default_factory=_empty)
     task: Tensor = field(default_factory=_empty)
+    by_task: bool = True
 
     def __len__(self) -> int:
         return len(self.y)
@@ -45,7 +46,8 @@ class Balanced:
         order_N = torch.randperm(len(examples), generator=generator).to(examples.y.device)
         new = examples.at(order_N)
         union = Examples.cat([self.examples(), new]) if len(self) > 0 else new
-        rows = self._chosen(list(zip(union.task_numbers().tolist(), union.y.tolist(), strict=True)), generator)
+        tasks = union.task_numbers().tolist() if self.by_task else [0] * len(union)
+        rows = self._chosen(list(zip(tasks, union.y.tolist(), strict=True)), generator)
         kept = union.at(torch.tensor(rows, dtype=torch.int64, device=union.y.device))
         self.x, self.y, self.task = kept.x, kept.y, kept.task_numbers()
 

@@ -63,6 +63,7 @@ class AGEM(Method[Ring]):
     family = "gradient"
     reference = "Chaudhry et al. 2019"
     needs = ("task boundaries", "labels", "memory")
+    keeps_batches = True
     off = MappingProxyType({"capacity": 0})
 
     def __post_init__(self) -> None:

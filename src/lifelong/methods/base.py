@@ -61,6 +61,11 @@ class Student(Protocol):
         ...
 
     @property
+    def space(self) -> Space:
+        """What the stream asks: scenario, inputs, outputs, and whether there are boundaries between tasks."""
+        ...
+
+    @property
     def generator(self) -> torch.Generator:
         """The method's own random numbers (CPU); part of the saved state."""
         ...
@@ -161,6 +166,12 @@ class Method(Generic[StateT]):
     descends: ClassVar[bool] = True
     #: whether its `loss` leaves out, for some batches or for all, that of the methods inside
     own_loss: ClassVar[bool] = False
+    #: whether it keeps, or learns, what its batches hold as new examples of the newest task
+    keeps_batches: ClassVar[bool] = False
+    #: whether it holds what past tasks left in the weights, so that none may begin anew from others
+    holds_past: ClassVar[bool] = False
+    #: whether its `after_step` takes from the way walked what is inside a span; to do so twice changes nothing
+    projects: ClassVar[bool] = False
     #: settings with which it is fine-tuning, bit for bit; None where no settings make it so
     off: ClassVar[Mapping[str, object] | None] = None
     #: settings that may be infinite, as its card says; others must be finite
@@ -187,11 +198,13 @@ class Method(Generic[StateT]):
         """Raise `SettingError` where the settings cannot serve a life of this extent.
 
         Asked before a life begins, and before each of its tasks with the extent so far. A memory that is in use must
-        have room for one example of each class, unless a method knows better.
+        have room for one example of each class, and of each task of a life that is known whole, unless a method knows
+        better: a life without end outgrows every memory, and a sample of it is still a sample.
         """
         capacity = getattr(self, "capacity", None)
         if "memory" in self.needs and isinstance(capacity, int):
-            check_room(self.name, capacity, extent.classes, "classes")
+            enough = extent.classes if extent.goes_on else max(extent.classes, extent.tasks)
+            check_room(self.name, capacity, enough, "tasks" if enough > extent.classes else "classes")
 
     def check_data(self, state: StateT, student: Student, task: Examples) -> None:
         """Raise `DataError` or `SettingError` where the method cannot learn `task`; asked before anything changes."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.base import Extent, Inner, Method, Step, Student
-from lifelong.methods.together import check_together, holds
+from lifelong.methods.together import after_step_order, check_together, holds
 from lifelong.types import Examples, Space
 
 __all__ = ["Chain"]
@@ -23,7 +23,8 @@ class Chain(Method[State]):
     """Use several methods together; on the command line `ewc+er`.
 
     Formula: losses nest, the first method outermost; gradients are folded from first to last; states form a tuple.
-    After a step the method that holds weights (isolation) has the last word.
+    After a step projections (OGD, GPM) come first, and again after springs; the method that holds weights (isolation)
+    has the last word.
 
     Arguments:
         methods: two or more different methods.
@@ -34,8 +35,11 @@ class Chain(Method[State]):
 
     Deviations: answers come from the one method that has its own way to give them; two such, or a method that takes
     no step of gradient descent, are refused. A method whose loss leaves out that of the others (iCaRL, ER-ACE) comes
-    last. A method that measures the gradient of the task's loss (SI, RWalk) sees what the methods before it made of
-    it: name it first.
+    last. Refused, too: one that begins tasks anew (joint, gdumb, independent) beside one that holds what past tasks
+    left, and one that learns from stored examples in its own way (joint, gdumb, iCaRL) beside one that keeps what it
+    is given (replay, GEM, DGR). A method that measures the gradient (SI, RWalk) sees that of the whole loss, with what
+    the others add to it (replay, distillation) in either order, and what those before it make of the gradient itself
+    (springs, projections): these it does not see if it is named before them.
 
     Example:
         >>> from lifelong import EWC, ER, Chain
@@ -108,9 +112,8 @@ class Chain(Method[State]):
         return grad_P
 
     def after_step(self, state: State, step: Step) -> None:
-        together = zip(self.methods, state, strict=True)
-        for method, own in sorted(together, key=lambda pair: holds(pair[0])):  # what is held is put back last
-            method.after_step(own, step)
+        for place in after_step_order(self.methods):
+            self.methods[place].after_step(state[place], step)
 
     def end_task(self, state: State, student: Student, task: Examples) -> State:
         return tuple(m.end_task(s, student, task) for m, s in zip(self.methods, state, strict=True))

@@ -71,6 +71,7 @@ class DER(Method[DERState]):
     family = "replay"
     reference = "Buzzega et al. 2020"
     needs = ("memory",)
+    keeps_batches = True
     off = MappingProxyType({"capacity": 0})
 
     def __post_init__(self) -> None:

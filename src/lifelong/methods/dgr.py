@@ -79,6 +79,8 @@ class DGR(Method[DGRState]):
     family = "generative"
     reference = "Shin et al. 2017"
     needs = ("task boundaries",)
+    keeps_batches = True
+    holds_past = True
 
     def __post_init__(self) -> None:
         for setting in ("replay_batch", "latent", "hidden"):

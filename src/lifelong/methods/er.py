@@ -49,6 +49,7 @@ class ER(Method[Reservoir]):
     family = "replay"
     reference = "Chaudhry et al. 2019"
     needs = ("labels", "memory")
+    keeps_batches = True
     off = MappingProxyType({"capacity": 0})
 
     def __post_init__(self) -> None:

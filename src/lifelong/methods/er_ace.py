@@ -53,6 +53,7 @@ class ERACE(Method[Reservoir]):
     family = "replay"
     reference = "Caccia et al. 2022"
     needs = ("labels", "memory")
+    keeps_batches = True
     own_loss = True
 
     def __post_init__(self) -> None:

@@ -37,7 +37,8 @@ class EWC(Sprung):
     Deviations: the penalty enters as a gradient, not through autograd. Stiffness above 1 / lr, which an explicit step
     of gradient descent cannot carry, is applied as an implicit step after the optimiser's (`spring.settle`), so no λ
     diverges. Adam bounds its steps itself, so there the limit is 1e6, and all below is in the gradient. The paper
-    leaves open which Fisher; the default is `true`.
+    leaves open which Fisher; the default is `true`. With `online` the penalty of Schwarz et al. has γ F where this one
+    has F: for γ < 1 their strength is λ / γ here.
 
     Example:
         >>> from lifelong import EWC, Learner, stream

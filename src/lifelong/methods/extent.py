@@ -21,9 +21,10 @@ class Extent:
     Fields: `tasks`; training `examples` of the largest of them; `input_bytes` of one input; `parameters` of the network
     at the end of the life, grown and frozen ones too; `outputs` in all. What follows is derived where it is 0:
     training examples `in_all` tasks, `numbers` in one input (taken to be float32), `classes` (as many as outputs) and
-    pairs of a class and a task, `shares` (each class in one task). `buffers` are the bytes of the network's buffers,
-    `widths` the inputs of each layer that has weights, a bias as one more, `smallest` the weights of the smallest layer
-    before the head (None: not known).
+    `shares`, pairs of a class and a task (each class in one task), or classes where tasks have no boundaries. `buffers`
+    are the bytes of the network's buffers, `widths` the inputs of each layer that has weights, a bias as one more,
+    `smallest` the weights of the smallest layer before the head (None: not known). `goes_on`: this is a life so far,
+    which may go on.
 
     >>> Extent(tasks=2, examples=10, input_bytes=16, parameters=15, outputs=3).in_all
     20
@@ -41,6 +42,7 @@ class Extent:
     buffers: int = 0
     widths: tuple[int, ...] = ()
     smallest: int | None = None
+    goes_on: bool = False
 
     def __post_init__(self) -> None:
         usual = {
@@ -53,8 +55,11 @@ class Extent:
             object.__setattr__(self, name, getattr(self, name) or value)
 
 
-def extent_of(model: nn.Module, tasks: Sequence[Task], one: Tensor) -> Extent:
-    """The extent of a life of `tasks`, `one` an input; `model` is grown to what it is at the end: give it a copy."""
+def extent_of(model: nn.Module, tasks: Sequence[Task], one: Tensor, boundaries: bool = True) -> Extent:
+    """The extent of a life of `tasks`, `one` an input; `model` is grown to what it is at the end: give it a copy.
+
+    `boundaries`: whether there are any between the tasks.
+    """
     classes: set[int] = set()
     for task in tasks:
         classes.update(task.classes)
@@ -71,7 +76,7 @@ def extent_of(model: nn.Module, tasks: Sequence[Task], one: Tensor) -> Extent:
         in_all=sum(sizes),
         numbers=one.numel(),
         classes=len(classes),
-        shares=sum(len(task.classes) for task in tasks),
+        shares=sum(len(task.classes) for task in tasks) if boundaries else len(classes),
         buffers=sum(buffer.nbytes for buffer in model.buffers()),
         widths=tuple(_inputs(layer) for layer in model.modules() if isinstance(layer, (nn.Linear, Head, nn.Conv2d))),
         smallest=min((p.numel() for p in backbone if p.ndim > 1), default=None),

@@ -17,10 +17,11 @@ __all__ = ["GDumb"]
 class GDumb(Method[Balanced]):
     """Learn from scratch, after every task, nothing but a memory balanced over the classes of all tasks.
 
-    Formula: θ_t = argmin from θ⁰ of Σ_{(x, y) in M_t} −log p(y | x, θ); in M_t each class of each task has one share.
+    Formula: θ_t = argmin from θ⁰ of Σ_{(x, y) in M_t} −log p(y | x, θ); in M_t each class of each task has one share
+    (each class, where the stream has no boundaries between tasks).
 
     Arguments:
-        capacity: examples stored, and all that is ever learned from; an example or more of every class of every task.
+        capacity: examples stored, and all that is ever learned from; as many as there are shares, or more.
 
     Stores: capacity · (4 · D + 16) bytes for inputs of D float32 numbers.
 
@@ -28,7 +29,8 @@ class GDumb(Method[Balanced]):
     algorithms 1 and 2.
 
     Deviations: the shares are those of a class in a task, so that a class that comes back in a new task, as in the
-    scenario domain, is learned there too; where no class does, this is the paper's sampler. The training is the
+    scenario domain, is learned there too; where no class does, and on a stream without boundaries, this is the paper's
+    sampler, which takes no more of a class once it has its share, however its inputs shift. The training is the
     learner's, without the paper's cosine schedule and cutmix. The number of epochs holds for the memory; a number of
     iterations is multiplied by (examples of the memory) / (examples of the task). It questions the others honestly only
     if its budget lets it converge.
@@ -60,13 +62,13 @@ class GDumb(Method[Balanced]):
         return Balanced
 
     def check(self, extent: Extent) -> None:
-        check_room(self.name, self.capacity, extent.shares, "pairs of a class and a task")
+        check_room(self.name, self.capacity, extent.shares, "shares (a class in a task)")
 
     def declared_bytes(self, extent: Extent) -> int:
         return self.capacity * (extent.input_bytes + 16)
 
     def init(self, student: Student) -> Balanced:
-        return Balanced(self.capacity)
+        return Balanced(self.capacity, by_task=student.space.boundaries)
 
     def begin_task(self, state: Balanced, student: Student, task: Examples) -> Balanced:
         state.add(task, student.generator)

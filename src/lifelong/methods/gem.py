@@ -56,6 +56,7 @@ class GEM(Method[Ring]):
     family = "gradient"
     reference = "Lopez-Paz & Ranzato 2017"
     needs = ("task boundaries", "labels", "memory")
+    keeps_batches = True
     off = MappingProxyType({"capacity": 0})
 
     def __post_init__(self) -> None:

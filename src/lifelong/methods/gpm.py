@@ -76,6 +76,8 @@ class GPM(Method[GPMState]):
     family = "gradient"
     reference = "Saha et al. 2021"
     needs = ("task boundaries",)
+    holds_past = True
+    projects = True
     off = MappingProxyType({"threshold": 0.0})
 
     def __post_init__(self) -> None:

@@ -61,6 +61,7 @@ class GSS(Method[Scored]):
     family = "replay"
     reference = "Aljundi et al. 2019"
     needs = ("labels", "memory")
+    keeps_batches = True
     off = MappingProxyType({"capacity": 0})
 
     def __post_init__(self) -> None:

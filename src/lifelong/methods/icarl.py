@@ -70,6 +70,7 @@ class ICaRL(Method[ICaRLState]):
     family = "replay"
     reference = "Rebuffi et al. 2017"
     needs = ("task boundaries", "labels", "memory")
+    holds_past = True
     own_loss = True
     scenarios = ("task", "class")
 

@@ -26,7 +26,8 @@ class IndependentState:
 class Independent(Method[IndependentState]):
     """Train one model per task from the random initialisation, and keep them all.
 
-    Formula: θ_t = argmin L_t(θ) from θ⁰; task t is answered by θ_t, a task not yet learned by θ⁰.
+    Formula: θ_t = argmin L_t(θ) from θ⁰; task t is answered by θ_t, the latest where it was
+    learned again; a task not yet learned by θ⁰.
 
     Stores: T · 4 · P bytes for P float32 parameters, and as often the buffers. Needs the number of the task at test in
     *every* scenario, which the scenarios `domain` and `class` deny to all other methods: in these it is an oracle.
@@ -63,7 +64,12 @@ class Independent(Method[IndependentState]):
         return state
 
     def end_task(self, state: IndependentState, student: Student, task: Examples) -> IndependentState:
-        state.tasks.append(task.task if isinstance(task.task, int) else int(task.task[0]))
+        number = task.task if isinstance(task.task, int) else int(task.task[0])
+        if number in state.tasks:  # learned anew: the later model takes the place of the earlier one
+            place = state.tasks.index(number)
+            for kept in (state.tasks, state.theta_P, state.buffers, state.outputs):
+                del kept[place]
+        state.tasks.append(number)
         state.theta_P.append(student.flat.theta_P.detach().clone())
         state.buffers.append({name: value.clone() for name, value in student.model.named_buffers()})
         state.outputs.append(student.outputs.count)

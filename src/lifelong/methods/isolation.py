@@ -41,6 +41,7 @@ class Isolation(Method[StateT]):
 
     family = "isolation"
     needs = ("task boundaries", "task number at test")
+    holds_past = True
     scenarios = ("task",)
 
     def declared_bytes(self, extent: Extent) -> int:

@@ -46,6 +46,9 @@ class Joint(Method[Archive]):
     needs = ("labels", "all past data")
     restarts = True
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "restarts", self.restart)
+
     @property
     def state_type(self) -> type[Archive]:
         return Archive

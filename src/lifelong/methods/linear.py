@@ -17,7 +17,7 @@ from lifelong.methods.base import Student
 from lifelong.methods.evaluating import evaluating
 from lifelong.models import Head
 
-__all__ = ["Calls", "all_linear", "once", "recorded", "sees_all"]
+__all__ = ["Calls", "all_linear", "deltas", "once", "recorded", "sees_all"]
 
 #: by layer, for each of its calls, its inputs a and outputs z
 Calls = dict[nn.Module, list[tuple[Tensor, Tensor]]]
@@ -38,10 +38,12 @@ def all_linear(model: nn.Module) -> bool:
 
 @contextmanager
 def recorded(model: nn.Module) -> Iterator[Calls]:
-    """Inside the block every linear layer notes its inputs a and outputs z."""
+    """Inside the block every linear layer notes its inputs a and outputs z, where a gradient may come back by z."""
     calls: Calls = {}
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if not output.requires_grad:
+            return output  # called without gradients, which it then has no part in
         calls.setdefault(module, []).append((inputs[0].detach(), output))
         return output.clone()  # so that a later in-place ReLU cannot change the z that was noted
 
@@ -56,6 +58,14 @@ def recorded(model: nn.Module) -> Iterator[Calls]:
 def once(calls: Calls, samples: int) -> bool:
     """Whether every layer was used once, on one vector for each of the samples."""
     return all(len(notes) == 1 and notes[0][0].ndim == 2 and len(notes[0][0]) == samples for notes in calls.values())
+
+
+def deltas(value: Tensor, calls: Calls, *more: Tensor, retain_graph: bool = False) -> tuple[Tensor, ...]:
+    """∂ value/∂z for every call in order, then ∂ value/∂ for each of `more`; zeros where `value` does not use it."""
+    outputs = [output for notes in calls.values() for _, output in notes]
+    return torch.autograd.grad(
+        value, [*outputs, *more], retain_graph=retain_graph, allow_unused=True, materialize_grads=True
+    )
 
 
 def sees_all(student: Student, x: Tensor) -> bool:
@@ -79,12 +89,12 @@ def _agrees(student: Student, x: Tensor) -> tuple[bool, bool]:
     with evaluating(model), torch.enable_grad(), recorded(model) as calls:
         logits_BC = model(x).float()
     some = (logits_BC * torch.linspace(-1, 1, logits_BC.numel()).to(logits_BC).view_as(logits_BC)).sum()
-    outputs = [output for notes in calls.values() for _, output in notes]
-    found = torch.autograd.grad(some, [*outputs, *parameters], allow_unused=True, materialize_grads=True)
-    deltas, grads = iter(found), found[len(outputs) :]
+    found = deltas(some, calls, *parameters)
+    grads = found[len(found) - len(parameters) :]
+    each = iter(found)
     sums = {id(p): torch.zeros_like(p) for p in parameters}
     for layer, notes in calls.items():
-        for (a, _), delta in zip(notes, deltas, strict=False):
+        for (a, _), delta in zip(notes, each, strict=False):
             if id(layer.weight) not in sums:
                 return False, True  # it is made anew from other parameters
             sums[id(layer.weight)].addmm_(delta.flatten(0, -2).T, a.flatten(0, -2).to(delta.dtype))

@@ -69,6 +69,7 @@ class LwF(Method[LwFState]):
     family = "distillation"
     reference = "Li & Hoiem 2016"
     needs = ("task boundaries",)
+    holds_past = True
     off = MappingProxyType({"strength": 0.0})
 
     def __post_init__(self) -> None:

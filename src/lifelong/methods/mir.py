@@ -58,6 +58,7 @@ class MIR(Method[Reservoir]):
     family = "replay"
     reference = "Aljundi et al. 2019"
     needs = ("labels", "memory")
+    keeps_batches = True
     off = MappingProxyType({"capacity": 0})
 
     def __post_init__(self) -> None:

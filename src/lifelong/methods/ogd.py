@@ -62,6 +62,8 @@ class OGD(Method[OGDState]):
     family = "gradient"
     reference = "Farajtabar et al. 2020"
     needs = ("task boundaries", "labels")
+    holds_past = True
+    projects = True
     off = MappingProxyType({"capacity": 0})
 
     def __post_init__(self) -> None:

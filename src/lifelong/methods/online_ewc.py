@@ -33,7 +33,8 @@ class OnlineEWC(Sprung):
     Reference: Schwarz et al. 2018, Progress & Compress: A scalable framework for continual learning, section 3.2.
 
     Deviations: the paper normalises every F_t where the scales of tasks differ (in reinforcement learning); this does
-    not. The default γ is 1, as for tasks of equal weight. Stiffness above 1 / lr (1e6 with Adam) is applied as an
+    not. The default γ is 1, as for tasks of equal weight. The paper's penalty has γ F̃ where this one has F̃: for γ < 1
+    its strength is λ / γ here. Stiffness above 1 / lr (1e6 with Adam) is applied as an
     implicit step after the optimiser's (`spring.settle`), so no λ diverges. Progress & Compress itself, with its two
     networks, is not part of it.
 

@@ -21,7 +21,7 @@ from torch.func import grad, vmap
 
 from lifelong.methods.base import Student
 from lifelong.methods.evaluating import evaluating
-from lifelong.methods.linear import all_linear, once, recorded, sees_all
+from lifelong.methods.linear import all_linear, deltas, once, recorded, sees_all
 from lifelong.models import Network
 from lifelong.types import Examples
 
@@ -130,8 +130,8 @@ def _factors(student: Student, task: Examples, answer: Answer) -> dict[nn.Module
         answer_N = answer(model(task.x).float(), task.y, task.task)
     if not once(calls, len(task)):
         return None
-    deltas = torch.autograd.grad(answer_N.sum(), [notes[0][1] for notes in calls.values()])
-    return {layer: (delta, notes[0][0]) for (layer, notes), delta in zip(calls.items(), deltas, strict=True)}
+    each = zip(calls.items(), deltas(answer_N.sum(), calls), strict=True)
+    return {layer: (delta, notes[0][0]) for (layer, notes), delta in each}
 
 
 def _chunk_size(student: Student) -> int:
@@ -156,11 +156,10 @@ def _closed_form(
         if not once(calls, len(chunk)):
             return None
         inputs = [notes[0][0] for notes in calls.values()]
-        outputs = [notes[0][1] for notes in calls.values()]
-        sizes = [torch.zeros_like(output_BH) for output_BH in outputs]
+        sizes = [torch.zeros_like(notes[0][1]) for notes in calls.values()]
         for y_B, weight_B in choices(logits_BC.detach(), chunk):
-            deltas = torch.autograd.grad(answer(logits_BC, y_B, chunk.task).sum(), outputs, retain_graph=True)
-            for size_BH, delta_BH in zip(sizes, deltas, strict=True):
+            each = deltas(answer(logits_BC, y_B, chunk.task).sum(), calls, retain_graph=True)
+            for size_BH, delta_BH in zip(sizes, each, strict=True):
                 size_BH.addcmul_(_powered(delta_BH, power), weight_B[:, None])
         for layer, a_BD, size_BH in zip(calls, inputs, sizes, strict=True):
             total[names[id(layer.weight)]].addmm_(size_BH.T, _powered(a_BD, power))

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lifelong.methods.base import Step
-from lifelong.methods.linear import all_linear, once, recorded, sees_all
+from lifelong.methods.linear import all_linear, deltas, once, recorded, sees_all
 from lifelong.types import Examples
 
 __all__ = ["task_gradients"]
@@ -46,10 +46,9 @@ def _at_once(step: Step, tasks: Sequence[Examples]) -> Tensor | None:
         return None
     masked_BC = student.outputs.masked(logits_BC, together.task_numbers())
     loss = F.cross_entropy(masked_BC, together.y, reduction="sum") / size
-    deltas = torch.autograd.grad(loss, [notes[0][1] for notes in calls.values()])
     rows_TP = flat.grad_P.new_empty(count, len(flat))
     rows = {id(p): rows_TP[:, flat.slices[name]] for name, p in zip(flat.names, flat.parameters, strict=True)}
-    for (layer, notes), delta_BH in zip(calls.items(), deltas, strict=True):
+    for (layer, notes), delta_BH in zip(calls.items(), deltas(loss, calls), strict=True):
         delta_TMH, a_TMD = delta_BH.view(count, size, -1), notes[0][0].view(count, size, -1)
         rows[id(layer.weight)].copy_((delta_TMH.mT @ a_TMD).flatten(1))
         if isinstance(layer.bias, Tensor):

@@ -55,7 +55,7 @@ class RWalk(Method[RWalkState]):
     of the batch, unlike EWC's. The interval that the end of a task cuts short is counted. ε is a setting (the paper
     only calls it small). The paper's stored examples are left out: name them, as in `rwalk+er`. Stiffness above 1 / lr
     (1e6 with Adam) is applied as an implicit step after the optimiser's (`spring.settle`), so no λ diverges; that step
-    is no part of Δθ.
+    is no part of Δθ. In a chain g is the gradient of the whole loss, with what other methods add to it (replay).
 
     Example:
         >>> from lifelong import Learner, stream
@@ -77,6 +77,7 @@ class RWalk(Method[RWalkState]):
     family = "springs"
     reference = "Chaudhry et al. 2018"
     needs = ("task boundaries",)
+    holds_past = True
     unbounded = ("strength",)
     off = MappingProxyType({"strength": 0.0})
 

@@ -46,7 +46,8 @@ class SI(Method[SIState]):
     Deviations: g is the gradient of the batch and the steps are those of the optimiser (momentum, Adam, clipping), so ω
     is the path integral of the paper only up to their noise. Ω may be negative; it is kept so, and the spring uses
     max(Ω, 0), since a negative spring would repel. Stiffness above 1 / lr (1e6 with Adam) is applied as an implicit
-    step after the optimiser's (`spring.settle`), so no c diverges; that step is no part of ω.
+    step after the optimiser's (`spring.settle`), so no c diverges; that step is no part of ω. In a chain g is the
+    gradient of the whole loss, with what other methods add to it (replay, distillation).
 
     Example:
         >>> from lifelong import Learner, stream
@@ -66,6 +67,7 @@ class SI(Method[SIState]):
     family = "springs"
     reference = "Zenke et al. 2017"
     needs = ("task boundaries",)
+    holds_past = True
     unbounded = ("strength",)
     off = MappingProxyType({"strength": 0.0})
 

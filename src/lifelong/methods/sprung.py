@@ -24,6 +24,7 @@ class Sprung(Method[Spring]):
 
     family = "springs"
     needs = ("task boundaries",)
+    holds_past = True
     unbounded = ("strength",)
     off = MappingProxyType({"strength": 0.0})
     #: 1 where the penalty has a factor 1/2, else 2

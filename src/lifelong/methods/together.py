@@ -8,7 +8,7 @@ from typing import Any
 from lifelong.errors import require
 from lifelong.methods.base import Method
 
-__all__ = ["check_together", "holds"]
+__all__ = ["after_step_order", "check_together", "holds"]
 
 
 def holds(method: Method[Any]) -> bool:
@@ -16,14 +16,32 @@ def holds(method: Method[Any]) -> bool:
     return method.family == "isolation"
 
 
+def after_step_order(methods: Sequence[Method[Any]]) -> list[int]:
+    """The places of `methods` in the order of their `after_step`; a place may come twice.
+
+    A projection comes first, as the others measure the step that was taken, and again after springs, which may move θ
+    back into the span; who holds weights puts them back last.
+
+    >>> from lifelong.methods import EWC, OGD, PackNet
+    >>> after_step_order([PackNet(), EWC(), OGD()])
+    [2, 1, 2, 0]
+    """
+    places = range(len(methods))
+    projecting = [place for place in places if methods[place].projects]
+    holding = [place for place in places if holds(methods[place])]
+    others = [place for place in places if place not in projecting + holding]
+    again = projecting if any(method.family == "springs" for method in methods) else []
+    return [*projecting, *others, *again, *holding]
+
+
 def check_together(methods: Sequence[Method[Any]]) -> None:
     """Raise `SettingError` where a chain of `methods` would not do what each of them says.
 
-    >>> from lifelong.methods import ER, NCM, ICaRL
-    >>> check_together([ER(), ICaRL()])
-    >>> check_together([ICaRL(), ER()])
+    >>> from lifelong.methods import ER, NCM, ICaRL, LwF
+    >>> check_together([LwF(), ICaRL()])
+    >>> check_together([ICaRL(), LwF()])
     Traceback (most recent call last):
-    lifelong.errors.SettingError: icarl+er: icarl leaves out the loss of what comes after it (er); name it last
+    lifelong.errors.SettingError: icarl+lwf: icarl leaves out the loss of what comes after it (lwf); name it last
     >>> check_together([ER(), NCM()])
     Traceback (most recent call last):
     lifelong.errors.SettingError: er+ncm: ncm takes no step of gradient descent, and in a chain no other method would
@@ -36,7 +54,7 @@ def check_together(methods: Sequence[Method[Any]]) -> None:
         f"{label}: {_names(idle)} takes no step of gradient descent, and in a chain no other method would take one; "
         "use it alone",
     )
-    restarting, holding = [m for m in methods if m.restarts], [m for m in methods if holds(m)]
+    restarting, holding = [m for m in methods if m.restarts], [m for m in methods if m.holds_past]
     require(
         not (restarting and holding),
         f"{label}: {_names(restarting)} begins tasks anew and would undo what {_names(holding)} holds; "
@@ -46,6 +64,17 @@ def check_together(methods: Sequence[Method[Any]]) -> None:
     require(
         len(answering) <= 1,
         f"{label}: {_names(answering)} each answer in a way of their own, and only one can; take one of them",
+    )
+    choosing = [method for method in methods if type(method).examples is not Method.examples]
+    require(
+        len(choosing) <= 1,
+        f"{label}: {_names(choosing)} each choose what is learned from, and only one can; take one of them",
+    )
+    keeping = [method for method in methods if method.keeps_batches]
+    require(
+        not (choosing and keeping),
+        f"{label}: {_names(choosing)} learns from stored examples too, which {_names(keeping)} would take for new ones "
+        "of the newest task; take one of them, or a method that keeps no examples in place of the other",
     )
     losing = [method for method in methods if method.own_loss]
     require(len(losing) <= 1, f"{label}: {_names(losing)} each leave out the loss of the other; take one of them")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -13,9 +13,26 @@ from lifelong.errors import require
 from lifelong.streams.stream import Stream
 from lifelong.types import Examples, Part, Task
 
-__all__ = ["blurred"]
+__all__ = ["Blurry", "blurred"]
 
 Share = Literal["earlier", "own", "later"]
+
+
+@dataclass(frozen=True)
+class Blurry(Stream):
+    """A stream whose tasks hold examples of their neighbours in the stream `pure`."""
+
+    pure: Stream
+    fraction: float
+    seed: int
+
+    def first(self, tasks: int) -> Stream:
+        """The stream that ends after `tasks` tasks, cut before it is blurred: no example is of a later one."""
+        return blurred(self.pure.first(tasks), self.fraction, self.seed)
+
+    def map(self, function: Callable[[Tensor], Tensor], name: str | None = None) -> Stream:
+        """As of any stream; what is cut from it later is mapped too."""
+        return blurred(self.pure.map(function, name), self.fraction, self.seed)
 
 
 def blurred(stream: Stream, fraction: float, seed: int) -> Stream:
@@ -23,7 +40,8 @@ def blurred(stream: Stream, fraction: float, seed: int) -> Stream:
 
     Every training example is met exactly once; the validation and test parts stay pure. The first and the last task
     give and take one half only. The stream says that it has no boundaries, so methods that need them refuse it. In
-    the scenario `class` a task announces the classes of its neighbours too, as examples of them are met in it.
+    the scenario `class` a task announces the classes of its neighbours too, as examples of them are met in it. Its
+    first tasks, `.first(k)`, are cut before they are blurred.
 
     Raises: `SettingError` for a fraction outside 0 … 1, and in the scenario `task`, where a boundary is known by its
         very definition.
@@ -43,7 +61,8 @@ def blurred(stream: Stream, fraction: float, seed: int) -> Stream:
         near = stream.tasks[max(0, place - 1) : place + 2]
         classes = tuple(sorted({label for other in near for label in other.classes}))
         tasks.append(replace(task, classes=classes, load=_loader(stream, task, fraction, seed), known_size=None))
-    return replace(stream, space=replace(stream.space, boundaries=False), tasks=tuple(tasks))
+    space = replace(stream.space, boundaries=False)
+    return Blurry(stream.name, space, tuple(tasks), stream, fraction, seed)
 
 
 def _loader(stream: Stream, task: Task, fraction: float, seed: int) -> Callable[[Part], Examples | None]:

@@ -207,9 +207,9 @@ class Learner:
         """How large the life is so far, `task` included."""
         known = {**self.outputs.classes, task.number: task.classes}
         classes = {label for some in known.values() for label in some}
-        shares = sum(len(some) for some in known.values())
+        shares = sum(len(some) for some in known.values()) if self.space.boundaries else len(classes)
         sizes = {"classes": len(classes), "shares": shares, "numbers": own.x[0].numel()}
-        return Extent(len(known), len(own), own.x[0].nbytes, len(self.flat), len(classes), **sizes)
+        return Extent(len(known), len(own), own.x[0].nbytes, len(self.flat), len(classes), **sizes, goes_on=True)
 
     def _begin(self, task: Task, own: Examples) -> None:
         self._announce(task.number, task.classes)

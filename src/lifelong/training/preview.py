@@ -11,7 +11,7 @@ from torch import nn
 from lifelong.flat import Flat
 from lifelong.methods import Student
 from lifelong.models import Network, Outputs
-from lifelong.types import Task
+from lifelong.types import Space, Task
 
 __all__ = ["Preview", "preview"]
 
@@ -24,6 +24,10 @@ class Preview:
     flat: Flat
     outputs: Outputs
     student: Student
+
+    @property
+    def space(self) -> Space:
+        return self.student.space
 
     @property
     def generator(self) -> torch.Generator:

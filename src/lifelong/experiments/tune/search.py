@@ -154,9 +154,10 @@ def _finished(study: optuna.Study, complete: bool = False) -> list[optuna.trial.
 def _life(experiment: Experiment, first: int) -> Stream:
     """The whole stream, whose later tasks are taken to be as large as the first where nobody knows without reading."""
     stream = experiment.stream_for(experiment.seeds[0])
-    size = stream.task(1).size
+    seen = stream.first(first)
+    size = seen.task(1).size
     later = [replace(task, known_size=task.known_size or size) for task in stream.tasks[first:]]
-    return replace(stream, tasks=(*stream.tasks[:first], *later))
+    return replace(stream, tasks=(*seen.tasks, *later))
 
 
 def _extremes(ranges: Mapping[str, Range]) -> list[dict[str, Any]]:
