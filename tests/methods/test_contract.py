@@ -173,6 +173,39 @@ def test_works_around_another_method(name: str, clouds: Callable[..., Stream]) -
     assert matrix(chained, stream) == matrix(alone, stream)
 
 
+def chained(parts: list[Method[Any]], stream: Stream) -> Learner | str:
+    """A learner with a chain of `parts`, or why there is none."""
+    try:
+        return Learner("mlp:12", Chain(*parts), stream.space, seed=1, epochs=3, lr=0.1, batch=10)
+    except SettingError as refused:
+        return str(refused)
+
+
+@pytest.mark.parametrize("beside", ["ewc", "er", "ogd", "lwf", "packnet"])  # one of each family that goes in chains
+@pytest.mark.parametrize("name", METHODS)
+def test_in_a_chain_it_is_refused_or_goes_on_bit_for_bit(
+    name: str, beside: str, clouds: Callable[..., Stream], tmp_path: Path
+) -> None:
+    if name == beside:
+        pytest.skip("a method is in a chain once")
+    parts = [build(name), build(beside)]
+    scenario = [each for each in parts[0].scenarios if each in parts[1].scenarios][-1]
+    stream = clouds(scenario)
+    kept = chained(parts, stream)
+    if isinstance(kept, str):
+        assert name in kept, "it should say what does not go with what"
+        return
+    kept.learn(stream.task(1))
+    kept.learn(stream.task(2))
+    assert kept.accuracy(stream.task(2)) > 0.6, "each task is easy"
+    kept.save(tmp_path / "learner.safetensors")
+    loaded = Learner.load(tmp_path / "learner.safetensors")
+    for learner in (kept, loaded):
+        learner.learn(stream.task(3))
+    assert torch.equal(kept.flat.theta_P, loaded.flat.theta_P)
+    assert kept.evaluate(stream) == loaded.evaluate(stream)
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_settings_are_plain_values_and_come_back(name: str) -> None:
     method = build(name)
