@@ -51,7 +51,6 @@ READ |= {("domain", "er"), ("class", "er")}
 WHY = {
     ("class", "lwf"): "the authors' code also distils zeros into the outputs of the new classes; the paper of the "
     "method, and ours, the old outputs alone",
-    ("class", "icarl"): "not found out; one seed beside a value that is recalled",
 }
 #: Student's t for 95 % and 20 seeds
 T_19 = 2.093
