@@ -34,6 +34,7 @@ NOT_RUN = {
 #: answers that are refused here, and why
 REFUSED = {
     "/versions/2:reject": (409, "no version waits for a person"),
+    "/examples?task=2": (404, "no update has made a task of feedback here"),
     """:rollback -H "$AUTH" -H 'If-Match""": (409, "the line before went back to version 1, which was made from none"),
 }
 HEAD = """
