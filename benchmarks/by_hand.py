@@ -33,6 +33,7 @@ WIDTHS = (784, 256, 256, 10)
 SETTINGS: dict[str, dict[str, object]] = {
     "gem": {"capacity": MEMORY},
     "agem": {"replay_batch": MEMORY},
+    "er-ace": {"replay_batch": REPLAY},
     "ogd": {"capacity": 50},
 }
 

@@ -36,6 +36,8 @@ SEARCHES: dict[str, tuple[str, ...]] = {
     "xdg": ("xdg.gate=0.3..0.9",),
     # what costs time or memory is searched up to what a default may cost
     "er": ("er.replay_batch=8|16|32",),
+    "er-ace": ("er-ace.replay_batch=8|16|32",),
+    "gss": ("gss.subset=10|32|64", "gss.gate=example|batch"),
     "agem": ("agem.replay_batch=64|128|256",),
     "ogd": ("ogd.capacity=50|100|200",),
     "mir": ("mir.candidates=32|64|96",),
@@ -91,7 +93,7 @@ REST = """
 ## What was not searched
 
 Memories of 500 examples and other sizes are chosen for their cost, and the same where methods are to be compared;
-er-ace, mir, gss, der, der++ and dgr replay as many as er. These settings follow the paper that the card names, or the
+mir, gss, der, der++ and dgr replay as many as er. These settings follow the paper that the card names, or the
 experiments in it:
 
 | method | setting |
@@ -99,9 +101,8 @@ experiments in it:
 | si | `xi` |
 | gem | `capacity` |
 | gpm | `samples` |
-| gss | `subset` |
 
-So nothing was searched for er-ace, gss, gdumb and icarl. ranpac chooses λ from the data; finetune, joint, independent,
+gdumb and icarl have nothing to choose but their memory. ranpac chooses λ from the data; finetune, joint, independent,
 progressive and ncm have nothing to search.
 """
 

@@ -165,3 +165,10 @@ def test_one_seed_has_no_interval(seeds: str, alone: str, tmp_path: Path) -> Non
     assert done.exit_code == 0, done.output
     assert re.search(alone, done.stdout)
     assert "nan" not in done.stdout
+
+
+def test_a_list_of_values_is_told_how_choices_are_written(tmp_path: Path) -> None:
+    command = ["tune", "permuted-digits", "-m", "er", "--set", "er.replay_batch=8,16", "--out", str(tmp_path / "t")]
+    done = CliRunner().invoke(app, command)
+    assert isinstance(done.exception, SettingError)
+    assert "--set 'er.replay_batch=8|16'" in str(done.exception)

@@ -15,7 +15,7 @@ from torch import Tensor
 from lifelong.errors import SettingError
 from lifelong.methods import DER, METHODS, Chain, Method, Progressive, Step, XdG, build
 from lifelong.methods.base import Inner
-from lifelong.methods.gss import cosines
+from lifelong.methods.gss import inner_products, normalised
 from lifelong.methods.mir import interference
 from lifelong.methods.ogd import OGDState
 from lifelong.methods.snapshot import answers, freeze
@@ -309,7 +309,7 @@ def test_gradients_are_compared_under_the_task_of_each_example(
     for x, y, number in zip(some.x, some.y, some.task_numbers().tolist(), strict=True):
         row_P = learner.flat.gradient(-torch.log_softmax(under_its_task(learner, x, number), 1)[0, y])
         rows.append(row_P / row_P.norm().clamp_min(1e-12))
-    assert torch.allclose(cosines(learner, some), torch.stack(rows) @ torch.stack(rows).T, atol=1e-4)
+    assert torch.allclose(normalised(inner_products(learner, some)), torch.stack(rows) @ torch.stack(rows).T, atol=1e-4)
 
 
 def test_a_teacher_answers_under_the_task_of_each_example(clouds: Callable[..., Stream]) -> None:

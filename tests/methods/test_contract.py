@@ -138,10 +138,11 @@ def save_at(learner: Learner, file: Path, stop: int, step: int) -> None:
         learner.save(file)
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @pytest.mark.parametrize("name", EVERY)
-def test_runs_in_half_precision(name: str, clouds: Callable[..., Stream]) -> None:
+def test_runs_in_half_precision(name: str, precision: str, clouds: Callable[..., Stream]) -> None:
     stream = clouds(usual(name), tasks=2)
-    learner = make(name, stream, autocast="bfloat16")
+    learner = make(name, stream, autocast=precision)
     assert matrix(learner, stream)[-1][-1] > 0.5, "the newest task is easy"
     assert learner.flat.theta_P.dtype == torch.float32
 

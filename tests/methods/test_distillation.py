@@ -118,6 +118,21 @@ def test_lwf_holds_the_old_outputs_in_groups_of_one_softmax(
     assert torch.allclose(ours, slow, atol=1e-5)
 
 
+def test_lwf_over_all_outputs_holds_new_classes_at_nothing(clouds: Clouds) -> None:
+    stream = clouds("class")
+    task = stream.task(3).train
+    x = task.x.double()
+
+    def loss(model: nn.Module, teacher: nn.Module, _: Learner) -> Tensor:
+        now, then = model(x), teacher(x).detach()
+        new = -torch.log_softmax(now, 1)[range(len(x)), task.y].mean()
+        old = F.pad(then[:, :4], (0, 2), value=-math.inf)
+        return new + 0.7 * slow_distance(now, old, 2.0)
+
+    ours, slow = two_steps(stream, LwF(strength=0.7, temperature=2.0, over="all"), loss)
+    assert torch.allclose(ours, slow, atol=1e-5)
+
+
 def test_lwf_keeps_old_answers_as_its_strength_grows(clouds: Clouds) -> None:
     stream = clouds("domain", tasks=2)
     moved = []

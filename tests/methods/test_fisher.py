@@ -97,3 +97,27 @@ def test_a_cap_on_samples_draws_from_the_method_generator_alone() -> None:
     capped = fisher_diagonal(learner, task, "empirical", samples=10)
     assert not torch.equal(capped, fisher_diagonal(learner, task, "empirical"))
     assert torch.equal(order, learner.randomness.order.get_state())
+
+
+@pytest.mark.parametrize("network", [in_place, Convolution])
+def test_batched_is_the_square_of_each_batchs_mean_gradient(network: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(1)
+    learner = Learner(network(), space=Space((9,), 4))
+    x, y = torch.randn(11, 9), torch.randint(4, (11,))
+    ours = fisher_diagonal(learner, Examples(x, y, 1), "batched", batch=4)
+    model = learner.model.double()
+    total = torch.zeros(len(ours), dtype=torch.float64)
+    for start in (0, 4, 8):
+        some, labels = x[start : start + 4].double(), y[start : start + 4]
+        loss = -torch.stack([torch.log_softmax(model(one[None])[0], 0)[k] for one, k in zip(some, labels)]).mean()  # noqa: B905
+        grads = torch.autograd.grad(loss, list(model.parameters()))
+        total += torch.cat([g.reshape(-1) for g in grads]).square()
+    assert torch.allclose(ours.double(), total / 3, rtol=1e-4, atol=1e-9)
+
+
+def test_batched_by_one_is_empirical() -> None:
+    torch.manual_seed(1)
+    learner = Learner(in_place(), space=Space((9,), 4))
+    task = Examples(torch.randn(7, 9), torch.randint(4, (7,)), 1)
+    single, empirical = fisher_diagonal(learner, task, "batched", batch=1), fisher_diagonal(learner, task, "empirical")
+    assert torch.allclose(single, empirical, rtol=1e-4, atol=1e-9)

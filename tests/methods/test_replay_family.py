@@ -18,7 +18,7 @@ from lifelong.errors import SettingError
 from lifelong.experiments.resources import check_methods
 from lifelong.memory import Balanced, Scored
 from lifelong.methods import DER, DERPP, ER, ERACE, GSS, METHODS, MIR, Finetune, GDumb, Method, Step, build
-from lifelong.methods.gss import cosines
+from lifelong.methods.gss import inner_products, normalised
 from lifelong.methods.mir import interference
 from lifelong.models import build as network
 from lifelong.models import with_head
@@ -186,7 +186,7 @@ def test_gss_compares_the_gradients_of_single_samples_of_several_tasks(
         slow = torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, list(model.parameters()))])
         unit.append(slow / slow.norm())
     expected = torch.stack(unit) @ torch.stack(unit).T
-    assert torch.allclose(cosines(learner, both).double(), expected, atol=1e-5)
+    assert torch.allclose(normalised(inner_products(learner, both)).double(), expected, atol=1e-5)
 
 
 def test_gss_scores_a_newcomer_by_its_most_similar_stored_example(clouds: Clouds) -> None:
@@ -202,6 +202,45 @@ def test_gss_scores_a_newcomer_by_its_most_similar_stored_example(clouds: Clouds
         unit.append(row / row.norm())
     expected = [1.0] * 27 + [1 + max(float(unit[new] @ unit[old]) for old in range(27)) for new in range(27, WHOLE)]
     assert score[:WHOLE].tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_gss_by_batch_asks_the_gradient_of_the_mean(clouds: Clouds, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, offered = clouds("domain", tasks=2), list[tuple[Tensor, Tensor]]()
+    plain = Scored.offer
+
+    def offer(self: Scored, batch: Examples, score: Tensor, by: torch.Generator, gate: Tensor | None = None) -> None:
+        if gate is not None:
+            offered.append((score, gate))
+        plain(self, batch, score, by, gate)
+
+    monkeypatch.setattr(Scored, "offer", offer)
+    learner = Learner("mlp:7", GSS(capacity=WHOLE, subset=WHOLE, gate="batch"), stream.space, batch=WHOLE, lr=0.1)
+    learner.learn(stream.task(1))
+    held = learner.state.examples()
+    learner.learn(stream.task(2))
+    model = copy.deepcopy(learner.model).double()
+
+    def unit(examples: Examples) -> Tensor:
+        loss = slow_loss(model(examples.x.double()), examples.y, [0, 1])
+        row = torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, list(model.parameters()))])
+        return row / row.norm()
+
+    new, stored = unit(stream.task(2).train), [unit(held.at(slice(n, n + 1))) for n in range(WHOLE)]
+    (score, gate), *_ = offered
+    assert gate.tolist() == pytest.approx([1 + max(float(new @ old) for old in stored)] * WHOLE, abs=1e-4)
+    assert not torch.allclose(score, gate)
+
+
+def test_a_gate_decides_who_challenges_and_the_own_score_who_wins() -> None:
+    stored = Examples(torch.zeros(4), torch.zeros(4).long(), 1)
+    new = Examples(torch.full((4,), 9.0), torch.ones(4).long(), 2)
+    shut, open_ = torch.full((4,), 1.0), torch.full((4,), 0.9)
+    generator = torch.Generator().manual_seed(0)
+    for score, gate, taken in ((0.0, shut, False), (0.0, open_, True), (1e9, open_, False)):
+        memory = Scored(4)
+        memory.offer(stored, torch.ones(4), generator)
+        memory.offer(new, torch.full((4,), score), generator, gate)
+        assert bool((memory.x == 9).any()) is taken
 
 
 def test_scored_places_are_taken_with_the_probabilities_of_the_paper() -> None:
@@ -285,7 +324,8 @@ def test_gdumb_learns_its_memory_from_scratch_and_nothing_else(clouds: Clouds) -
     [
         ("er-ace", {"capacity": 0}), ("der", {"alpha": -1}), ("der++", {"beta": -1}), ("mir", {"candidates": 3}),
         ("gss", {"subset": 0}), ("gdumb", {"capacity": 0}), ("icarl", {"capacity": 0}), ("lwf", {"temperature": 0}),
-        ("dgr", {"latent": 0}), ("dgr", {"output": "tanh"}),
+        ("dgr", {"latent": 0}), ("dgr", {"output": "tanh"}), ("gss", {"gate": "day"}), ("lwf", {"over": "new"}),
+        ("ewc", {"batch": 0}), ("online-ewc", {"samples": 0}),
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_named(name: str, settings: dict[str, object]) -> None:

@@ -49,6 +49,10 @@ def tune(
     from lifelong.experiments.tune.ranges import is_range
     from lifelong.reports.wording import with_interval
 
+    for text in sets:
+        listed = "," in text and not text.startswith("stream.")  # only streams have settings that are lists
+        choices = text.replace(",", "|")
+        require(not listed, f"choices to search are written with |, as in --set '{choices}', got {text!r}")
     searched = {path: parse(value) for path, _, value in (text.partition("=") for text in sets) if is_range(value)}
     experiment = experiment_from(
         stream,

@@ -45,8 +45,11 @@ class Scored:
     def __len__(self) -> int:
         return self.held
 
-    def offer(self, batch: Examples, score_B: Tensor, generator: torch.Generator) -> None:
-        """Offer a batch whose examples have the scores `score_B`; all of it is decided by the scores held before."""
+    def offer(self, batch: Examples, score_B: Tensor, generator: torch.Generator, gate_B: Tensor | None = None) -> None:
+        """Offer a batch whose examples have the scores `score_B`; all of it is decided by the scores held before.
+
+        `gate_B`, where given, are the scores that must be below 1 for an example to challenge, instead of its own.
+        """
         if self.capacity == 0 or len(batch) == 0:
             return
         if self.held == 0:
@@ -55,6 +58,7 @@ class Scored:
         self._write(torch.arange(self.held, self.held + free), torch.arange(free), batch, score_B)
         self.held += free
         rest_B = score_B[free:].double().cpu().numpy()
+        challenges_B = rest_B < 1 if gate_B is None else (gate_B[free:] < 1).cpu().numpy()
         if len(rest_B) == 0:
             return
         # NumPy, because a dozen operations on a few numbers take PyTorch several times as long
@@ -63,7 +67,7 @@ class Scored:
         draw_2B = torch.rand(2, len(rest_B), dtype=torch.float64, generator=generator).numpy()
         place_B = np.searchsorted(sum_M, draw_2B[0] * sum_M[-1], side="right").clip(max=self.capacity - 1)
         odds_B = score_M[place_B]
-        wins_B = (rest_B < 1) & (draw_2B[1] * (odds_B + rest_B) < odds_B)
+        wins_B = challenges_B & (draw_2B[1] * (odds_B + rest_B) < odds_B)
         kept = latest(np.flatnonzero(wins_B), place_B, self.capacity)
         self._write(torch.from_numpy(place_B[kept]), torch.from_numpy(kept + free), batch, score_B)
 

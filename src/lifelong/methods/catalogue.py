@@ -44,6 +44,7 @@ from lifelong.methods.progressive import Progressive
 from lifelong.methods.ranpac import RanPAC
 from lifelong.methods.rwalk import RWalk
 from lifelong.methods.scp import SCP
+from lifelong.methods.settings import check_choice
 from lifelong.methods.si import SI
 from lifelong.methods.slda import SLDA
 from lifelong.methods.xdg import XdG
@@ -131,9 +132,10 @@ def _single(name: str, settings: Mapping[str, Any]) -> Method[Any]:
         raise unknown_name("method", name, METHODS)
     kind = METHODS[name]
     known = [field.name for field in fields(kind)]
-    for setting in settings:
+    for setting, value in settings.items():
         if setting not in known:
             raise unknown_name(f"setting of {name}", setting, known)
+        check_choice(name, kind, setting, value)
     try:
         return msgspec.convert(dict(settings), kind, strict=False)
     except msgspec.ValidationError as error:

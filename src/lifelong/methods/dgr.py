@@ -85,7 +85,6 @@ class DGR(Method[DGRState]):
     def __post_init__(self) -> None:
         for setting in ("replay_batch", "latent", "hidden"):
             require(getattr(self, setting) >= 1, f"dgr.{setting} must be 1 or more, got {getattr(self, setting)}")
-        require(self.output in ("linear", "sigmoid"), f"dgr.output must be linear or sigmoid, got {self.output!r}")
         require(self.generator_lr > 0, f"dgr.generator_lr must be above 0, got {self.generator_lr}")
         require(self.temperature > 0, f"dgr.temperature must be above 0, got {self.temperature}")
 

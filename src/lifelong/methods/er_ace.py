@@ -47,7 +47,7 @@ class ERACE(Method[Reservoir]):
     """
 
     capacity: int = 500
-    replay_batch: int = 32
+    replay_batch: int = 16
 
     name = "er-ace"
     family = "replay"

@@ -61,7 +61,6 @@ class GEM(Method[Ring]):
 
     def __post_init__(self) -> None:
         require(self.capacity >= 0, f"gem.capacity must be 0 or more, got {self.capacity}")
-        require(self.per in ("task", "total"), f"gem.per must be task or total, got {self.per!r}")
         require(self.margin >= 0, f"gem.margin must be 0 or more, got {self.margin}")
 
     @property

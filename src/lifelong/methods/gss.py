@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from lifelong.methods.base import Extent, Inner, Method, Step, Student
 from lifelong.methods.per_sample import products
 from lifelong.types import Examples
 
-__all__ = ["GSS", "cosines"]
+__all__ = ["GSS", "inner_products", "normalised", "pooled"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class GSS(Method[Scored]):
         capacity: examples stored.
         replay_batch: stored examples drawn for each step (all of them where fewer are stored).
         subset: |S|, stored examples that a batch is compared with.
+        gate: what must have c < 1 for an example to challenge: the `example` itself, as algorithm 2 is written, or its
+            `batch`, whose gradient is the mean: all examples of the batch challenge then, or none, as in the code of
+            the paper's authors. The larger the memory's variety, the rarer is an example that is unlike all of it.
 
     Stores: capacity · (4 · D + 20) bytes for inputs of D float32 numbers. The cosines come from each layer's inputs and
     the gradients of its outputs; networks that are not made of linear layers alone need (|B| + |S|) · P numbers for a
@@ -56,6 +60,7 @@ class GSS(Method[Scored]):
     capacity: int = 500
     replay_batch: int = 32
     subset: int = 10
+    gate: Literal["example", "batch"] = "example"
 
     name = "gss"
     family = "replay"
@@ -88,15 +93,34 @@ class GSS(Method[Scored]):
     def after_step(self, state: Scored, step: Step) -> None:
         if step.epoch > 1 or self.capacity == 0:
             return
-        batch, score_B = step.batch, torch.ones_like(step.batch.y, dtype=torch.float32)
+        batch, score_B, gate_B = step.batch, torch.ones_like(step.batch.y, dtype=torch.float32), None
         if len(state) > 0:
-            both = Examples.cat([batch, state.sample(self.subset, step.generator)])
-            score_B += cosines(step.student, both)[: len(batch), len(batch) :].amax(1).clamp_(-1.0, 1.0)
-        state.offer(batch, score_B, step.generator)
+            gram_NN = inner_products(step.student, Examples.cat([batch, state.sample(self.subset, step.generator)]))
+            own_NN, own = normalised(gram_NN), len(batch)
+            score_B += own_NN[:own, own:].amax(1)
+            if self.gate == "batch":
+                gate_B = (1 + normalised(pooled(gram_NN, own))[0, 1:].amax()).expand(own)
+        state.offer(batch, score_B, step.generator, gate_B)
 
 
-def cosines(student: Student, examples: Examples) -> Tensor:
-    """cos(∇l(x_n), ∇l(x_m)) (N, N), l the cross-entropy of one example, whatever its task, in evaluation mode."""
+def normalised(gram_NN: Tensor) -> Tensor:
+    """The cosines (N, N) of vectors whose inner products are given; 0 with a vector that is 0."""
+    length_N = gram_NN.diagonal().sqrt().clamp_min(1e-12)
+    return (gram_NN / torch.outer(length_N, length_N)).clamp_(-1.0, 1.0)
+
+
+def pooled(gram_NN: Tensor, first: int) -> Tensor:
+    """Inner products where the mean of the `first` vectors takes their place.
+
+    >>> pooled(torch.tensor([[4.0, 0.0, 2.0], [0.0, 4.0, 6.0], [2.0, 6.0, 9.0]]), 2).tolist()
+    [[2.0, 4.0], [4.0, 9.0]]
+    """
+    rows = torch.cat([gram_NN[:first].mean(0, keepdim=True), gram_NN[first:]])
+    return torch.cat([rows[:, :first].mean(1, keepdim=True), rows[:, first:]], dim=1)
+
+
+def inner_products(student: Student, examples: Examples) -> Tensor:
+    """⟨∇l(x_n), ∇l(x_m)⟩ (N, N), l the cross-entropy of one example, whatever its task, in evaluation mode."""
     # one example stands for all positions: its label and its mask are looked up by its place
     place_N = torch.arange(len(examples), device=examples.y.device)
 
@@ -105,6 +129,4 @@ def cosines(student: Student, examples: Examples) -> Tensor:
         mask_NC = student.outputs.masked(zeros_NC, examples.task)
         return F.cross_entropy(logits_BC + mask_NC[place_B], examples.y[place_B], reduction="none")
 
-    gram_NN = products(student, Examples(examples.x, place_N, examples.task), cross_entropy)
-    length_N = gram_NN.diagonal().sqrt().clamp_min(1e-12)
-    return gram_NN / torch.outer(length_N, length_N)
+    return products(student, Examples(examples.x, place_N, examples.task), cross_entropy)

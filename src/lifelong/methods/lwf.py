@@ -39,11 +39,13 @@ class LwF(Method[LwFState]):
         temperature: T > 0; above 1 it shows the teacher's smaller probabilities.
         per: `softmax`: λ holds for each g, as written; `task`: where g holds n past tasks it is n λ, so that with λ = 1
             each past task weighs as much as the new one, in all scenarios.
+        over: `old`: the student's softmax is over the old outputs, as written; `all`: in the scenario class it is over
+            the new outputs too, for which the answer to be kept is 0.
 
     Stores: the previous network, 4 · P bytes for P float32 parameters; no example.
 
-    Reference: Li & Hoiem 2016, Learning without Forgetting, equations 2-4, algorithm 1 (T = 2 there); `per="task"`: van
-    de Ven, Tuytelaars & Tolias 2022, Three types of incremental learning, whose code weighs like this.
+    Reference: Li & Hoiem 2016, Learning without Forgetting, equations 2-4, algorithm 1 (T = 2 there); `per="task"` and
+    `over="all"`: van de Ven, Tuytelaars & Tolias 2022, Three types of incremental learning, as their code has it.
 
     Deviations: the paper has the cross-entropy with the old answers, which differs from KL by a constant, and no factor
     T²: its λ_o = 1 is strength = 1 / T² here. It first trains the new outputs alone (warm-up); this does not. The old
@@ -64,6 +66,7 @@ class LwF(Method[LwFState]):
     strength: float = 0.2
     temperature: float = 1.0
     per: Literal["softmax", "task"] = "softmax"
+    over: Literal["old", "all"] = "old"
 
     name = "lwf"
     family = "distillation"
@@ -75,7 +78,6 @@ class LwF(Method[LwFState]):
     def __post_init__(self) -> None:
         require(self.strength >= 0, f"lwf.strength must be 0 or more, got {self.strength}")
         require(self.temperature > 0, f"lwf.temperature must be above 0, got {self.temperature}")
-        require(self.per in ("softmax", "task"), f"lwf.per must be softmax or task, got {self.per!r}")
 
     @property
     def state_type(self) -> type[LwFState]:
@@ -103,6 +105,8 @@ class LwF(Method[LwFState]):
         then_BC = answers(step, state.teacher, step.batch.x, step.batch.task)
         for group in state.groups:
             now_BG, then_BG = now_BC.index_select(1, group), then_BC.index_select(1, group)
+            if self.over == "all" and step.student.outputs.scenario == "class":
+                now_BG, then_BG = now_BC, torch.full_like(now_BC, -torch.inf).index_copy_(1, group, then_BG)
             loss = loss + strength * distance(now_BG, then_BG, self.temperature)
         return loss
 

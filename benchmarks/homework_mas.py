@@ -1,0 +1,76 @@
+"""MAS with the importances added up as the homework's code does: why its cells in docs/benchmarks.md differ from ours.
+
+    python benchmarks/homework_mas.py [--seeds 1]
+
+The paper has Ω_1 + … + Ω_t after task t. The homework's code adds to each Ω_t the sums of *all* tasks before, so that
+it has S_t = Ω_t + S_1 + … + S_{t−1}, where task 1 counts 2^{t−2} times. All else is the table's own protocol.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lifelong import run, stream
+from lifelong.experiments.reproduce import table
+from lifelong.methods import MAS
+from lifelong.methods.base import Student
+from lifelong.methods.mas import sensitivity
+from lifelong.methods.spring import Spring, merge
+from lifelong.types import Examples
+
+
+@dataclass
+class Counted(Spring):
+    """The spring of the newest sum, and the sum of all sums."""
+
+    total_P: Tensor = field(default_factory=lambda: torch.zeros(0))
+
+
+@dataclass(frozen=True)
+class HomeworkMAS(MAS):
+    """MAS that counts task k of t tasks 2^{t−k−1} times (the newest and the one before once)."""
+
+    name = "homework-mas"
+
+    def init(self, student: Student) -> Counted:
+        empty = super().init(student)
+        return Counted(empty.importance_P, empty.centre_P, 0.0, torch.zeros_like(empty.centre_P))
+
+    def end_task(self, state: Spring, student: Student, task: Examples) -> Counted:
+        assert isinstance(state, Counted)
+        sum_P = sensitivity(student, task, self.samples) + state.total_P
+        spring = merge(state, sum_P, student.flat.theta_P.detach(), decay=0.0, online=True)
+        return Counted(spring.importance_P, spring.centre_P, spring.largest, state.total_P + sum_P)
+
+
+def seen(seeds: int) -> Iterator[tuple[float, list[float]]]:
+    """For each task the published mean accuracy on the tasks so far, and ours of every seed."""
+    part = next(part for part in table("homework").parts if part.label == "mas")
+    experiment = part.experiment
+    settings: dict[str, Any] = dict(experiment.methods[0].settings["mas"])
+    training = {name: getattr(experiment.training, name) for name in ("epochs", "batch", "optimizer", "lr")}
+    tasks = stream(experiment.stream, **experiment.stream_settings)
+    found = run(tasks, [HomeworkMAS(**settings)], seeds=seeds, model=experiment.model, training=training)
+    for number, cell in enumerate(part.cells, start=1):
+        yield cell.published, [100 * float(matrix[number, :number].mean()) for matrix in found.matrix]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print("| tasks seen | published | counted as in the homework |\n|---|---|---|")
+    for number, (published, ours) in enumerate(seen(options.seeds), start=1):
+        print(f"| {number} | {published:.2f} | {', '.join(f'{value:.2f}' for value in ours)} |")
+
+
+if __name__ == "__main__":
+    main()
