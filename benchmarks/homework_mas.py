@@ -1,6 +1,6 @@
 """MAS with the importances added up as the homework's code does: why its cells in docs/benchmarks.md differ from ours.
 
-    python benchmarks/homework_mas.py [--seeds 1]
+    python benchmarks/homework_mas.py [--seeds 1] [--samples 600]
 
 The paper has Ω_1 + … + Ω_t after task t. The homework's code adds to each Ω_t the sums of *all* tasks before, so that
 it has S_t = Ω_t + S_1 + … + S_{t−1}, where task 1 counts 2^{t−2} times. All else is the table's own protocol.
@@ -49,13 +49,14 @@ class HomeworkMAS(MAS):
         return Counted(spring.importance_P, spring.centre_P, spring.largest, state.total_P + sum_P)
 
 
-def seen(seeds: int) -> Iterator[tuple[float, list[float]]]:
+def seen(seeds: int, samples: int | None) -> Iterator[tuple[float, list[float]]]:
     """For each task the published mean accuracy on the tasks so far, and ours of every seed."""
     part = next(part for part in table("homework").parts if part.label == "mas")
     experiment = part.experiment
-    settings: dict[str, Any] = dict(experiment.methods[0].settings["mas"])
+    settings: dict[str, Any] = dict(experiment.methods[0].settings)
     training = {name: getattr(experiment.training, name) for name in ("epochs", "batch", "optimizer", "lr")}
-    tasks = stream(experiment.stream, **experiment.stream_settings)
+    fewer: dict[str, Any] = {} if samples is None else {"samples": samples}
+    tasks = stream(experiment.stream, **experiment.stream_settings, **fewer)
     found = run(tasks, [HomeworkMAS(**settings)], seeds=seeds, model=experiment.model, training=training)
     for number, cell in enumerate(part.cells, start=1):
         yield cell.published, [100 * float(matrix[number, :number].mean()) for matrix in found.matrix]
@@ -65,10 +66,11 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--samples", type=int, help="so many images of a task instead of all, to try it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     print("| tasks seen | published | counted as in the homework |\n|---|---|---|")
-    for number, (published, ours) in enumerate(seen(options.seeds), start=1):
+    for number, (published, ours) in enumerate(seen(options.seeds, options.samples), start=1):
         print(f"| {number} | {published:.2f} | {', '.join(f'{value:.2f}' for value in ours)} |")
 
 
