@@ -28,8 +28,8 @@ METHODS: dict[str, dict[str, Any]] = {
 WHY = {
     "mas": "over seeds ours varies by ten points after task 5, the published value is one seed. The homework's code "
     "takes the size of the gradient of a batch's mean where the paper has that of each sample: with our seed 0 that "
-    "gives 87.71 and 81.50 after tasks 4 and 5, instead of 85.73 and 72.74 (`python benchmarks/homework_mas.py --batched "
-    "--once`). It also adds up all sums of before, which explains nothing (without `--once` 87.09 and 74.41)",
+    "gives 87.71 and 81.50 after tasks 4 and 5, instead of 85.73 and 72.74 (`python benchmarks/homework_mas.py "
+    "--batched --once`). It also adds up all sums of before, which explains nothing (without `--once` 87.09 and 74.41)",
 }
 
 
