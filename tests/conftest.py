@@ -87,7 +87,7 @@ def postgres() -> Iterator[Server]:
             # as root the package first makes a user: by a command that not every PATH leads to, and not twice at once
             with (
                 pytest.MonkeyPatch.context() as patch,
-                (Path(tempfile.gettempdir()) / "lifelong-pg.lock").open("w") as own,
+                (Path(tempfile.gettempdir()) / f"lifelong-pg-{os.getuid()}.lock").open("w") as own,
             ):
                 patch.setenv("PATH", "/usr/sbin", prepend=os.pathsep)
                 fcntl.flock(own, fcntl.LOCK_EX)
