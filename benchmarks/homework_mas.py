@@ -21,11 +21,11 @@ from torch import Tensor
 from lifelong import run, stream
 from lifelong.experiments.reproduce import table
 from lifelong.methods import MAS
-from lifelong.methods.base import Student
+from lifelong.methods.base import LearnerView
 from lifelong.methods.evaluating import evaluating
 from lifelong.methods.mas import sensitivity
 from lifelong.methods.per_sample import chunks
-from lifelong.methods.spring import Spring, merge
+from lifelong.methods.quadratic_penalty import Spring, merge
 from lifelong.types import Examples
 
 
@@ -36,12 +36,12 @@ class Counted(Spring):
     total_P: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
-def batched(student: Student, task: Examples, size: int = 128) -> Tensor:
+def batched(learner: LearnerView, task: Examples, size: int = 128) -> Tensor:
     """1/⌈N/B⌉ Σ_b |∂/∂θ 1/|b| Σ_{n ∈ b} ‖f(x_n)‖²| (P,)."""
-    total_P, parts = torch.zeros_like(student.flat.grad_P), list(chunks(task, size))
+    total_P, parts = torch.zeros_like(learner.flat.grad_P), list(chunks(task, size))
     for some in parts:
-        with evaluating(student.model), torch.enable_grad():
-            total_P += student.flat.gradient(student.model(some.x).square().sum(1).mean()).abs()
+        with evaluating(learner.model), torch.enable_grad():
+            total_P += learner.flat.gradient(learner.model(some.x).square().sum(1).mean()).abs()
     return total_P / len(parts)
 
 
@@ -54,15 +54,15 @@ class HomeworkMAS(MAS):
 
     name = "homework-mas"
 
-    def init(self, student: Student) -> Counted:
-        empty = super().init(student)
+    def init(self, learner: LearnerView) -> Counted:
+        empty = super().init(learner)
         return Counted(empty.importance_P, empty.centre_P, 0.0, torch.zeros_like(empty.centre_P))
 
-    def end_task(self, state: Spring, student: Student, task: Examples) -> Counted:
+    def end_task(self, state: Spring, learner: LearnerView, task: Examples) -> Counted:
         assert isinstance(state, Counted)
-        own_P = batched(student, task) if self.by_batch else sensitivity(student, task, self.samples)
+        own_P = batched(learner, task) if self.by_batch else sensitivity(learner, task, self.samples)
         sum_P = own_P + state.total_P
-        spring = merge(state, sum_P, student.flat.theta_P.detach(), decay=0.0, online=True)
+        spring = merge(state, sum_P, learner.flat.theta_P.detach(), decay=0.0, online=True)
         return Counted(
             spring.importance_P, spring.centre_P, spring.largest, (0 if self.once else state.total_P) + sum_P
         )

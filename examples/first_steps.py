@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import lifelong
-from lifelong.methods.base import Extent, Method, Step, Student
+from lifelong.methods.base import LearnerView, Method, Step, StreamSize
 from lifelong.types import Examples
 
 # %% 1. One line: two methods on a stream of tasks, and what is left of each task at the end.
@@ -48,19 +48,19 @@ class Leash(Method[Memory]):
     def state_type(self) -> type[Memory]:
         return Memory
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return 4 * extent.parameters
+    def declared_bytes(self, size: StreamSize) -> int:
+        return 4 * size.parameters
 
-    def init(self, student: Student) -> Memory:
-        return Memory(torch.zeros_like(student.flat.theta_P.detach()))
+    def init(self, learner: LearnerView) -> Memory:
+        return Memory(torch.zeros_like(learner.flat.theta_P.detach()))
 
     def after_step(self, state: Memory, step: Step) -> None:
         if state.tasks > 0:
             low_P, high_P = state.centre_P - self.length, state.centre_P + self.length
             step.theta_P.copy_(step.theta_P.clamp(low_P, high_P))
 
-    def end_task(self, state: Memory, student: Student, task: Examples) -> Memory:
-        return Memory(student.flat.theta_P.detach().clone(), state.tasks + 1)
+    def end_task(self, state: Memory, learner: LearnerView, task: Examples) -> Memory:
+        return Memory(learner.flat.theta_P.detach().clone(), state.tasks + 1)
 
 
 # %% 4. It stands beside the others at once. A short leash learns little, a long one forgets: the two extremes.

@@ -283,7 +283,7 @@ def under_its_task(learner: Learner, x: Tensor, task: int) -> Tensor:
     assert isinstance(learner.model, Network)
     with learner.model.selecting(task):
         logits: Tensor = learner.model(x[None])
-    return learner.outputs.masked(logits, task)
+    return learner.objective.masked(logits, task)
 
 
 def test_interference_is_measured_under_the_task_of_each_example(clouds: Callable[..., Stream]) -> None:
@@ -316,7 +316,7 @@ def test_a_teacher_answers_under_the_task_of_each_example(clouds: Callable[..., 
     learner, some = gated_life(clouds("task", tasks=2))
     given = answers(step_of(learner, some), freeze(learner), some.x, some.task)
     for place, (x, task) in enumerate(zip(some.x, some.task_numbers().tolist(), strict=True)):
-        own = list(learner.outputs.classes[task])
+        own = list(learner.objective.classes[task])
         assert torch.allclose(given[place, own], under_its_task(learner, x, task)[0, own], atol=1e-5)
 
 

@@ -120,9 +120,9 @@ def test_the_loss_mixes_new_examples_and_dreams_answered_by_the_old_network(
         old = learner.model(step.batch.x)
         before = [p.clone() for p in learner.model.parameters()]
         learner.flat.theta_P.add_(0.1 * torch.randn(len(learner.flat), generator=seeded(5)))
-    ours = method.loss(learner.state, step, Step.cross_entropy)
+    ours = method.loss(learner.state, step, Step.base_loss)
 
-    x = drawn(learner.state.dreamer, 40, "linear", twin)
+    x = drawn(learner.state.previous_generator, 40, "linear", twin)
     owners = [[1, 2][int(place)] for place in torch.randint(2, (40,), generator=twin)]
     now = learner.model(x).detach().double()
     with torch.no_grad():
@@ -140,7 +140,7 @@ def test_the_loss_mixes_new_examples_and_dreams_answered_by_the_old_network(
         else:
             label = int(z_star[known].argmax())
             total -= float(torch.log_softmax(z[counted], 0)[label])
-    expected = float(step.cross_entropy().detach()) / 3 + 2 / 3 * total / 40
+    expected = float(step.base_loss().detach()) / 3 + 2 / 3 * total / 40
     assert float(ours.detach()) == pytest.approx(expected, rel=1e-4)
 
 
@@ -169,7 +169,7 @@ def test_the_old_generator_and_the_old_network_stay_as_they_were(clouds: Clouds)
     weights, theta = learner.state.generator.weights.clone(), learner.flat.theta_P.detach().clone()
     learner.learn(stream.task(2))
     state = learner.state
-    assert torch.equal(state.dreamer.weights, weights)
+    assert torch.equal(state.previous_generator.weights, weights)
     assert torch.equal(state.solver.theta_P, theta)
     assert not torch.equal(state.generator.weights, weights)
     alone: Generator = finished(state.generator)

@@ -13,7 +13,7 @@ from torch import nn
 import lifelong
 from lifelong.errors import DataError, SettingError
 from lifelong.experiments.resources import check_methods
-from lifelong.methods import GEM, METHODS, Extent, Method, extent_of
+from lifelong.methods import GEM, METHODS, Method, StreamSize, stream_size
 from lifelong.models import build as build_model
 from lifelong.models import with_head
 from lifelong.streams import Stream, stream
@@ -44,7 +44,9 @@ def cnn(space: Space) -> nn.Module:
 def exceeded(method: Method[Any], life: Stream, network: Network) -> list[str]:
     """Where in the life the state is larger than was declared before it, as the check before a run declares it."""
     one = life.task(1).train.x[0]
-    declared = method.declared_bytes(extent_of(method.adapt(network(life.space), life.space, seed=0), life.tasks, one))
+    declared = method.declared_bytes(
+        stream_size(method.adapt(network(life.space), life.space, seed=0), life.tasks, one)
+    )
     learner = Learner(network(life.space), method, life.space, batch=10, lr=0.01)
     found: list[str] = []
 
@@ -97,13 +99,13 @@ def test_gpm_declares_the_patches_of_convolutions() -> None:
 
 @pytest.mark.parametrize("name", REMEMBERING)
 def test_a_memory_that_is_too_small_is_refused_and_told_what_would_work(name: str) -> None:
-    extent = Extent(tasks=7, examples=10, input_bytes=4, parameters=9, outputs=7, shares=7)
+    size = StreamSize(tasks=7, examples=10, input_bytes=4, parameters=9, outputs=7, class_task_pairs=7)
     settings = {"per": "total"} if name == "gem" else {}
     with pytest.raises(SettingError, match=rf"{name.replace('+', '.')}\.capacity.*got 6; raise it to 7"):
-        build(name, {"capacity": 6, **settings}).check(extent)
-    build(name, {"capacity": 7, **settings}).check(extent)
+        build(name, {"capacity": 6, **settings}).check(size)
+    build(name, {"capacity": 7, **settings}).check(size)
     off = METHODS[name].off or {}
-    build(name, {**settings, **off}).check(extent)
+    build(name, {**settings, **off}).check(size)
 
 
 @pytest.mark.parametrize("name", ["er", "er-ace", "mir", "gss", "der", "der++", "ewc+er"])
@@ -178,11 +180,11 @@ def test_data_that_a_method_refuses_changes_nothing(label: str) -> None:
         learner.learn(Task.of(2, train=(9 * x, y + 2)))
     assert len(learner.flat) == weights
     assert torch.equal(learner.flat.theta_P, theta_P)
-    assert list(learner.outputs.classes) == [1]
+    assert list(learner.objective.classes) == [1]
     learner.learn(Task.of(2, train=(x, y + 2)))
     assert learner.tasks == [1, 2]
 
 
 def test_an_extent_says_what_each_of_its_fields_is() -> None:
-    told = Extent.__doc__ or ""
-    assert not [field.name for field in fields(Extent) if f"`{field.name}`" not in told]
+    told = StreamSize.__doc__ or ""
+    assert not [field.name for field in fields(StreamSize) if f"`{field.name}`" not in told]

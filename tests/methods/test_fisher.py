@@ -59,8 +59,8 @@ def test_fisher_is_the_mean_of_squares_per_sample(
 ) -> None:
     torch.manual_seed(1)
     learner = Learner(network(), space=Space((9,), 4, scenario))
-    learner.outputs.announce(1, (0, 1))
-    learner.outputs.announce(2, (2, 3))
+    learner.objective.announce(1, (0, 1))
+    learner.objective.announce(2, (2, 3))
     allowed = [2, 3] if scenario == "task" else [0, 1, 2, 3]
     x, y = torch.randn(13, 9), torch.tensor([2, 3] * 6 + [2])
     ours = fisher_diagonal(learner, Examples(x, y, 2), kind)
@@ -76,7 +76,7 @@ def test_it_does_not_depend_on_the_batch_and_is_no_squared_mean() -> None:
     once = fisher_diagonal(learner, Examples(x, y, 1), "empirical")
     thrice = fisher_diagonal(learner, Examples(x.repeat(3, 1), y.repeat(3), 1), "empirical")
     assert torch.allclose(once, thrice, rtol=1e-5)
-    mean_gradient = learner.flat.gradient(learner.outputs.loss(learner.model(x), y, 1))
+    mean_gradient = learner.flat.gradient(learner.objective.loss(learner.model(x), y, 1))
     assert not torch.allclose(once, mean_gradient.square(), rtol=0.1)
 
 

@@ -54,7 +54,7 @@ def test_hat_compensates_the_gradient_of_the_embeddings(clouds: Callable[..., St
     step = step_of(learner, clouds("task").task(2).train.at(slice(0, 10)), number=2)
     for gate in backbone.gates:
         gate.embedding.data.mul_(0.1)
-    learner.flat.backward(method.loss(learner.state, step, Step.cross_entropy))
+    learner.flat.backward(method.loss(learner.state, step, Step.base_loss))
     grad_P = method.gradient(learner.state, step, learner.flat.grad_P.clone())
     assert learner.state.scale == pytest.approx(0.02 + (50 - 0.02) / 5)
     gate = backbone.gates[1]
@@ -63,7 +63,7 @@ def test_hat_compensates_the_gradient_of_the_embeddings(clouds: Callable[..., St
     h = step.batch.x
     for layer, a_H in zip((backbone.layers[1], backbone.layers[3]), gates, strict=True):
         h = torch.relu(layer(h)) * a_H
-    loss = learner.outputs.loss(learner.model.head(h), step.batch.y, 2)
+    loss = learner.objective.loss(learner.model.head(h), step.batch.y, 2)
     (to_gate,) = torch.autograd.grad(loss, gates[1])
     sigma = torch.sigmoid(e_H)
     found = learner.flat.named(grad_P)["backbone.gates.1.embedding"]
@@ -83,8 +83,8 @@ def test_hat_charges_for_units_that_no_task_used(clouds: Callable[..., Stream]) 
             if used <= 0:
                 total, count = total + 1 / (1 + math.exp(-e / 400)), count + 1
     assert 0 < count < 22
-    with_price = float(method.loss(learner.state, step, Step.cross_entropy).detach())
-    assert with_price - float(step.cross_entropy().detach()) == pytest.approx(2.0 * total / count, rel=1e-5)
+    with_price = float(method.loss(learner.state, step, Step.base_loss).detach())
+    assert with_price - float(step.base_loss().detach()) == pytest.approx(2.0 * total / count, rel=1e-5)
 
 
 def test_hat_freezes_what_lies_between_used_units(clouds: Callable[..., Stream]) -> None:

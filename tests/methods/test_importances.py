@@ -52,8 +52,8 @@ def knowing(network: Callable[[], nn.Module], scenario: Scenario) -> tuple[Learn
     """A learner that knows two tasks, examples of the second, and the outputs that count for it."""
     torch.manual_seed(1)
     learner = Learner(network(), space=Space((9,), 4, scenario))
-    learner.outputs.announce(1, (0, 1))
-    learner.outputs.announce(2, (2, 3))
+    learner.objective.announce(1, (0, 1))
+    learner.objective.announce(2, (2, 3))
     task = Examples(torch.randn(13, 9), torch.tensor([2, 3] * 6 + [2]), 2)
     return learner, task, [2, 3] if scenario == "task" else [0, 1, 2, 3]
 

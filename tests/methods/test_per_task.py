@@ -57,7 +57,7 @@ def test_what_is_not_linear_or_not_of_one_size_takes_a_pass_each(monkeypatch: py
 def test_what_the_calls_of_the_layers_do_not_tell_takes_a_pass_each(kind: type[nn.Module]) -> None:
     torch.manual_seed(1)
     learner = Learner(kind(), GEM(), Space((9,), 4))
-    learner.outputs.announce(1, (0, 1, 2, 3))
+    learner.objective.announce(1, (0, 1, 2, 3))
     past = [Examples(torch.randn(12, 9), torch.arange(12) % 4, 1) for _ in range(2)]
     step = Step(learner, partial(learner.method.forward, learner.state, learner), past[0], 1, 1, 1, 1, 1, 0.1, 10.0)
     slowly_TP = torch.stack([step.gradient_on(examples) for examples in past])

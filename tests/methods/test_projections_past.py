@@ -66,7 +66,7 @@ def test_agem_steps_along_the_paper_s_gradient(clouds: Callable[..., Stream]) ->
     step = Step(
         learner, partial(learner.method.forward, learner.state, learner), stream.task(3).train, 3, 1, 9, 1, 9, 0.1, 10.0
     )
-    losses = [learner.outputs.loss(learner.model(m.x), m.y, m.task) * len(m) for m in learner.state.past(3)]
+    losses = [learner.objective.loss(learner.model(m.x), m.y, m.task) * len(m) for m in learner.state.past(3)]
     r = learner.flat.gradient(torch.stack(losses).sum() / 20)
     for g in (r + torch.randn(len(r)) * 0.01, -r + torch.randn(len(r)) * 0.01):
         expected = g - (g @ r) / (r @ r) * r if float(g @ r) < 0 else g

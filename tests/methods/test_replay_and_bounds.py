@@ -61,7 +61,7 @@ def test_gem_never_steps_against_a_past_task(clouds: Clouds) -> None:
 
     def note(_: int) -> None:
         with torch.no_grad():
-            losses.append(float(learner.outputs.loss(learner.model(memory.x), memory.y, 1)))
+            losses.append(float(learner.objective.loss(learner.model(memory.x), memory.y, 1)))
 
     note(0)
     learner.learn(stream.task(2), on_step=note)

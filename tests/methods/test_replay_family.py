@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lifelong.errors import SettingError
 from lifelong.experiments.resources import check_methods
-from lifelong.memory import Balanced, Scored
+from lifelong.memory import Balanced, PriorityBuffer
 from lifelong.methods import DER, DERPP, ER, ERACE, GSS, METHODS, MIR, Finetune, GDumb, Method, Step, build
 from lifelong.methods.gss import inner_products, normalised
 from lifelong.methods.mir import interference
@@ -118,8 +118,8 @@ def test_mir_measures_the_rise_of_each_loss_and_touches_nothing() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 4))
     learner = Learner(network, MIR(), Space((6,), 4, "task"))
-    learner.outputs.announce(1, (0, 1))
-    learner.outputs.announce(2, (2, 3))
+    learner.objective.announce(1, (0, 1))
+    learner.objective.announce(2, (2, 3))
     network.train()
     examples = Examples(
         torch.randn(9, 6), torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0]), torch.tensor([1, 1, 2, 2] * 2 + [1])
@@ -206,14 +206,16 @@ def test_gss_scores_a_newcomer_by_its_most_similar_stored_example(clouds: Clouds
 
 def test_gss_by_batch_asks_the_gradient_of_the_mean(clouds: Clouds, monkeypatch: pytest.MonkeyPatch) -> None:
     stream, offered = clouds("domain", tasks=2), list[tuple[Tensor, Tensor]]()
-    plain = Scored.offer
+    plain = PriorityBuffer.offer
 
-    def offer(self: Scored, batch: Examples, score: Tensor, by: torch.Generator, gate: Tensor | None = None) -> None:
+    def offer(
+        self: PriorityBuffer, batch: Examples, score: Tensor, by: torch.Generator, gate: Tensor | None = None
+    ) -> None:
         if gate is not None:
             offered.append((score, gate))
         plain(self, batch, score, by, gate)
 
-    monkeypatch.setattr(Scored, "offer", offer)
+    monkeypatch.setattr(PriorityBuffer, "offer", offer)
     learner = Learner("mlp:7", GSS(capacity=WHOLE, subset=WHOLE, gate="batch"), stream.space, batch=WHOLE, lr=0.1)
     learner.learn(stream.task(1))
     held = learner.state.examples()
@@ -237,7 +239,7 @@ def test_a_gate_decides_who_challenges_and_the_own_score_who_wins() -> None:
     shut, open_ = torch.full((4,), 1.0), torch.full((4,), 0.9)
     generator = torch.Generator().manual_seed(0)
     for score, gate, taken in ((0.0, shut, False), (0.0, open_, True), (1e9, open_, False)):
-        memory = Scored(4)
+        memory = PriorityBuffer(4)
         memory.offer(stored, torch.ones(4), generator)
         memory.offer(new, torch.full((4,), score), generator, gate)
         assert bool((memory.x == 9).any()) is taken
@@ -249,7 +251,7 @@ def test_scored_places_are_taken_with_the_probabilities_of_the_paper() -> None:
     generator, taken = torch.Generator().manual_seed(0), [0, 0, 0, 0]
     stored = Examples(torch.arange(3.0), torch.zeros(3).long(), 1)
     for _ in range(trials):
-        memory = Scored(3)
+        memory = PriorityBuffer(3)
         memory.offer(stored, torch.tensor(scores), generator)
         memory.offer(Examples(torch.tensor([9.0]), torch.ones(1).long(), 2), torch.tensor([newcomer]), generator)
         places = (memory.x == 9).nonzero()[:, 0].tolist()
@@ -263,7 +265,7 @@ def test_scored_places_are_taken_with_the_probabilities_of_the_paper() -> None:
 def test_scored_keeps_all_while_there_is_room_and_never_what_is_like_the_rest(
     capacity: int, sizes: list[int], seed: int
 ) -> None:
-    memory, generator, seen = Scored(capacity), torch.Generator().manual_seed(seed), 0
+    memory, generator, seen = PriorityBuffer(capacity), torch.Generator().manual_seed(seed), 0
     for size in sizes:
         x = torch.arange(seen, seen + size, dtype=torch.float32)
         memory.offer(Examples(x, torch.zeros(size).long(), 1), torch.ones(size), generator)

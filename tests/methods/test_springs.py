@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifelong.methods import EWC, Finetune
-from lifelong.methods.spring import Spring, merge, pull, settle
+from lifelong.methods.quadratic_penalty import Spring, merge, penalty_gradient, proximal_step
 from lifelong.streams import Stream
 from lifelong.streams import stream as stream_named
 from lifelong.training import Learner
@@ -25,7 +25,13 @@ def test_a_sum_of_springs_is_one_spring(springs: list[tuple[float, float]], thet
     for importance, centre in springs:
         one = merge(one, torch.tensor([importance], dtype=torch.float64), torch.tensor([centre], dtype=torch.float64))
     expected = sum(importance * (theta - centre) for importance, centre in springs)
-    grad = pull(one, 1.0, torch.tensor([theta], dtype=torch.float64), torch.zeros(1, dtype=torch.float64), stiffest=1e9)
+    grad = penalty_gradient(
+        one,
+        1.0,
+        torch.tensor([theta], dtype=torch.float64),
+        torch.zeros(1, dtype=torch.float64),
+        max_stable_stiffness=1e9,
+    )
     assert float(grad) == pytest.approx(expected, abs=1e-9)
 
 
@@ -40,9 +46,9 @@ def test_the_step_is_stable_for_every_stiffness(s: float, lr: float, theta: floa
     """Explicit part and implicit rest together never overshoot: |θ' − c| ≤ |θ − c| + lr |g|."""
     spring = Spring(torch.tensor([s], dtype=torch.float64), torch.tensor([centre], dtype=torch.float64), s)
     theta_P = torch.tensor([theta], dtype=torch.float64)
-    grad_P = pull(spring, 1.0, theta_P, torch.tensor([g], dtype=torch.float64), 1 / lr)
+    grad_P = penalty_gradient(spring, 1.0, theta_P, torch.tensor([g], dtype=torch.float64), 1 / lr)
     theta_P = theta_P - lr * grad_P
-    settle(spring, 1.0, theta_P, lr, 1 / lr)
+    proximal_step(spring, 1.0, theta_P, lr, 1 / lr)
     assert abs(float(theta_P) - centre) <= abs(theta - centre) + lr * abs(g) + 1e-9
 
 
@@ -52,7 +58,9 @@ def test_soft_springs_are_the_plain_gradient_of_the_penalty() -> None:
     spring = Spring(F, c, float(F.max()))
     x = theta.clone().requires_grad_()
     (penalty,) = torch.autograd.grad(0.5 * 7.0 * (F * (x - c) ** 2).sum(), x)
-    assert torch.allclose(pull(spring, 7.0, theta, g.clone(), stiffest=100.0), g + penalty, rtol=1e-5, atol=1e-6)
+    assert torch.allclose(
+        penalty_gradient(spring, 7.0, theta, g.clone(), max_stable_stiffness=100.0), g + penalty, rtol=1e-5, atol=1e-6
+    )
 
 
 def learned(stream: Stream, method: EWC | Finetune, optimizer: str = "sgd") -> Learner:

@@ -18,9 +18,9 @@ from lifelong.models.gru import GRU
 from lifelong.models.memn2n import MemN2N
 from lifelong.models.sentences import Sentences
 from lifelong.training import Learner
-from lifelong.types import Examples, Space, Task
+from lifelong.types import Examples, Field, Space, Task
 
-SPACE = Space((6, 4), classes=5, words=9)
+SPACE = Space(Field((6, 4), vocabulary=9), 5)
 
 
 def stories(count: int, seed: int = 0) -> Tensor:

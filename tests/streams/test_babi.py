@@ -178,7 +178,7 @@ def test_the_stream_is_the_same_at_every_call_and_other_with_another_seed() -> N
     one, two, other = (stream("babi", order=(3, 1), questions=60, seed=seed) for seed in (0, 0, 1))
     assert [task.name for task in one] == ["3 three supporting facts", "1 single supporting fact"]
     assert one.space == two.space
-    assert one.space.words == len(WORDS) + 1
+    assert one.space.vocabulary == len(WORDS) + 1
     for task, twin, stranger in zip(one, two, other, strict=True):
         assert task.classes == tuple(range(len(ANSWERS)))
         assert task.validation is not None

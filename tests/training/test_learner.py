@@ -185,7 +185,7 @@ def test_bad_data_is_found_before_anything_changes(clouds: Clouds) -> None:
         "1 of 4 inputs hold NaN or infinity, first at row 2": (spoiled, y),
         "is empty": (x[:0], y[:0]),
         r"labels must be in 0 … 1, got 0 … 7": (x, torch.tensor([0, 7, 0, 1])),
-        "one label per example": (x, y[:3]),
+        "one target per example": (x, y[:3]),
         "int64 labels": (x, y.float()),
         r"inputs of shape \(5,\), expected \(6,\)": (x[:, :5], y),
     }

@@ -66,7 +66,7 @@ def init(
         outputs = 1 + max(int(array.max(initial=0)) for each in parts for array in (each.y, each.exam_y))
         space = Space(parts[0].x.shape[1:], outputs)
         if saved is not None:
-            space = replace(space, classes=saved.space.classes or outputs, scenario=saved.space.scenario)
+            space = replace(space, target=saved.space.classes or outputs, scenario=saved.space.scenario)
         made = _project(project, config, method, space, parts[0].x)
         first = tasks_of(made, parts)
     if saved is not None:

@@ -20,10 +20,10 @@ from lifelong.training import Learner, Training
 from lifelong.training.learner import ModelLike
 from lifelong.types import HeadKind
 
-__all__ = ["run_own"]
+__all__ = ["run_in_process"]
 
 
-def run_own(
+def run_in_process(
     stream: Stream,
     model: ModelLike,
     methods: Sequence[Method[Any]],

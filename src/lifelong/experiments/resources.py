@@ -12,7 +12,7 @@ from torch import nn
 
 from lifelong.errors import ResourceError
 from lifelong.experiments.experiment import Experiment
-from lifelong.methods import Method, check_space, extent_of
+from lifelong.methods import Method, check_space, stream_size
 from lifelong.models import build
 from lifelong.streams import Stream
 
@@ -42,10 +42,10 @@ def check_methods(
     for method in methods:
         check_space(method, stream.space)
         with torch.random.fork_rng(devices=[]):
-            extent = extent_of(method.adapt(make(), stream.space, seed=0), sized, one, stream.space.boundaries)
-        method.check(extent)
-        stored, largest = max(stored, method.declared_bytes(extent)), max(largest, extent.parameters)
-        data = extent.examples * extent.input_bytes
+            size = stream_size(method.adapt(make(), stream.space, seed=0), sized, one, stream.space.boundaries)
+        method.check(size)
+        stored, largest = max(stored, method.declared_bytes(size)), max(largest, size.parameters)
+        data = size.examples * size.input_bytes
     # the data set and one task per process, and the state, which saving holds twice more
     needed = processes * (3 * stored + 3 * data + 8 * 4 * largest)
     free = psutil.virtual_memory().available

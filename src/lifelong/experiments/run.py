@@ -15,7 +15,7 @@ from lifelong.evaluation.matrix import schedule
 from lifelong.experiments.experiment import Experiment, MethodSpec, defaults_for, load
 from lifelong.experiments.folder import Folder
 from lifelong.experiments.job import run_job
-from lifelong.experiments.own import run_own
+from lifelong.experiments.own import run_in_process
 from lifelong.experiments.pool import Answer, cores, run_parallel
 from lifelong.experiments.resources import check_fit
 from lifelong.experiments.results import Results
@@ -98,7 +98,9 @@ def run(
             own = named_stream(stream, data_dir=data_dir, **settings)
             given = {**{k: v for k, v in defaults_for(stream).items() if k != "model"}, **given}
         made = [method if isinstance(method, Method) else build_method(method) for method in methods]
-        return run_own(own, model or "mlp:256,256", made, numbers, training_from(given), head, evaluate, on_event)
+        return run_in_process(
+            own, model or "mlp:256,256", made, numbers, training_from(given), head, evaluate, on_event
+        )
     experiment = configure(
         stream,
         [MethodSpec.of(method) for method in methods],

@@ -13,7 +13,7 @@ import numpy as np
 from lifelong.evaluation import Array, Cost, Record, empty, fill_row, schedule
 from lifelong.methods import Method, settings_of
 from lifelong.streams import Stream
-from lifelong.streams.keep import keeping_tests
+from lifelong.streams.keep import cache_test_splits
 from lifelong.training import Learner, Report
 from lifelong.training.checkpoint import extra_of
 
@@ -72,7 +72,7 @@ def run_single(
         `evaluation.schedule`; `checkpoint` is written before the first task and after each, and every
         `checkpoint_every` steps within.
     """
-    stream = keeping_tests(stream)
+    stream = cache_test_splits(stream)
     tasks = len(stream)
     if checkpoint is not None and checkpoint.exists():
         learner, progress = load(checkpoint), Progress.from_json(extra_of(checkpoint))

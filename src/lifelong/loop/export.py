@@ -44,7 +44,7 @@ class Answers(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         learner = self._learner
         logits_NC = learner.ask(x, self._task)
-        return learner.outputs.masked(logits_NC.float(), self._task)
+        return learner.objective.masked(logits_NC.float(), self._task)
 
 
 def check_name(path: Path) -> None:
@@ -72,8 +72,8 @@ def export(data: bytes, path: Path, task: int | None = None) -> str:
     shape = learner.space.input_shape
     require(shape is not None, "the version does not know the shape of its inputs")
     assert shape is not None
-    if learner.outputs.scenario == "task":
-        known = sorted(learner.outputs.classes)
+    if learner.objective.scenario == "task":
+        known = sorted(learner.objective.classes)
         require(task in known, f"give --task: this version answers for the tasks {known}, got {task}")
     write = _onnx if path.suffix == ".onnx" else _torchscript
     generator = torch.Generator().manual_seed(0)

@@ -157,7 +157,7 @@ def _with_method(champion: Learner, method: Method[Any]) -> Learner:
         seed=champion.seed,
         **vars(champion.training),
     )
-    for number, classes in champion.outputs.classes.items():
+    for number, classes in champion.objective.classes.items():
         learner._announce(number, classes)
     ours, theirs = learner.model.state_dict(), champion.model.state_dict()
     if {name: value.shape for name, value in ours.items()} != {name: value.shape for name, value in theirs.items()}:

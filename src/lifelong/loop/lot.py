@@ -23,7 +23,8 @@ from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
 from lifelong.errors import DataError, StorageError, require
-from lifelong.types import Examples, Part, Scenario, Task
+from lifelong.objectives import ClassObjective
+from lifelong.types import Examples, Scenario, Split, Task
 
 __all__ = ["ExamSettings", "Lot", "Row", "cut", "pack", "task_of", "unpack"]
 
@@ -136,9 +137,13 @@ def task_of(
     >>> task.classes, task.train.x.dtype, len(task.test)
     ((5, 6), torch.float32, 1)
     """
-    parts: dict[Part, Examples] = {"train": _examples(*train, number), "test": _examples(*exam, number)}
+    parts: dict[Split, Examples] = {"train": _examples(*train, number), "test": _examples(*exam, number)}
     for part, examples in parts.items():
-        examples.check(f"the {part} part of task {number} ({name})", outputs)
+        place = f"the {part} part of task {number} ({name})"
+        examples.check(place)
+        objective = ClassObjective()
+        objective.check(examples.y, place)
+        objective.check_outputs(examples.y, place, outputs)
     seen = {int(label) for examples in parts.values() for label in examples.y.unique()}
     classes = tuple(range(outputs)) if scenario == "domain" else tuple(sorted(seen))
     return Task(number, name, classes, parts.get)

@@ -5,6 +5,6 @@ from lifelong.memory.balanced import Balanced
 from lifelong.memory.herding import herd
 from lifelong.memory.reservoir import Reservoir
 from lifelong.memory.ring import Ring
-from lifelong.memory.scored import Scored
+from lifelong.memory.scored import PriorityBuffer
 
-__all__ = ["Archive", "Balanced", "Reservoir", "Ring", "Scored", "herd"]
+__all__ = ["Archive", "Balanced", "PriorityBuffer", "Reservoir", "Ring", "herd"]

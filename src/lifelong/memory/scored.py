@@ -11,7 +11,7 @@ from torch import Tensor
 from lifelong.memory.reservoir import latest, write
 from lifelong.types import Examples
 
-__all__ = ["Scored"]
+__all__ = ["PriorityBuffer"]
 
 
 def _empty() -> Tensor:
@@ -19,13 +19,13 @@ def _empty() -> Tensor:
 
 
 @dataclass
-class Scored:
+class PriorityBuffer:
     """`capacity` places with scores C_i in 0 … 2: how like the others an example was when it came (1: not at all).
 
     While there is room everything is kept. After that a newcomer of score c < 1 challenges the place i that is drawn
     with probability C_i / Σ C, and takes it with probability C_i / (C_i + c).
 
-    >>> memory, generator = Scored(capacity=2), torch.Generator().manual_seed(0)
+    >>> memory, generator = PriorityBuffer(capacity=2), torch.Generator().manual_seed(0)
     >>> two = Examples(torch.tensor([1.0, 2.0]), torch.zeros(2).long(), 1)
     >>> memory.offer(two, torch.tensor([0.0, 2.0]), generator)
     >>> memory.offer(Examples(torch.tensor([3.0]), torch.zeros(1).long(), 1), torch.zeros(1), generator)

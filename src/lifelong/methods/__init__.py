@@ -1,18 +1,17 @@
 """How forgetting is fought: one file per method, the hooks in `base`, shared mathematics once."""
 
 from lifelong.methods.agem import AGEM
-from lifelong.methods.base import Extent, Method, Step, Student
+from lifelong.methods.base import LearnerView, Method, Step, StreamSize
 from lifelong.methods.catalogue import METHODS, build, parts_of, settings_of
 from lifelong.methods.chain import Chain
+from lifelong.methods.compatibility import check_space, stream_size
 from lifelong.methods.der import DER
 from lifelong.methods.derpp import DERPP
 from lifelong.methods.dgr import DGR
 from lifelong.methods.er import ER
 from lifelong.methods.er_ace import ERACE
 from lifelong.methods.ewc import EWC
-from lifelong.methods.extent import extent_of
 from lifelong.methods.finetune import Finetune
-from lifelong.methods.fit import check_space
 from lifelong.methods.gdumb import GDumb
 from lifelong.methods.gem import GEM
 from lifelong.methods.gpm import GPM
@@ -59,12 +58,12 @@ __all__ = [
     "SI",
     "SLDA",
     "Chain",
-    "Extent",
     "Finetune",
     "GDumb",
     "ICaRL",
     "Independent",
     "Joint",
+    "LearnerView",
     "LwF",
     "Method",
     "OnlineEWC",
@@ -73,11 +72,11 @@ __all__ = [
     "RWalk",
     "RanPAC",
     "Step",
-    "Student",
+    "StreamSize",
     "XdG",
     "build",
     "check_space",
-    "extent_of",
     "parts_of",
     "settings_of",
+    "stream_size",
 ]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.memory import Ring
-from lifelong.methods.base import Extent, Method, Step, Student
-from lifelong.methods.extent import check_room
+from lifelong.methods.base import LearnerView, Method, Step, StreamSize
+from lifelong.methods.compatibility import check_room
 from lifelong.types import Examples
 
 __all__ = ["AGEM", "without_conflict"]
@@ -74,13 +74,13 @@ class AGEM(Method[Ring]):
     def state_type(self) -> type[Ring]:
         return Ring
 
-    def check(self, extent: Extent) -> None:
-        check_room(self.name, self.capacity, extent.tasks, "tasks")
+    def check(self, size: StreamSize) -> None:
+        check_room(self.name, self.capacity, size.tasks, "tasks")
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return self.capacity * (extent.input_bytes + 8)
+    def declared_bytes(self, size: StreamSize) -> int:
+        return self.capacity * (size.input_bytes + 8)
 
-    def begin_task(self, state: Ring, student: Student, task: Examples) -> Ring:
+    def begin_task(self, state: Ring, learner: LearnerView, task: Examples) -> Ring:
         state.begin(task.task if isinstance(task.task, int) else int(task.task[-1]))
         state.shrink(self._quota(state))
         return state

@@ -24,12 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from lifelong.flat import Flat
-from lifelong.methods.extent import Extent, check_room
-from lifelong.methods.settings import check_types
-from lifelong.models.outputs import Outputs
+from lifelong.methods.compatibility import StreamSize, check_room, check_types
+from lifelong.objectives import Objective
 from lifelong.types import Examples, Scenario, Space
 
-__all__ = ["Extent", "Forward", "Inner", "Method", "NoState", "Step", "Student"]
+__all__ = ["Forward", "Inner", "LearnerView", "Method", "NoState", "Step", "StreamSize"]
 
 StateT = TypeVar("StateT")
 
@@ -42,7 +41,7 @@ Family = Literal[
 Forward = Callable[[Tensor, "int | Tensor"], Tensor]
 
 
-class Student(Protocol):
+class LearnerView(Protocol):
     """What a method may see of its learner at a task boundary."""
 
     @property
@@ -56,8 +55,8 @@ class Student(Protocol):
         ...
 
     @property
-    def outputs(self) -> Outputs:
-        """Which outputs count for which task."""
+    def objective(self) -> Objective:
+        """What an answer means: its loss, and which outputs count for which task."""
         ...
 
     @property
@@ -85,10 +84,11 @@ class Step:
 
     `forward` is the method's own; `batch` the examples of the step; `task` the number of the task being learned;
     `number` the step within the task (from 1) of `steps`; `epoch` the pass over its examples (from 1), of `per_epoch`
-    steps; `lr` the optimiser's step size; `stiffest` the most curvature that an explicit step of it carries stably.
+    steps; `lr` the optimiser's step size; `max_stable_stiffness` the most curvature that an
+    explicit step of it carries.
     """
 
-    student: Student
+    learner: LearnerView
     forward: Forward
     batch: Examples
     task: int
@@ -97,38 +97,38 @@ class Step:
     epoch: int
     per_epoch: int
     lr: float
-    stiffest: float
-    _logits_BC: Tensor | None = None
+    max_stable_stiffness: float
+    _answer: Tensor | None = None
 
     @property
     def theta_P(self) -> Tensor:
         """θ, to read."""
-        return self.student.flat.theta_P.detach()
+        return self.learner.flat.theta_P.detach()
 
     @property
     def generator(self) -> torch.Generator:
         """The method's own random numbers."""
-        return self.student.generator
+        return self.learner.generator
 
     @property
-    def logits_BC(self) -> Tensor:
+    def answer(self) -> Tensor:
         """The model's answers to the batch; computed once per step."""
-        if self._logits_BC is None:
-            with self.student.autocast():
-                self._logits_BC = self.forward(self.batch.x, self.batch.task)
-        return self._logits_BC
+        if self._answer is None:
+            with self.learner.autocast():
+                self._answer = self.forward(self.batch.x, self.batch.task)
+        return self._answer
 
-    def cross_entropy(self) -> Tensor:
+    def base_loss(self) -> Tensor:
         """Mean cross-entropy of the batch over the outputs that count: the loss without any defence."""
-        return self.student.outputs.loss(self.logits_BC.float(), self.batch.y, self.batch.task)
+        return self.learner.objective.loss(self.answer.float(), self.batch.y, self.batch.task)
 
     def on(self, batch: Examples) -> Step:
         """The same step on other examples."""
-        return replace(self, batch=batch, _logits_BC=None)
+        return replace(self, batch=batch, _answer=None)
 
     def gradient_on(self, batch: Examples) -> Tensor:
         """The gradient of the mean cross-entropy on `batch` at θ, as a new vector (P,)."""
-        return self.student.flat.gradient(self.on(batch).cross_entropy())
+        return self.learner.flat.gradient(self.on(batch).base_loss())
 
 
 Inner = Callable[[Step], Tensor]
@@ -160,7 +160,7 @@ class Method(Generic[StateT]):
     reference: ClassVar[str]
     #: what it asks for beside the examples of the task; `labels` of what it keeps or measures, beside those of the loss
     needs: ClassVar[tuple[Need, ...]] = ()
-    #: whether it ever calls `student.restart()`, so that the learner keeps the random initialisation
+    #: whether it ever calls `learner.restart()`, so that the learner keeps the random initialisation
     restarts: ClassVar[bool] = False
     #: whether it learns by steps of gradient descent; one that does not gives the loop no examples
     descends: ClassVar[bool] = True
@@ -194,8 +194,8 @@ class Method(Generic[StateT]):
         """The dataclass of the state, from which a saved one is read back."""
         raise NotImplementedError
 
-    def check(self, extent: Extent) -> None:
-        """Raise `SettingError` where the settings cannot serve a life of this extent.
+    def check(self, size: StreamSize) -> None:
+        """Raise `SettingError` where the settings cannot serve a life of this size.
 
         Asked before a life begins, and before each of its tasks with the extent so far. A memory that is in use must
         have room for one example of each class, and of each task of a life that is known whole, unless a method knows
@@ -203,10 +203,10 @@ class Method(Generic[StateT]):
         """
         capacity = getattr(self, "capacity", None)
         if "memory" in self.needs and isinstance(capacity, int):
-            enough = extent.classes if extent.goes_on else max(extent.classes, extent.tasks)
-            check_room(self.name, capacity, enough, "tasks" if enough > extent.classes else "classes")
+            enough = size.classes if size.open_ended else max(size.classes, size.tasks)
+            check_room(self.name, capacity, enough, "tasks" if enough > size.classes else "classes")
 
-    def check_data(self, state: StateT, student: Student, task: Examples) -> None:
+    def check_data(self, state: StateT, learner: LearnerView, task: Examples) -> None:
         """Raise `DataError` or `SettingError` where the method cannot learn `task`; asked before anything changes."""
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
@@ -216,11 +216,11 @@ class Method(Generic[StateT]):
         """
         return model
 
-    def init(self, student: Student) -> StateT:
+    def init(self, learner: LearnerView) -> StateT:
         """The state before the first task."""
         return self.state_type()
 
-    def begin_task(self, state: StateT, student: Student, task: Examples) -> StateT:
+    def begin_task(self, state: StateT, learner: LearnerView, task: Examples) -> StateT:
         """At the start of a task; `task` holds its training examples."""
         return state
 
@@ -239,20 +239,20 @@ class Method(Generic[StateT]):
     def after_step(self, state: StateT, step: Step) -> None:
         """After the optimiser; `step.batch` holds what the stream gave, `step.theta_P` may be changed in place."""
 
-    def end_task(self, state: StateT, student: Student, task: Examples) -> StateT:
+    def end_task(self, state: StateT, learner: LearnerView, task: Examples) -> StateT:
         """At the end of a task; `task` holds its training examples."""
         return state
 
-    def forward(self, state: StateT, student: Student, x: Tensor, task: int | Tensor) -> Tensor:
+    def forward(self, state: StateT, learner: LearnerView, x: Tensor, task: int | Tensor) -> Tensor:
         """The network's answers (B, C) to `x` while it learns; `task` is the task number of all rows or of each."""
-        logits_BC: Tensor = student.model(x)
+        logits_BC: Tensor = learner.model(x)
         return logits_BC
 
-    def predict(self, state: StateT, student: Student, x: Tensor, task: int) -> Tensor:
+    def predict(self, state: StateT, learner: LearnerView, x: Tensor, task: int) -> Tensor:
         """Logits (B, C) for `x`; `task` is the number of the task it belongs to."""
-        return self.forward(state, student, x, task)
+        return self.forward(state, learner, x, task)
 
-    def declared_bytes(self, extent: Extent) -> int:
+    def declared_bytes(self, size: StreamSize) -> int:
         """The most that the state takes after a life of this extent; it is checked against the memory there is."""
         return 0
 

@@ -17,6 +17,7 @@ from lifelong.errors import SettingError, unknown_name
 from lifelong.methods.agem import AGEM
 from lifelong.methods.base import Method
 from lifelong.methods.chain import Chain
+from lifelong.methods.compatibility import check_choice
 from lifelong.methods.der import DER
 from lifelong.methods.derpp import DERPP
 from lifelong.methods.dgr import DGR
@@ -44,7 +45,6 @@ from lifelong.methods.progressive import Progressive
 from lifelong.methods.ranpac import RanPAC
 from lifelong.methods.rwalk import RWalk
 from lifelong.methods.scp import SCP
-from lifelong.methods.settings import check_choice
 from lifelong.methods.si import SI
 from lifelong.methods.slda import SLDA
 from lifelong.methods.xdg import XdG

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from lifelong.errors import require
-from lifelong.methods.base import Extent, Inner, Method, Step, Student
-from lifelong.methods.together import after_step_order, check_together, holds
+from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
+from lifelong.methods.compatibility import after_step_order, check_compatible, holds
 from lifelong.types import Examples, Space
 
 __all__ = ["Chain"]
@@ -65,7 +65,7 @@ class Chain(Method[State]):
         object.__setattr__(self, "name", "+".join(names))
         object.__setattr__(self, "needs", tuple(sorted({need for m in methods for need in m.needs})))
         object.__setattr__(self, "restarts", any(method.restarts for method in methods))
-        check_together(methods)
+        check_compatible(methods)
         common = tuple(s for s in Method.scenarios if all(s in method.scenarios for method in methods))
         require(bool(common), f"{self.name} has no scenario in which all of its methods are defined")
         object.__setattr__(self, "scenarios", common)
@@ -76,24 +76,24 @@ class Chain(Method[State]):
         whole: Any = types.GenericAlias(tuple, parts)  # tuple[A, B, …], which is only known here
         return whole
 
-    def check(self, extent: Extent) -> None:
+    def check(self, size: StreamSize) -> None:
         for method in self.methods:
-            method.check(extent)
+            method.check(size)
 
-    def check_data(self, state: State, student: Student, task: Examples) -> None:
+    def check_data(self, state: State, learner: LearnerView, task: Examples) -> None:
         for method, own in zip(self.methods, state, strict=True):
-            method.check_data(own, student, task)
+            method.check_data(own, learner, task)
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         for method in sorted(self.methods, key=holds, reverse=True):  # the others treat the network that is learned
             model = method.adapt(model, space, seed)
         return model
 
-    def init(self, student: Student) -> State:
-        return tuple(method.init(student) for method in self.methods)
+    def init(self, learner: LearnerView) -> State:
+        return tuple(method.init(learner) for method in self.methods)
 
-    def begin_task(self, state: State, student: Student, task: Examples) -> State:
-        return tuple(m.begin_task(s, student, task) for m, s in zip(self.methods, state, strict=True))
+    def begin_task(self, state: State, learner: LearnerView, task: Examples) -> State:
+        return tuple(m.begin_task(s, learner, task) for m, s in zip(self.methods, state, strict=True))
 
     def examples(self, state: State, task: Examples) -> Examples:
         for method, own in zip(self.methods, state, strict=True):
@@ -115,23 +115,23 @@ class Chain(Method[State]):
         for place in after_step_order(self.methods):
             self.methods[place].after_step(state[place], step)
 
-    def end_task(self, state: State, student: Student, task: Examples) -> State:
-        return tuple(m.end_task(s, student, task) for m, s in zip(self.methods, state, strict=True))
+    def end_task(self, state: State, learner: LearnerView, task: Examples) -> State:
+        return tuple(m.end_task(s, learner, task) for m, s in zip(self.methods, state, strict=True))
 
-    def forward(self, state: State, student: Student, x: Tensor, task: int | Tensor) -> Tensor:
+    def forward(self, state: State, learner: LearnerView, x: Tensor, task: int | Tensor) -> Tensor:
         for method, own in zip(self.methods, state, strict=True):
             if type(method).forward is not Method.forward:
-                return method.forward(own, student, x, task)
-        return super().forward(state, student, x, task)
+                return method.forward(own, learner, x, task)
+        return super().forward(state, learner, x, task)
 
-    def predict(self, state: State, student: Student, x: Tensor, task: int) -> Tensor:
+    def predict(self, state: State, learner: LearnerView, x: Tensor, task: int) -> Tensor:
         for method, own in zip(self.methods, state, strict=True):
             if type(method).predict is not Method.predict:
-                return method.predict(own, student, x, task)
-        return super().predict(state, student, x, task)
+                return method.predict(own, learner, x, task)
+        return super().predict(state, learner, x, task)
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return sum(method.declared_bytes(extent) for method in self.methods)
+    def declared_bytes(self, size: StreamSize) -> int:
+        return sum(method.declared_bytes(size) for method in self.methods)
 
     def capacity_used(self, state: State) -> float | None:
         used = [method.capacity_used(own) for method, own in zip(self.methods, state, strict=True)]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from lifelong.errors import require
 from lifelong.memory import Reservoir
 from lifelong.memory.reservoir import write
-from lifelong.methods.base import Extent, Inner, Method, Step, Student
+from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
 from lifelong.methods.evaluating import evaluating
 from lifelong.methods.per_sample import chunks
 from lifelong.models import Network
@@ -83,21 +83,21 @@ class DER(Method[DERState]):
     def state_type(self) -> type[DERState]:
         return DERState
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return self.capacity * (extent.input_bytes + 4 * extent.outputs + 16)
+    def declared_bytes(self, size: StreamSize) -> int:
+        return self.capacity * (size.input_bytes + 4 * size.outputs + 16)
 
-    def init(self, student: Student) -> DERState:
+    def init(self, learner: LearnerView) -> DERState:
         return DERState(Reservoir(self.capacity))
 
     @torch.no_grad()
-    def begin_task(self, state: DERState, student: Student, task: Examples) -> DERState:
+    def begin_task(self, state: DERState, learner: LearnerView, task: Examples) -> DERState:
         held, known = state.memory.examples(), state.logits_MC.shape[1]
-        model = student.model
+        model = learner.model
         if len(held) == 0 or not isinstance(model, Network) or model.head.classes == known:
             return state
         fresh = []
         for some in chunks(held, 2048):
-            with evaluating(model, some.task), student.autocast():
+            with evaluating(model, some.task), learner.autocast():
                 fresh.append(model(some.x)[:, known:].float())
         fresh_MC = torch.cat(fresh)
         logits_MC = F.pad(state.logits_MC, (0, fresh_MC.shape[1]))
@@ -109,7 +109,7 @@ class DER(Method[DERState]):
         if len(state.memory) == 0:
             return loss
         place_B = state.memory.draw(self.replay_batch, step.generator)
-        now_BC = step.on(state.memory.at(place_B)).logits_BC.float()
+        now_BC = step.on(state.memory.at(place_B)).answer.float()
         return loss + self.alpha * F.mse_loss(now_BC, state.logits_MC.index_select(0, place_B))
 
     def after_step(self, state: DERState, step: Step) -> None:
@@ -117,7 +117,7 @@ class DER(Method[DERState]):
         if len(place) == 0:
             return
         with torch.no_grad():
-            logits_BC = step.logits_BC.detach().float()
+            logits_BC = step.answer.detach().float()
         if len(state.logits_MC) == 0:
             state.logits_MC = logits_BC.new_zeros(self.capacity, logits_BC.shape[1])
         write(state.logits_MC, place, logits_BC, kept)

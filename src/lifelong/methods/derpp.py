@@ -60,4 +60,4 @@ class DERPP(DER):
         if len(state.memory) == 0 or self.beta == 0:
             return loss
         labelled = state.memory.sample(self.replay_batch, step.generator)
-        return loss + self.beta * step.on(labelled).cross_entropy()
+        return loss + self.beta * step.on(labelled).base_loss()

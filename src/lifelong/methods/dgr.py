@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import DataError, require
-from lifelong.methods.base import Extent, Inner, Method, Step, Student
-from lifelong.methods.generator import Generator, Likelihood, drawn, finished, improve, made, renewed, size
-from lifelong.methods.snapshot import Snapshot, answers, classes_of, distance, freeze
+from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
+from lifelong.methods.generator import Generator, Likelihood, drawn, finished, improve, made, renewed, weight_count
+from lifelong.methods.snapshot import Snapshot, answers, classes_of, freeze
+from lifelong.objectives import softmax_distance
 from lifelong.types import Examples
 
 __all__ = ["DGR", "DGRState"]
@@ -22,7 +23,7 @@ class DGRState:
 
     tasks: list[int] = field(default_factory=list)
     generator: Generator | None = None
-    dreamer: Generator | None = None
+    previous_generator: Generator | None = None
     solver: Snapshot | None = None
     old: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
@@ -92,11 +93,11 @@ class DGR(Method[DGRState]):
     def state_type(self) -> type[DGRState]:
         return DGRState
 
-    def declared_bytes(self, extent: Extent) -> int:
-        weights = size(extent.numbers, self.hidden, self.latent)
-        return 16 * weights + 4 * extent.parameters + extent.buffers + 8 * (extent.outputs + extent.tasks)
+    def declared_bytes(self, size: StreamSize) -> int:
+        weights = weight_count(size.numbers, self.hidden, self.latent)
+        return 16 * weights + 4 * size.parameters + size.buffers + 8 * (size.outputs + size.tasks)
 
-    def check_data(self, state: DGRState, student: Student, task: Examples) -> None:
+    def check_data(self, state: DGRState, learner: LearnerView, task: Examples) -> None:
         if not task.x.is_floating_point():
             raise DataError(
                 f"dgr makes inputs of floating-point numbers, got {task.x.dtype}; use another method, as er"
@@ -105,22 +106,22 @@ class DGR(Method[DGRState]):
             low, high = float(task.x.min()), float(task.x.max())
             raise DataError(f"dgr.output=sigmoid needs inputs in 0 … 1, got {low:g} … {high:g}; use linear")
 
-    def begin_task(self, state: DGRState, student: Student, task: Examples) -> DGRState:
+    def begin_task(self, state: DGRState, learner: LearnerView, task: Examples) -> DGRState:
         if state.generator is None:
             features = task.x.flatten(1).shape[1]
-            new = made(features, self.hidden, self.latent, student.generator, task.x.device)
+            new = made(features, self.hidden, self.latent, learner.generator, task.x.device)
             return DGRState(generator=new)
         if not state.tasks:
             return state
-        old = torch.tensor(classes_of(student.outputs, state.tasks), device=task.y.device)
-        return DGRState(state.tasks, renewed(state.generator), finished(state.generator), freeze(student), old)
+        old = torch.tensor(classes_of(learner.objective, state.tasks), device=task.y.device)
+        return DGRState(state.tasks, renewed(state.generator), finished(state.generator), freeze(learner), old)
 
     def loss(self, state: DGRState, step: Step, inner: Inner) -> Tensor:
-        if state.dreamer is None or state.solver is None:
+        if state.previous_generator is None or state.solver is None:
             return inner(step)
-        outputs, batch = step.student.outputs, step.batch
+        outputs, batch = step.learner.objective, step.batch
         with torch.no_grad():
-            x_BD = drawn(state.dreamer, self.replay_batch, self.output, step.generator)
+            x_BD = drawn(state.previous_generator, self.replay_batch, self.output, step.generator)
             past = torch.randint(len(state.tasks), (self.replay_batch,), generator=step.generator)
             task_B = torch.tensor(state.tasks)[past].to(batch.y.device)
             x = x_BD.view(-1, *batch.x.shape[1:]).to(batch.x.dtype)
@@ -131,20 +132,20 @@ class DGR(Method[DGRState]):
         share = 1 / (len(state.tasks) + 1)
         if not self.distill:
             return share * inner(step) + (1 - share) * inner(replay)
-        soft = distance(outputs.masked(replay.logits_BC.float(), task_B), known_BC, self.temperature)
+        soft = softmax_distance(outputs.masked(replay.answer.float(), task_B), known_BC, self.temperature)
         return share * inner(step) + (1 - share) * soft
 
     def after_step(self, state: DGRState, step: Step) -> None:
         assert state.generator is not None
         parts = [(1.0, step.batch.x.flatten(1).float())]
-        if state.dreamer is not None:
+        if state.previous_generator is not None:
             share = 1 / (len(state.tasks) + 1)
             with torch.no_grad():
-                dreams_BD = drawn(state.dreamer, self.replay_batch, self.output, step.generator)
+                dreams_BD = drawn(state.previous_generator, self.replay_batch, self.output, step.generator)
             parts = [(share, parts[0][1]), (1 - share, dreams_BD)]
         improve(state.generator, parts, self.output, self.generator_lr, step.generator)
 
-    def end_task(self, state: DGRState, student: Student, task: Examples) -> DGRState:
+    def end_task(self, state: DGRState, learner: LearnerView, task: Examples) -> DGRState:
         number = task.task if isinstance(task.task, int) else int(task.task[0])
         tasks = state.tasks if number in state.tasks else [*state.tasks, number]
-        return DGRState(tasks, state.generator, state.dreamer, state.solver, state.old)
+        return DGRState(tasks, state.generator, state.previous_generator, state.solver, state.old)

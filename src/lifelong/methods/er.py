@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.memory import Reservoir
-from lifelong.methods.base import Extent, Inner, Method, Step, Student
+from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
 from lifelong.types import Examples
 
 __all__ = ["ER"]
@@ -60,10 +60,10 @@ class ER(Method[Reservoir]):
     def state_type(self) -> type[Reservoir]:
         return Reservoir
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return self.capacity * (extent.input_bytes + 16)
+    def declared_bytes(self, size: StreamSize) -> int:
+        return self.capacity * (size.input_bytes + 16)
 
-    def init(self, student: Student) -> Reservoir:
+    def init(self, learner: LearnerView) -> Reservoir:
         return Reservoir(self.capacity)
 
     def loss(self, state: Reservoir, step: Step, inner: Inner) -> Tensor:

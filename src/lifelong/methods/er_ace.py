@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.memory import Reservoir
-from lifelong.methods.base import Extent, Inner, Method, Step, Student
+from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
 
 __all__ = ["ERACE"]
 
@@ -64,17 +64,17 @@ class ERACE(Method[Reservoir]):
     def state_type(self) -> type[Reservoir]:
         return Reservoir
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return self.capacity * (extent.input_bytes + 16)
+    def declared_bytes(self, size: StreamSize) -> int:
+        return self.capacity * (size.input_bytes + 16)
 
-    def init(self, student: Student) -> Reservoir:
+    def init(self, learner: LearnerView) -> Reservoir:
         return Reservoir(self.capacity)
 
     def loss(self, state: Reservoir, step: Step, inner: Inner) -> Tensor:
-        batch, logits_BC = step.batch, step.logits_BC.float()
+        batch, logits_BC = step.batch, step.answer.float()
         absent_C = torch.ones_like(logits_BC[0], dtype=torch.bool).index_fill(0, batch.y, False)
         own_BC = logits_BC.masked_fill(absent_C, float("-inf"))
-        loss = step.student.outputs.loss(own_BC, batch.y, batch.task)
+        loss = step.learner.objective.loss(own_BC, batch.y, batch.task)
         if len(state) == 0:
             return loss
         return loss + inner(step.on(state.sample(self.replay_batch, step.generator)))

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lifelong.errors import require
-from lifelong.methods.base import Student
+from lifelong.methods.base import LearnerView
 from lifelong.methods.fisher import FisherKind, fisher_diagonal
-from lifelong.methods.spring import Spring, merge
-from lifelong.methods.sprung import Sprung
+from lifelong.methods.quadratic_penalty import QuadraticPenalty, Spring, merge
 from lifelong.types import Examples
 
 __all__ = ["EWC"]
 
 
 @dataclass(frozen=True)
-class EWC(Sprung):
+class EWC(QuadraticPenalty):
     """Hold each weight near its past values by a spring as stiff as the weight was important.
 
     Formula: L_t(θ) + λ/2 Σ_k Σ_i F_{k,i} (θ_i − θ*_{k,i})², with F_{k,i} = 1/N Σ_n E_y (∂ log p(y | x_n, θ*_k)/∂θ_i)²
@@ -37,7 +36,7 @@ class EWC(Sprung):
     `online`: Schwarz et al. 2018, Progress & Compress, section 3.2 (γ there).
 
     Deviations: the penalty enters as a gradient, not through autograd. Stiffness above 1 / lr, which an explicit step
-    of gradient descent cannot carry, is applied as an implicit step after the optimiser's (`spring.settle`), so no λ
+    of gradient descent cannot carry, is applied as an implicit step after the optimiser's (`proximal_step`), so no λ
     diverges. Adam bounds its steps itself, so there the limit is 1e6, and all below is in the gradient. The paper
     leaves open which Fisher; the default is `true`. With `online` the penalty of Schwarz et al. has γ F where this one
     has F: for γ < 1 their strength is λ / γ here.
@@ -68,6 +67,6 @@ class EWC(Sprung):
         require(self.samples is None or self.samples > 0, f"ewc.samples must be 1 or more, got {self.samples}")
         require(self.batch >= 1, f"ewc.batch must be 1 or more, got {self.batch}")
 
-    def end_task(self, state: Spring, student: Student, task: Examples) -> Spring:
-        importance_P = fisher_diagonal(student, task, self.fisher, self.samples, self.batch)
-        return merge(state, importance_P, student.flat.theta_P.detach(), decay=self.decay, online=self.online)
+    def end_task(self, state: Spring, learner: LearnerView, task: Examples) -> Spring:
+        importance_P = fisher_diagonal(learner, task, self.fisher, self.samples, self.batch)
+        return merge(state, importance_P, learner.flat.theta_P.detach(), decay=self.decay, online=self.online)

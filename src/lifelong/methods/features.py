@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lifelong.errors import require
-from lifelong.methods.base import Extent, Student
+from lifelong.methods.base import LearnerView, StreamSize
 from lifelong.models import Network
 from lifelong.types import Examples
 
@@ -45,31 +45,31 @@ def check_features(kind: FeatureKind, method: str, model: nn.Module) -> None:
     )
 
 
-def features_of(student: Student, x: Tensor, kind: FeatureKind) -> Tensor:
+def features_of(learner: LearnerView, x: Tensor, kind: FeatureKind) -> Tensor:
     """The features (B, D) of inputs `x` in float64: the inputs themselves, or what the backbone makes of them."""
-    model = student.model
+    model = learner.model
     if kind == "backbone" and isinstance(model, Network):
-        with student.autocast():
+        with learner.autocast():
             x = model.backbone(x)
     return x.flatten(1).double()
 
 
 @torch.no_grad()
-def chunks(student: Student, task: Examples, kind: FeatureKind) -> Iterator[tuple[Tensor, Tensor]]:
+def chunks(learner: LearnerView, task: Examples, kind: FeatureKind) -> Iterator[tuple[Tensor, Tensor]]:
     """Features (B, D) and labels (B,) of all examples, some at a time, the network in evaluation mode."""
-    training = student.model.training
-    student.model.eval()
+    training = learner.model.training
+    learner.model.eval()
     try:
         for start in range(0, len(task), CHUNK):
             some = task.at(slice(start, start + CHUNK))
-            yield features_of(student, some.x, kind), some.y
+            yield features_of(learner, some.x, kind), some.y
     finally:
-        student.model.train(training)
+        learner.model.train(training)
 
 
-def feature_count(extent: Extent, kind: FeatureKind) -> int:
+def feature_count(size: StreamSize, kind: FeatureKind) -> int:
     """The most features there may be: the numbers of an input, or of what any layer reads, the head among them."""
-    return extent.numbers if kind == "raw" else max(extent.numbers, *extent.widths, round(extent.parameters**0.5))
+    return size.numbers if kind == "raw" else max(size.numbers, *size.widths, round(size.parameters**0.5))
 
 
 def one_hot(y_B: Tensor, classes: int) -> Tensor:

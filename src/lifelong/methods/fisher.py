@@ -11,15 +11,14 @@ on the size of the batch and is smaller by about that factor, so a strength that
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from lifelong.methods.base import Student
+from lifelong.methods.base import LearnerView
 from lifelong.methods.evaluating import evaluating
-from lifelong.methods.per_sample import chunks, given, subset, summed
+from lifelong.methods.per_sample import chunks, given, per_sample_power_sum, subset
 from lifelong.types import Examples
 
 __all__ = ["FisherKind", "fisher_diagonal"]
@@ -28,44 +27,33 @@ FisherKind = Literal["true", "sampled", "empirical", "batched"]
 
 
 def fisher_diagonal(
-    student: Student, task: Examples, kind: FisherKind, samples: int | None = None, batch: int = 128
+    learner: LearnerView, task: Examples, kind: FisherKind, samples: int | None = None, batch: int = 128
 ) -> Tensor:
     """The Fisher diagonal (P,) at θ over the examples of one task, in evaluation mode.
 
     Arguments: `kind` what y is; `samples` caps N by a random subset; `batch`, how many make one gradient, counts for
-    `kind="batched"` alone. The generator of the student is drawn from for `samples` and for `kind="sampled"` only.
+    `kind="batched"` alone. The generator of the learner is drawn from for `samples` and for `kind="sampled"` only.
     """
-    task = subset(student, task, samples)
-    outputs = student.outputs
+    task, objective = subset(learner, task, samples), learner.objective
     if kind == "batched":
-        return _batched(student, task, batch)
+        return _batched(learner, task, batch)
 
-    def log_likelihood(logits_BC: Tensor, y_B: Tensor, task: int | Tensor) -> Tensor:
-        return outputs.log_probabilities(logits_BC, task).gather(1, y_B[:, None])[:, 0]
+    def choices(answer: Tensor, chunk: Examples) -> Iterator[tuple[Tensor, Tensor]]:
+        if kind == "true":
+            return objective.support(answer, chunk.task)
+        if kind == "sampled":
+            drawn = objective.draw(answer, chunk.task, learner.generator)
+            return iter([(drawn, torch.ones(len(drawn), device=drawn.device))])
+        return given(answer, chunk)
 
-    choices = given if kind == "empirical" else partial(_every_label if kind == "true" else _drawn_label, student)
-    return summed(student, task, log_likelihood, 2, choices) / len(task)
+    return per_sample_power_sum(learner, task, objective.losses, 2, choices) / len(task)
 
 
-def _batched(student: Student, task: Examples, batch: int) -> Tensor:
+def _batched(learner: LearnerView, task: Examples, batch: int) -> Tensor:
     """1/⌈N/B⌉ Σ_b (∂/∂θ 1/|b| Σ_{n ∈ b} log p(y_n | x_n, θ))²."""
-    total_P, parts = torch.zeros_like(student.flat.grad_P), list(chunks(task, batch))
+    total_P, parts = torch.zeros_like(learner.flat.grad_P), list(chunks(task, batch))
     for some in parts:
-        with evaluating(student.model, some.task), torch.enable_grad():
-            loss = student.outputs.loss(student.model(some.x).float(), some.y, some.task)
-            total_P += student.flat.gradient(loss).square()
+        with evaluating(learner.model, some.task), torch.enable_grad():
+            loss = learner.objective.loss(learner.model(some.x).float(), some.y, some.task)
+            total_P += learner.flat.gradient(loss).square()
     return total_P / len(parts)
-
-
-def _every_label(student: Student, logits_BC: Tensor, chunk: Examples) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each label that counts, weighted by its probability."""
-    p_BC = student.outputs.log_probabilities(logits_BC, chunk.task).exp()
-    for label in (p_BC > 0).any(0).nonzero()[:, 0].tolist():
-        yield torch.full_like(chunk.y, label), p_BC[:, label]
-
-
-def _drawn_label(student: Student, logits_BC: Tensor, chunk: Examples) -> Iterator[tuple[Tensor, Tensor]]:
-    """One label drawn from the model's answer."""
-    p_BC = student.outputs.log_probabilities(logits_BC, chunk.task).exp()
-    y_B = torch.multinomial(p_BC.double().cpu(), 1, generator=student.generator)[:, 0]
-    yield y_B.to(chunk.y.device), torch.ones_like(p_BC[:, 0])

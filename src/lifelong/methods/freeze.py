@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lifelong.methods.base import Student
+from lifelong.methods.base import LearnerView
 
 __all__ = ["Frozen", "freeze", "hold", "marked", "nothing", "rows_of", "still"]
 
@@ -63,20 +63,20 @@ def hold(frozen: Frozen, theta_P: Tensor, first: int = 0) -> None:
     theta_P[first:].lerp_(frozen.anchor_P[first:], frozen.mask_P[first:])  # exact where the mark is 0 or 1
 
 
-def marked(student: Student, masks: Mapping[str, Tensor]) -> Tensor:
+def marked(learner: LearnerView, masks: Mapping[str, Tensor]) -> Tensor:
     """True (P,) for the weights that `masks` marks, by the parameter's name; what is not trained is left out."""
-    mask_P = torch.zeros_like(student.flat.theta_P, dtype=torch.bool)
-    views = student.flat.named(mask_P)
+    mask_P = torch.zeros_like(learner.flat.theta_P, dtype=torch.bool)
+    views = learner.flat.named(mask_P)
     for name, mask in masks.items():
         if name in views:
             views[name].copy_(mask)
     return mask_P
 
 
-def rows_of(student: Student, task: int) -> Tensor:
+def rows_of(learner: LearnerView, task: int) -> Tensor:
     """True (P,) for the rows of the head that belong to `task`."""
-    mask_P = torch.zeros_like(student.flat.theta_P, dtype=torch.bool)
-    views = student.flat.named(mask_P)
+    mask_P = torch.zeros_like(learner.flat.theta_P, dtype=torch.bool)
+    views = learner.flat.named(mask_P)
     for name in ("head.weight", "head.bias"):
-        views[name][list(student.outputs.classes[task])] = True
+        views[name][list(learner.objective.classes[task])] = True
     return mask_P

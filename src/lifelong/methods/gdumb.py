@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from lifelong.errors import require
 from lifelong.memory import Balanced
-from lifelong.methods.base import Extent, Method, Student
-from lifelong.methods.extent import check_room
+from lifelong.methods.base import LearnerView, Method, StreamSize
+from lifelong.methods.compatibility import check_room
 from lifelong.types import Examples
 
 __all__ = ["GDumb"]
@@ -61,18 +61,18 @@ class GDumb(Method[Balanced]):
     def state_type(self) -> type[Balanced]:
         return Balanced
 
-    def check(self, extent: Extent) -> None:
-        check_room(self.name, self.capacity, extent.shares, "shares (a class in a task)")
+    def check(self, size: StreamSize) -> None:
+        check_room(self.name, self.capacity, size.class_task_pairs, "shares (a class in a task)")
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return self.capacity * (extent.input_bytes + 16)
+    def declared_bytes(self, size: StreamSize) -> int:
+        return self.capacity * (size.input_bytes + 16)
 
-    def init(self, student: Student) -> Balanced:
-        return Balanced(self.capacity, by_task=student.space.boundaries)
+    def init(self, learner: LearnerView) -> Balanced:
+        return Balanced(self.capacity, by_task=learner.space.boundaries)
 
-    def begin_task(self, state: Balanced, student: Student, task: Examples) -> Balanced:
-        state.add(task, student.generator)
-        student.restart()
+    def begin_task(self, state: Balanced, learner: LearnerView, task: Examples) -> Balanced:
+        state.add(task, learner.generator)
+        learner.restart()
         return state
 
     def examples(self, state: Balanced, task: Examples) -> Examples:

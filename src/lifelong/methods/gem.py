@@ -10,8 +10,8 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.memory import Ring
-from lifelong.methods.base import Extent, Method, Step, Student
-from lifelong.methods.extent import check_room
+from lifelong.methods.base import LearnerView, Method, Step, StreamSize
+from lifelong.methods.compatibility import check_room
 from lifelong.methods.per_task import task_gradients
 from lifelong.methods.projection import project
 from lifelong.types import Examples
@@ -67,15 +67,15 @@ class GEM(Method[Ring]):
     def state_type(self) -> type[Ring]:
         return Ring
 
-    def check(self, extent: Extent) -> None:
+    def check(self, size: StreamSize) -> None:
         if self.per == "total":
-            check_room(self.name, self.capacity, extent.tasks, "tasks")
+            check_room(self.name, self.capacity, size.tasks, "tasks")
 
-    def declared_bytes(self, extent: Extent) -> int:
-        examples = self.capacity * (extent.tasks if self.per == "task" else 1)
-        return examples * (extent.input_bytes + 8)
+    def declared_bytes(self, size: StreamSize) -> int:
+        examples = self.capacity * (size.tasks if self.per == "task" else 1)
+        return examples * (size.input_bytes + 8)
 
-    def begin_task(self, state: Ring, student: Student, task: Examples) -> Ring:
+    def begin_task(self, state: Ring, learner: LearnerView, task: Examples) -> Ring:
         state.begin(task.task if isinstance(task.task, int) else int(task.task[-1]))
         if self.per == "total":
             state.shrink(self._quota(state))

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.adam import adam
 
-__all__ = ["Generator", "Likelihood", "drawn", "finished", "improve", "made", "renewed", "size", "vae_loss"]
+__all__ = ["Generator", "Likelihood", "drawn", "finished", "improve", "made", "renewed", "vae_loss", "weight_count"]
 
 Likelihood = Literal["linear", "sigmoid"]
 #: matrix (H, D) and bias (H,)
@@ -65,7 +65,7 @@ def finished(generator: Generator) -> Generator:
     return Generator(generator.encoder, generator.decoder, generator.weights.clone(), none, none.clone())
 
 
-def size(features: int, hidden: int, latent: int) -> int:
+def weight_count(features: int, hidden: int, latent: int) -> int:
     """The number of weights."""
     return _size([features, hidden, hidden, 2 * latent]) + _size([latent, hidden, hidden, features])
 

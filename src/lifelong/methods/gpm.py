@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from lifelong.errors import require
-from lifelong.methods.base import Extent, Method, Step, Student
+from lifelong.methods.base import LearnerView, Method, Step, StreamSize
 from lifelong.methods.layers import layer_inputs, weight_layers
-from lifelong.methods.linear import all_linear, sees_all
+from lifelong.methods.linear import all_linear, hooks_see_all_uses
 from lifelong.methods.per_sample import subset
 from lifelong.methods.subspace import NOISE, adaptive, extended, outside, principal
 from lifelong.models import Head
@@ -106,45 +106,45 @@ class GPM(Method[GPMState]):
             )
         return model
 
-    def declared_bytes(self, extent: Extent) -> int:
+    def declared_bytes(self, size: StreamSize) -> int:
         # a layer keeps no more directions than it has inputs; in a convolution one example may give them all
-        return 4 * (extent.parameters + sum(width**2 for width in extent.widths)) + 8 * extent.tasks + extent.outputs
+        return 4 * (size.parameters + sum(width**2 for width in size.widths)) + 8 * size.tasks + size.outputs
 
-    def init(self, student: Student) -> GPMState:
-        return GPMState(torch.zeros_like(student.flat.theta_P.detach()))
+    def init(self, learner: LearnerView) -> GPMState:
+        return GPMState(torch.zeros_like(learner.flat.theta_P.detach()))
 
-    def check_data(self, state: GPMState, student: Student, task: Examples) -> None:
+    def check_data(self, state: GPMState, learner: LearnerView, task: Examples) -> None:
         if self.threshold == 0:
             return
-        model, one = student.model, task.at(slice(0, 1))
-        called = layer_inputs(student, one)
+        model, one = learner.model, task.at(slice(0, 1))
+        called = layer_inputs(learner, one)
         missing = [name for name, _ in weight_layers(model) if name not in called]
         require(
-            not missing and (not all_linear(model) or sees_all(student, task.x)),
+            not missing and (not all_linear(model) or hooks_see_all_uses(learner, task.x)),
             f"gpm must see all that {', '.join(missing) or 'a layer'} is given, and the network uses weights without "
             "calling their layer: call it, or use ogd",
         )
 
-    def begin_task(self, state: GPMState, student: Student, task: Examples) -> GPMState:
-        state.start_P.copy_(student.flat.theta_P.detach())
-        rows = sum(layer.classes for layer in student.model.modules() if isinstance(layer, Head))
-        apart = student.outputs.scenario == "task"
+    def begin_task(self, state: GPMState, learner: LearnerView, task: Examples) -> GPMState:
+        state.start_P.copy_(learner.flat.theta_P.detach())
+        rows = sum(layer.classes for layer in learner.model.modules() if isinstance(layer, Head))
+        apart = learner.objective.scenario == "task"
         state.held = torch.full((rows,), not apart, device=state.start_P.device)
         for past in state.tasks if apart else ():
-            state.held[list(student.outputs.classes[past])] = True
+            state.held[list(learner.objective.classes[past])] = True
         return state
 
     def gradient(self, state: GPMState, step: Step, grad_P: Tensor) -> Tensor:
         if state.bases and adaptive(step):
-            _take_inside(state, step.student, grad_P, grad_P)
+            _take_inside(state, step.learner, grad_P, grad_P)
         return grad_P
 
     def after_step(self, state: GPMState, step: Step) -> None:
         if state.bases:
-            _take_inside(state, step.student, step.theta_P, step.theta_P - state.start_P)
+            _take_inside(state, step.learner, step.theta_P, step.theta_P - state.start_P)
 
-    def end_task(self, state: GPMState, student: Student, task: Examples) -> GPMState:
-        inputs = layer_inputs(student, subset(student, task, self.samples)) if self.threshold > 0 else {}
+    def end_task(self, state: GPMState, learner: LearnerView, task: Examples) -> GPMState:
+        inputs = layer_inputs(learner, subset(learner, task, self.samples)) if self.threshold > 0 else {}
         for name, rows_ND in inputs.items():
             known_KD = state.bases.get(name, rows_ND.new_zeros(0, rows_ND.shape[1]))
             exact_ND = rows_ND.double()
@@ -158,9 +158,9 @@ class GPM(Method[GPMState]):
         return state
 
 
-def _take_inside(state: GPMState, student: Student, vector_P: Tensor, way_P: Tensor) -> None:
+def _take_inside(state: GPMState, learner: LearnerView, vector_P: Tensor, way_P: Tensor) -> None:
     """Take from `vector_P`, in place, what `way_P` has inside the bases of its layers."""
-    walked, now = student.flat.named(way_P), student.flat.named(vector_P)
+    walked, now = learner.flat.named(way_P), learner.flat.named(vector_P)
     for name, basis_KD in state.bases.items():
         weight, bias = (f"{name}.{part}" if name else part for part in ("weight", "bias"))
         way_HD, rows_HD = walked[weight].flatten(1), now[weight].flatten(1)
@@ -168,7 +168,7 @@ def _take_inside(state: GPMState, student: Student, vector_P: Tensor, way_P: Ten
         inside_HK = way_HD @ inputs_KD.T
         if bias in walked:
             inside_HK.addr_(walked[bias], basis_KD[:, -1])
-        if isinstance(student.model.get_submodule(name), Head):
+        if isinstance(learner.model.get_submodule(name), Head):
             inside_HK *= state.held[:, None]
         rows_HD.addmm_(inside_HK, inputs_KD, alpha=-1)
         if bias in walked:

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lifelong.errors import require
-from lifelong.memory import Scored
-from lifelong.methods.base import Extent, Inner, Method, Step, Student
+from lifelong.memory import PriorityBuffer
+from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
 from lifelong.methods.per_sample import products
 from lifelong.types import Examples
 
@@ -20,7 +20,7 @@ __all__ = ["GSS", "inner_products", "normalised", "pooled"]
 
 
 @dataclass(frozen=True)
-class GSS(Method[Scored]):
+class GSS(Method[PriorityBuffer]):
     """Replay from a memory that prefers examples whose gradients point elsewhere.
 
     Formula: score c(x) = 1 + max over m in S of cos(∇l(x; θ), ∇l(m; θ)), S a random subset of the memory. While there
@@ -75,27 +75,27 @@ class GSS(Method[Scored]):
         require(self.subset >= 1, f"gss.subset must be 1 or more, got {self.subset}")
 
     @property
-    def state_type(self) -> type[Scored]:
-        return Scored
+    def state_type(self) -> type[PriorityBuffer]:
+        return PriorityBuffer
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return self.capacity * (extent.input_bytes + 20)
+    def declared_bytes(self, size: StreamSize) -> int:
+        return self.capacity * (size.input_bytes + 20)
 
-    def init(self, student: Student) -> Scored:
-        return Scored(self.capacity)
+    def init(self, learner: LearnerView) -> PriorityBuffer:
+        return PriorityBuffer(self.capacity)
 
-    def loss(self, state: Scored, step: Step, inner: Inner) -> Tensor:
+    def loss(self, state: PriorityBuffer, step: Step, inner: Inner) -> Tensor:
         if len(state) == 0:
             return inner(step)
         replayed = state.sample(self.replay_batch, step.generator)
         return inner(step.on(Examples.cat([step.batch, replayed])))
 
-    def after_step(self, state: Scored, step: Step) -> None:
+    def after_step(self, state: PriorityBuffer, step: Step) -> None:
         if step.epoch > 1 or self.capacity == 0:
             return
         batch, score_B, gate_B = step.batch, torch.ones_like(step.batch.y, dtype=torch.float32), None
         if len(state) > 0:
-            gram_NN = inner_products(step.student, Examples.cat([batch, state.sample(self.subset, step.generator)]))
+            gram_NN = inner_products(step.learner, Examples.cat([batch, state.sample(self.subset, step.generator)]))
             own_NN, own = normalised(gram_NN), len(batch)
             score_B += own_NN[:own, own:].amax(1)
             if self.gate == "batch":
@@ -119,14 +119,14 @@ def pooled(gram_NN: Tensor, first: int) -> Tensor:
     return torch.cat([rows[:, :first].mean(1, keepdim=True), rows[:, first:]], dim=1)
 
 
-def inner_products(student: Student, examples: Examples) -> Tensor:
+def inner_products(learner: LearnerView, examples: Examples) -> Tensor:
     """⟨∇l(x_n), ∇l(x_m)⟩ (N, N), l the cross-entropy of one example, whatever its task, in evaluation mode."""
     # one example stands for all positions: its label and its mask are looked up by its place
     place_N = torch.arange(len(examples), device=examples.y.device)
 
     def cross_entropy(logits_BC: Tensor, place_B: Tensor, _: int | Tensor) -> Tensor:
         zeros_NC = torch.zeros(len(examples), logits_BC.shape[1], device=place_N.device)
-        mask_NC = student.outputs.masked(zeros_NC, examples.task)
+        mask_NC = learner.objective.masked(zeros_NC, examples.task)
         return F.cross_entropy(logits_BC + mask_NC[place_B], examples.y[place_B], reduction="none")
 
-    return products(student, Examples(examples.x, place_N, examples.task), cross_entropy)
+    return products(learner, Examples(examples.x, place_N, examples.task), cross_entropy)

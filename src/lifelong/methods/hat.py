@@ -8,15 +8,39 @@ import torch
 from torch import Tensor, nn
 
 from lifelong.errors import require
-from lifelong.methods.attention import WIDEST, annealed, compensation
-from lifelong.methods.base import Extent, Inner, Step, Student
+from lifelong.methods.base import Inner, LearnerView, Step, StreamSize
 from lifelong.methods.freeze import freeze, marked, nothing, rows_of
 from lifelong.methods.isolation import Isolation, IsolationState, network_of, shared
 from lifelong.models.gated import Gated, gated
 from lifelong.models.gates import AttentionGate
 from lifelong.types import Examples, Space
 
-__all__ = ["HAT", "HATState"]
+__all__ = ["HAT", "HATState", "compensation", "hat_schedule"]
+
+WIDEST = 6.0  # |e| is kept below, so that no gate is closed for ever
+STEEPEST = 50.0  # |s·e| is cut there before cosh, which would overflow
+
+
+def hat_schedule(number: int, steps: int, per_epoch: int, s_max: float) -> float:
+    """s of step `number` of `steps`: evenly from 1 / s_max to s_max within each pass of `per_epoch` steps.
+
+    In passes of one step, within all steps.
+
+    >>> [round(hat_schedule(number, 6, 3, 100.0), 3) for number in (1, 2, 3, 4)]
+    [0.01, 50.005, 100.0, 0.01]
+    """
+    batches = min(per_epoch, steps) if per_epoch > 1 else steps
+    done = (number - 1) % batches / max(1, batches - 1)
+    return 1 / s_max + (s_max - 1 / s_max) * done
+
+
+def compensation(e: Tensor, s: float, s_max: float) -> Tensor:
+    """The factor s_max (cosh(s e) + 1) / (s (cosh(e) + 1)) of the gradient with respect to e.
+
+    As σ'(z) = 1 / (2 (cosh z + 1)), it makes s σ'(s e), the slope of the gate, s_max σ'(e).
+    """
+    steep = torch.cosh((s * e).clamp(-STEEPEST, STEEPEST)) + 1
+    return s_max / s * steep / (torch.cosh(e) + 1)
 
 
 @dataclass
@@ -82,8 +106,8 @@ class HAT(Isolation[HATState]):
     def state_type(self) -> type[HATState]:
         return HATState
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return 9 * extent.parameters
+    def declared_bytes(self, size: StreamSize) -> int:
+        return 9 * size.parameters
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         def make(place: int, units: int) -> AttentionGate:
@@ -91,61 +115,61 @@ class HAT(Isolation[HATState]):
 
         return gated(model, self.name, make)
 
-    def init(self, student: Student) -> HATState:
-        layers = shared(student, "backbone.layers.")
-        return HATState([], nothing(student.flat.theta_P.detach()), layers, self.s_max, torch.empty(0))
+    def init(self, learner: LearnerView) -> HATState:
+        layers = shared(learner, "backbone.layers.")
+        return HATState([], nothing(learner.flat.theta_P.detach()), layers, self.s_max, torch.empty(0))
 
-    def begin_task(self, state: HATState, student: Student, task: Examples) -> HATState:
-        state = super().begin_task(state, student, task)
+    def begin_task(self, state: HATState, learner: LearnerView, task: Examples) -> HATState:
+        state = super().begin_task(state, learner, task)
         state.scale = 1 / self.s_max
-        new_H = torch.cat([~gate.hard(state.tasks[:-1]).any(0) for gate in _gates(student)]).float()
+        new_H = torch.cat([~gate.hard(state.tasks[:-1]).any(0) for gate in _gates(learner)]).float()
         state.share_H = self.sparsity * new_H / new_H.sum().clamp_min(1)
         return state
 
     def loss(self, state: HATState, step: Step, inner: Inner) -> Tensor:
-        state.scale = annealed(step.number, step.steps, step.per_epoch, self.s_max)
+        state.scale = hat_schedule(step.number, step.steps, step.per_epoch, self.s_max)
         loss = inner(step)
-        open_H = torch.cat([gate.soft(step.task, state.scale) for gate in _gates(step.student)])
+        open_H = torch.cat([gate.soft(step.task, state.scale) for gate in _gates(step.learner)])
         return loss + open_H @ state.share_H
 
-    def forward(self, state: HATState, student: Student, x: Tensor, task: int | Tensor) -> Tensor:
-        for gate in _gates(student):
+    def forward(self, state: HATState, learner: LearnerView, x: Tensor, task: int | Tensor) -> Tensor:
+        for gate in _gates(learner):
             gate.annealed = (state.tasks[-1], state.scale)
         try:
-            return super().forward(state, student, x, task)
+            return super().forward(state, learner, x, task)
         finally:
-            for gate in _gates(student):
+            for gate in _gates(learner):
                 gate.annealed = None
 
     def gradient(self, state: HATState, step: Step, grad_P: Tensor) -> Tensor:
         grad_P = super().gradient(state, step, grad_P)
-        place = _embeddings(step.student)
+        place = _embeddings(step.learner)
         grad_P[place].mul_(compensation(step.theta_P[place], state.scale, self.s_max))
         return grad_P
 
     def after_step(self, state: HATState, step: Step) -> None:
-        step.theta_P[_embeddings(step.student)].clamp_(-WIDEST, WIDEST)
+        step.theta_P[_embeddings(step.learner)].clamp_(-WIDEST, WIDEST)
         super().after_step(state, step)
 
-    def end_task(self, state: HATState, student: Student, task: Examples) -> HATState:
-        state = super().end_task(state, student, task)
-        backbone = network_of(student.model, self.name).backbone
+    def end_task(self, state: HATState, learner: LearnerView, task: Examples) -> HATState:
+        state = super().end_task(state, learner, task)
+        backbone = network_of(learner.model, self.name).backbone
         assert isinstance(backbone, Gated)
-        masks = backbone.between([gate.hard(state.tasks).any(0) for gate in _gates(student)])
-        used_P = marked(student, {f"backbone.{name}": mask for name, mask in masks.items()})
-        used_P |= rows_of(student, state.tasks[-1])
-        used_P[_embeddings(student)] = True
-        freeze(state.frozen, used_P, student.flat.theta_P.detach())
+        masks = backbone.between([gate.hard(state.tasks).any(0) for gate in _gates(learner)])
+        used_P = marked(learner, {f"backbone.{name}": mask for name, mask in masks.items()})
+        used_P |= rows_of(learner, state.tasks[-1])
+        used_P[_embeddings(learner)] = True
+        freeze(state.frozen, used_P, learner.flat.theta_P.detach())
         return state
 
 
-def _gates(student: Student) -> list[AttentionGate]:
-    backbone = student.model.get_submodule("backbone")
+def _gates(learner: LearnerView) -> list[AttentionGate]:
+    backbone = learner.model.get_submodule("backbone")
     assert isinstance(backbone, Gated)
     return [gate for gate in backbone.gates if isinstance(gate, AttentionGate)]
 
 
-def _embeddings(student: Student) -> slice:
+def _embeddings(learner: LearnerView) -> slice:
     """Where in θ the embeddings are: next to each other, after the layers of the backbone."""
-    places = [place for name, place in student.flat.slices.items() if name.endswith(".embedding")]
+    places = [place for name, place in learner.flat.slices.items() if name.endswith(".embedding")]
     return slice(places[0].start, places[-1].stop)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from lifelong.errors import require
 from lifelong.memory import herd
-from lifelong.methods.base import Extent, Inner, Method, Step, Student
+from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
 from lifelong.methods.evaluating import evaluating
 from lifelong.methods.snapshot import Snapshot, answers, classes_of, freeze
 from lifelong.models import Network
@@ -81,8 +81,8 @@ class ICaRL(Method[ICaRLState]):
     def state_type(self) -> type[ICaRLState]:
         return ICaRLState
 
-    def check(self, extent: Extent) -> None:
-        self._check_room(extent.outputs)
+    def check(self, size: StreamSize) -> None:
+        self._check_room(size.outputs)
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         require(
@@ -92,17 +92,17 @@ class ICaRL(Method[ICaRLState]):
         )
         return model
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return self.capacity * extent.input_bytes + 8 * extent.parameters + 16 * extent.outputs
+    def declared_bytes(self, size: StreamSize) -> int:
+        return self.capacity * size.input_bytes + 8 * size.parameters + 16 * size.outputs
 
-    def begin_task(self, state: ICaRLState, student: Student, task: Examples) -> ICaRLState:
+    def begin_task(self, state: ICaRLState, learner: LearnerView, task: Examples) -> ICaRLState:
         here = task.y.unique().tolist()
         self._check_room(len({*state.classes, *here}))
-        seen = task.y.new_tensor(classes_of(student.outputs, student.outputs.classes))
+        seen = task.y.new_tensor(classes_of(learner.objective, learner.objective.classes))
         if not state.classes:
             return replace(state, seen=seen)
         past = task.y.new_tensor([label for label in state.classes if label not in here])
-        return replace(state, teacher=freeze(student), old=past, seen=seen)
+        return replace(state, teacher=freeze(learner), old=past, seen=seen)
 
     def examples(self, state: ICaRLState, task: Examples) -> Examples:
         parts = zip(state.exemplars, state.classes, state.task, strict=True)
@@ -110,7 +110,7 @@ class ICaRL(Method[ICaRLState]):
         return Examples.cat([task, *held])
 
     def loss(self, state: ICaRLState, step: Step, inner: Inner) -> Tensor:
-        logits_BC = step.logits_BC.float()
+        logits_BC = step.answer.float()
         target_BC = torch.zeros_like(logits_BC).scatter_(1, step.batch.y[:, None], 1.0)
         if state.teacher is not None:
             then_BC = answers(step, state.teacher, step.batch.x, step.batch.task)
@@ -118,26 +118,26 @@ class ICaRL(Method[ICaRLState]):
         logits_BS, target_BS = (values_BC.index_select(1, state.seen) for values_BC in (logits_BC, target_BC))
         return F.binary_cross_entropy_with_logits(logits_BS, target_BS, reduction="sum") / len(target_BS)
 
-    def end_task(self, state: ICaRLState, student: Student, task: Examples) -> ICaRLState:
+    def end_task(self, state: ICaRLState, learner: LearnerView, task: Examples) -> ICaRLState:
         held = dict(zip(state.classes, zip(state.exemplars, state.task, strict=True), strict=True))
         here = task.y.unique().tolist()
         quota = self.capacity // len({*held, *here})
         for label in here:
             own = task.at(task.y == label)
             x = torch.cat([held[label][0], own.x]) if label in held else own.x
-            held[label] = x[herd(_features(student, x), quota)], int(own.task_numbers()[0])
+            held[label] = x[herd(_features(learner, x), quota)], int(own.task_numbers()[0])
         kept = [x[:quota].clone() for x, _ in held.values()]
-        means = [F.normalize(_features(student, x).mean(0), dim=0) for x in kept]
+        means = [F.normalize(_features(learner, x).mean(0), dim=0) for x in kept]
         numbers = [number for _, number in held.values()]
         return replace(state, classes=list(held), exemplars=kept, task=numbers, means_CH=torch.stack(means))
 
-    def predict(self, state: ICaRLState, student: Student, x: Tensor, task: int) -> Tensor:
-        logits_BC = super().predict(state, student, x, task)
-        asked = student.outputs.classes.get(task, ()) if student.outputs.scenario == "task" else state.classes
+    def predict(self, state: ICaRLState, learner: LearnerView, x: Tensor, task: int) -> Tensor:
+        logits_BC = super().predict(state, learner, x, task)
+        asked = learner.objective.classes.get(task, ()) if learner.objective.scenario == "task" else state.classes
         if not set(asked) & set(state.classes):
             return logits_BC
         scores_BC = torch.full_like(logits_BC, float("-inf"), dtype=torch.float32)
-        scores_BC[:, state.classes] = -torch.cdist(_features(student, x), state.means_CH).square()
+        scores_BC[:, state.classes] = -torch.cdist(_features(learner, x), state.means_CH).square()
         return scores_BC
 
     def _check_room(self, classes: int) -> None:
@@ -148,9 +148,9 @@ class ICaRL(Method[ICaRLState]):
 
 
 @torch.no_grad()
-def _features(student: Student, x: Tensor) -> Tensor:
+def _features(learner: LearnerView, x: Tensor) -> Tensor:
     """φ(x) (N, H) with norm 1, in evaluation mode."""
-    model = student.model
+    model = learner.model
     assert isinstance(model, Network)
-    with evaluating(model), student.autocast():
+    with evaluating(model), learner.autocast():
         return torch.cat([F.normalize(model.backbone(piece).float().flatten(1), dim=1) for piece in x.split(2048)])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from lifelong.methods.base import Extent, Method, Student
+from lifelong.methods.base import LearnerView, Method, StreamSize
 from lifelong.types import Examples
 
 __all__ = ["Independent", "IndependentState"]
@@ -56,32 +56,32 @@ class Independent(Method[IndependentState]):
     def state_type(self) -> type[IndependentState]:
         return IndependentState
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return extent.tasks * (4 * extent.parameters + extent.buffers + 16)
+    def declared_bytes(self, size: StreamSize) -> int:
+        return size.tasks * (4 * size.parameters + size.buffers + 16)
 
-    def begin_task(self, state: IndependentState, student: Student, task: Examples) -> IndependentState:
-        student.restart()
+    def begin_task(self, state: IndependentState, learner: LearnerView, task: Examples) -> IndependentState:
+        learner.restart()
         return state
 
-    def end_task(self, state: IndependentState, student: Student, task: Examples) -> IndependentState:
+    def end_task(self, state: IndependentState, learner: LearnerView, task: Examples) -> IndependentState:
         number = task.task if isinstance(task.task, int) else int(task.task[0])
         if number in state.tasks:  # learned anew: the later model takes the place of the earlier one
             place = state.tasks.index(number)
             for kept in (state.tasks, state.theta_P, state.buffers, state.outputs):
                 del kept[place]
         state.tasks.append(number)
-        state.theta_P.append(student.flat.theta_P.detach().clone())
-        state.buffers.append({name: value.clone() for name, value in student.model.named_buffers()})
-        state.outputs.append(student.outputs.count)
-        student.restart()
+        state.theta_P.append(learner.flat.theta_P.detach().clone())
+        state.buffers.append({name: value.clone() for name, value in learner.model.named_buffers()})
+        state.outputs.append(learner.objective.count)
+        learner.restart()
         return state
 
-    def predict(self, state: IndependentState, student: Student, x: Tensor, task: int) -> Tensor:
+    def predict(self, state: IndependentState, learner: LearnerView, x: Tensor, task: int) -> Tensor:
         if task not in state.tasks:
-            return super().predict(state, student, x, task)
+            return super().predict(state, learner, x, task)
         place = state.tasks.index(task)
-        weights = student.flat.named(state.theta_P[place])
-        logits_BC = student.flat.call(student.model, {**weights, **state.buffers[place]}, x)
+        weights = learner.flat.named(state.theta_P[place])
+        logits_BC = learner.flat.call(learner.model, {**weights, **state.buffers[place]}, x)
         logits_BC[:, state.outputs[place] :] = float("-inf")
         return logits_BC
 

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from lifelong.errors import require
-from lifelong.methods.base import Extent, Method, Step, Student
+from lifelong.methods.base import LearnerView, Method, Step, StreamSize
 from lifelong.methods.freeze import Frozen, hold, still
 from lifelong.models import Head, Network
 from lifelong.types import Examples
@@ -44,14 +44,14 @@ class Isolation(Method[StateT]):
     holds_past = True
     scenarios = ("task",)
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return 8 * extent.parameters
+    def declared_bytes(self, size: StreamSize) -> int:
+        return 8 * size.parameters
 
     def capacity_used(self, state: StateT) -> float:
         """The fraction of the weights and biases that the tasks share which is frozen for past tasks."""
         return float(state.frozen.mask_P[: state.shared].mean()) if state.shared else 0.0
 
-    def begin_task(self, state: StateT, student: Student, task: Examples) -> StateT:
+    def begin_task(self, state: StateT, learner: LearnerView, task: Examples) -> StateT:
         number = number_of(task)
         require(
             number not in state.tasks,
@@ -61,26 +61,26 @@ class Isolation(Method[StateT]):
         return state
 
     def gradient(self, state: StateT, step: Step, grad_P: Tensor) -> Tensor:
-        return still(state.frozen, grad_P, self._first(step.student))
+        return still(state.frozen, grad_P, self._first(step.learner))
 
     def after_step(self, state: StateT, step: Step) -> None:
-        hold(state.frozen, step.theta_P, self._first(step.student))
+        hold(state.frozen, step.theta_P, self._first(step.learner))
 
-    def end_task(self, state: StateT, student: Student, task: Examples) -> StateT:
-        hold(state.frozen, student.flat.theta_P.detach())  # a method after this one in a chain may have moved them
+    def end_task(self, state: StateT, learner: LearnerView, task: Examples) -> StateT:
+        hold(state.frozen, learner.flat.theta_P.detach())  # a method after this one in a chain may have moved them
         return state
 
-    def _first(self, student: Student) -> int:
+    def _first(self, learner: LearnerView) -> int:
         """The first place in θ that may be held."""
         return 0
 
-    def forward(self, state: StateT, student: Student, x: Tensor, task: int | Tensor) -> Tensor:
-        with network_of(student.model, self.name).selecting(task):
-            logits_BC: Tensor = student.model(x)
+    def forward(self, state: StateT, learner: LearnerView, x: Tensor, task: int | Tensor) -> Tensor:
+        with network_of(learner.model, self.name).selecting(task):
+            logits_BC: Tensor = learner.model(x)
             return logits_BC
 
-    def predict(self, state: StateT, student: Student, x: Tensor, task: int) -> Tensor:
-        return own_logits(student, network_of(student.model, self.name).backbone(x), task)
+    def predict(self, state: StateT, learner: LearnerView, x: Tensor, task: int) -> Tensor:
+        return own_logits(learner, network_of(learner.model, self.name).backbone(x), task)
 
 
 def network_of(model: nn.Module, method: str) -> Network:
@@ -99,28 +99,28 @@ def number_of(task: Examples) -> int:
     return task.task if isinstance(task.task, int) else int(task.task[0])
 
 
-def own_logits(student: Student, h_BD: Tensor, task: int) -> Tensor:
+def own_logits(learner: LearnerView, h_BD: Tensor, task: int) -> Tensor:
     """Logits (B, C) from the rows of the head that belong to `task` alone; −∞ elsewhere."""
-    head = student.model.get_submodule("head")
+    head = learner.model.get_submodule("head")
     assert isinstance(head, Head)
-    if task not in student.outputs.classes:
-        return student.outputs.masked(head(h_BD), task)  # which says that it is unknown
-    index_C = torch.tensor(student.outputs.classes[task], device=h_BD.device)
+    if task not in learner.objective.classes:
+        return learner.objective.masked(head(h_BD), task)  # which says that it is unknown
+    index_C = torch.tensor(learner.objective.classes[task], device=h_BD.device)
     own_BC = F.linear(h_BD, head.weight[index_C], head.bias[index_C])
     logits_BC = own_BC.new_full((h_BD.shape[0], head.classes), float("-inf"))
     logits_BC[:, index_C] = own_BC
     return logits_BC
 
 
-def features_with(student: Student, theta_P: Tensor, x: Tensor) -> Tensor:
+def features_with(learner: LearnerView, theta_P: Tensor, x: Tensor) -> Tensor:
     """What the backbone makes of `x` with the weights in `theta_P`."""
     start = "backbone."
-    values = {name.removeprefix(start): v for name, v in student.flat.named(theta_P).items() if name.startswith(start)}
-    features_BD: Tensor = functional_call(student.model.get_submodule("backbone"), values, (x,))
+    values = {name.removeprefix(start): v for name, v in learner.flat.named(theta_P).items() if name.startswith(start)}
+    features_BD: Tensor = functional_call(learner.model.get_submodule("backbone"), values, (x,))
     return features_BD
 
 
-def shared(student: Student, prefix: str = "backbone.") -> int:
+def shared(learner: LearnerView, prefix: str = "backbone.") -> int:
     """How many parameters, the first of θ, have a name that begins with `prefix`."""
-    slices = student.flat.slices
+    slices = learner.flat.slices
     return max((place.stop for name, place in slices.items() if name.startswith(prefix)), default=0)

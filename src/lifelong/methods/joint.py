@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lifelong.memory import Archive
-from lifelong.methods.base import Extent, Method, Student
+from lifelong.methods.base import LearnerView, Method, StreamSize
 from lifelong.types import Examples
 
 __all__ = ["Joint"]
@@ -53,13 +53,13 @@ class Joint(Method[Archive]):
     def state_type(self) -> type[Archive]:
         return Archive
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return extent.in_all * (extent.input_bytes + 16)
+    def declared_bytes(self, size: StreamSize) -> int:
+        return size.total_examples * (size.input_bytes + 16)
 
-    def begin_task(self, state: Archive, student: Student, task: Examples) -> Archive:
+    def begin_task(self, state: Archive, learner: LearnerView, task: Examples) -> Archive:
         state.add(task)
         if self.restart:
-            student.restart()
+            learner.restart()
         return state
 
     def examples(self, state: Archive, task: Examples) -> Examples:

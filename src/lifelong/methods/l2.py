@@ -6,16 +6,15 @@ from dataclasses import dataclass
 
 import torch
 
-from lifelong.methods.base import Student
-from lifelong.methods.spring import Spring, merge
-from lifelong.methods.sprung import Sprung
+from lifelong.methods.base import LearnerView
+from lifelong.methods.quadratic_penalty import QuadraticPenalty, Spring, merge
 from lifelong.types import Examples
 
 __all__ = ["L2"]
 
 
 @dataclass(frozen=True)
-class L2(Sprung):
+class L2(QuadraticPenalty):
     """Hold all weights alike near the values that they had after the last task.
 
     Formula: L_t(θ) + λ/2 ‖θ − θ*_{t−1}‖², θ* the weights after a task.
@@ -28,7 +27,7 @@ class L2(Sprung):
     Reference: Kirkpatrick et al. 2017, Overcoming catastrophic forgetting in neural networks, figure 2 (baseline L2).
 
     Deviations: rows that the head grows for a new task are free in that task. Stiffness above 1 / lr (1e6 with Adam) is
-    applied as an implicit step after the optimiser's (`spring.settle`), so no λ diverges.
+    applied as an implicit step after the optimiser's (`proximal_step`), so no λ diverges.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -46,6 +45,6 @@ class L2(Sprung):
     name = "l2"
     reference = "Kirkpatrick et al. 2017"
 
-    def end_task(self, state: Spring, student: Student, task: Examples) -> Spring:
-        theta_P = student.flat.theta_P.detach()
+    def end_task(self, state: Spring, learner: LearnerView, task: Examples) -> Spring:
+        theta_P = learner.flat.theta_P.detach()
         return merge(state, torch.ones_like(theta_P), theta_P, decay=0.0, online=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lifelong.errors import SettingError
-from lifelong.methods.base import Student
+from lifelong.methods.base import LearnerView
 from lifelong.methods.evaluating import evaluating
 from lifelong.methods.per_sample import chunks
 from lifelong.models import Head
@@ -59,7 +59,7 @@ def weight_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 @torch.no_grad()
-def layer_inputs(student: Student, task: Examples) -> dict[str, Tensor]:
+def layer_inputs(learner: LearnerView, task: Examples) -> dict[str, Tensor]:
     """By name of the layer, the vectors (N, D) that its weights were multiplied with, in evaluation mode.
 
     In a convolution these are the patches under the kernel, one after another. A bias is the weight of one more input
@@ -74,12 +74,12 @@ def layer_inputs(student: Student, task: Examples) -> dict[str, Tensor]:
         tall = both_ND.shape[0] > both_ND.shape[1]
         inputs[name] = torch.linalg.qr(both_ND, mode="r").R if tall else both_ND
 
-    layers = weight_layers(student.model)
+    layers = weight_layers(learner.model)
     handles = [layer.register_forward_pre_hook(partial(note, name)) for name, layer in layers]
     try:
-        with evaluating(student.model):
+        with evaluating(learner.model):
             for chunk in chunks(task, CHUNK):
-                student.model(chunk.x)
+                learner.model(chunk.x)
     finally:
         for handle in handles:
             handle.remove()

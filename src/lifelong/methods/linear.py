@@ -13,11 +13,11 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from lifelong.methods.base import Student
+from lifelong.methods.base import LearnerView
 from lifelong.methods.evaluating import evaluating
 from lifelong.models import Head
 
-__all__ = ["Calls", "all_linear", "deltas", "once", "recorded", "sees_all"]
+__all__ = ["Calls", "all_linear", "deltas", "hooks_see_all_uses", "once", "recorded"]
 
 #: by layer, for each of its calls, its inputs a and outputs z
 Calls = dict[nn.Module, list[tuple[Tensor, Tensor]]]
@@ -68,24 +68,24 @@ def deltas(value: Tensor, calls: Calls, *more: Tensor, retain_graph: bool = Fals
     )
 
 
-def sees_all(student: Student, x: Tensor) -> bool:
+def hooks_see_all_uses(learner: LearnerView, x: Tensor) -> bool:
     """Whether the calls of its layers are all that a network of linear layers does with its weights.
 
     Asked with a few of the inputs `x`, and once of every network: Σ δ aᵀ over the calls of a layer is then the gradient
     of its weight that autograd finds, Σ δ that of its bias.
     """
-    model = student.model
+    model = learner.model
     if model in _known:
         return _known[model]
-    agrees, told = _agrees(student, x[:PROBE])
+    agrees, told = _agrees(learner, x[:PROBE])
     if told:
         _known[model] = agrees
     return agrees
 
 
-def _agrees(student: Student, x: Tensor) -> tuple[bool, bool]:
+def _agrees(learner: LearnerView, x: Tensor) -> tuple[bool, bool]:
     """Whether both ways to a gradient agree, and whether there was a gradient to tell by."""
-    model, parameters = student.model, student.flat.parameters
+    model, parameters = learner.model, learner.flat.parameters
     with evaluating(model), torch.enable_grad(), recorded(model) as calls:
         logits_BC = model(x).float()
     some = (logits_BC * torch.linspace(-1, 1, logits_BC.numel()).to(logits_BC).view_as(logits_BC)).sum()

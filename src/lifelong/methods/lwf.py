@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import Extent, Inner, Method, Step, Student
-from lifelong.methods.snapshot import Snapshot, answers, classes_of, distance, freeze
+from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
+from lifelong.methods.snapshot import Snapshot, answers, classes_of, freeze
+from lifelong.objectives import softmax_distance
 from lifelong.types import Examples
 
 __all__ = ["LwF", "LwFState"]
@@ -39,7 +40,7 @@ class LwF(Method[LwFState]):
         temperature: T > 0; above 1 it shows the teacher's smaller probabilities.
         per: `softmax`: λ holds for each g, as written; `task`: where g holds n past tasks it is n λ, so that with λ = 1
             each past task weighs as much as the new one, in all scenarios.
-        over: `old`: the student's softmax is over the old outputs, as written; `all`: in the scenario class it is over
+        over: `old`: the learner's softmax is over the old outputs, as written; `all`: in the scenario class it is over
             the new outputs too, for which the answer to be kept is 0.
 
     Stores: the previous network, 4 · P bytes for P float32 parameters; no example.
@@ -83,17 +84,17 @@ class LwF(Method[LwFState]):
     def state_type(self) -> type[LwFState]:
         return LwFState
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return 4 * extent.parameters + extent.buffers + 8 * extent.outputs * extent.tasks
+    def declared_bytes(self, size: StreamSize) -> int:
+        return 4 * size.parameters + size.buffers + 8 * size.outputs * size.tasks
 
-    def begin_task(self, state: LwFState, student: Student, task: Examples) -> LwFState:
+    def begin_task(self, state: LwFState, learner: LearnerView, task: Examples) -> LwFState:
         number = task.task if isinstance(task.task, int) else int(task.task[0])
         past = [other for other in state.tasks if other != number]
         if not past:
             return LwFState(state.tasks)
-        groups = [[other] for other in past] if student.outputs.scenario == "task" else [past]
-        classes = [torch.tensor(classes_of(student.outputs, group)) for group in groups]
-        return LwFState(state.tasks, freeze(student), [group.to(task.y.device) for group in classes])
+        groups = [[other] for other in past] if learner.objective.scenario == "task" else [past]
+        classes = [torch.tensor(classes_of(learner.objective, group)) for group in groups]
+        return LwFState(state.tasks, freeze(learner), [group.to(task.y.device) for group in classes])
 
     def loss(self, state: LwFState, step: Step, inner: Inner) -> Tensor:
         loss = inner(step)
@@ -101,16 +102,16 @@ class LwF(Method[LwFState]):
             return loss
         past = sum(other != step.task for other in state.tasks)
         strength = self.strength * (past / len(state.groups) if self.per == "task" else 1)
-        now_BC = step.logits_BC.float()
+        now_BC = step.answer.float()
         then_BC = answers(step, state.teacher, step.batch.x, step.batch.task)
         for group in state.groups:
             now_BG, then_BG = now_BC.index_select(1, group), then_BC.index_select(1, group)
-            if self.over == "all" and step.student.outputs.scenario == "class":
+            if self.over == "all" and step.learner.objective.scenario == "class":
                 now_BG, then_BG = now_BC, torch.full_like(now_BC, -torch.inf).index_copy_(1, group, then_BG)
-            loss = loss + strength * distance(now_BG, then_BG, self.temperature)
+            loss = loss + strength * softmax_distance(now_BG, then_BG, self.temperature)
         return loss
 
-    def end_task(self, state: LwFState, student: Student, task: Examples) -> LwFState:
+    def end_task(self, state: LwFState, learner: LearnerView, task: Examples) -> LwFState:
         number = task.task if isinstance(task.task, int) else int(task.task[0])
         tasks = state.tasks if number in state.tasks else [*state.tasks, number]
         return LwFState(tasks, state.teacher, state.groups)

@@ -8,29 +8,28 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import Student
-from lifelong.methods.per_sample import subset, summed
-from lifelong.methods.spring import Spring, merge
-from lifelong.methods.sprung import Sprung
+from lifelong.methods.base import LearnerView
+from lifelong.methods.per_sample import per_sample_power_sum, subset
+from lifelong.methods.quadratic_penalty import QuadraticPenalty, Spring, merge
 from lifelong.types import Examples
 
 __all__ = ["MAS", "sensitivity"]
 
 
-def sensitivity(student: Student, task: Examples, samples: int | None = None) -> Tensor:
+def sensitivity(learner: LearnerView, task: Examples, samples: int | None = None) -> Tensor:
     """1/N Σ_n |∂ ‖f(x_n)‖²/∂θ| (P,), f the logits that count for the task; no label is looked at."""
-    task = subset(student, task, samples)
-    outputs = student.outputs
+    task = subset(learner, task, samples)
+    outputs = learner.objective
 
     def squared_norm(logits_BC: Tensor, y_B: Tensor, task: int | Tensor) -> Tensor:
         counts_BC = outputs.masked(torch.zeros_like(logits_BC), task) == 0
         return torch.where(counts_BC, logits_BC, 0.0).square().sum(1)
 
-    return summed(student, task, squared_norm, 1) / len(task)
+    return per_sample_power_sum(learner, task, squared_norm, 1) / len(task)
 
 
 @dataclass(frozen=True)
-class MAS(Sprung):
+class MAS(QuadraticPenalty):
     """Hold each weight by how much the squared norm of the outputs changes with it, measured without labels.
 
     Formula: L_t(θ) + λ Σ_i Ω_i (θ_i − θ*_{t−1,i})², with Ω_i ← Ω_i + 1/N Σ_n |∂ ‖f(x_n; θ*_t)‖²₂ / ∂θ_i| after task t;
@@ -47,7 +46,7 @@ class MAS(Sprung):
     Deviations: Ω of the tasks is summed, as in the paper (its code takes a running mean). In the scenario `task`, f are
     the outputs of the task, as the paper's separate heads have it. Ω is measured on the training examples; the paper
     allows any unlabelled ones. The local (Hebbian) variant is left out. Stiffness above 1 / lr (1e6 with Adam) is
-    applied as an implicit step after the optimiser's (`spring.settle`), so no λ diverges.
+    applied as an implicit step after the optimiser's (`proximal_step`), so no λ diverges.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -71,6 +70,6 @@ class MAS(Sprung):
         super().__post_init__()
         require(self.samples is None or self.samples > 0, f"mas.samples must be 1 or more, got {self.samples}")
 
-    def end_task(self, state: Spring, student: Student, task: Examples) -> Spring:
-        importance_P = sensitivity(student, task, self.samples)
-        return merge(state, importance_P, student.flat.theta_P.detach(), online=True)
+    def end_task(self, state: Spring, learner: LearnerView, task: Examples) -> Spring:
+        importance_P = sensitivity(learner, task, self.samples)
+        return merge(state, importance_P, learner.flat.theta_P.detach(), online=True)

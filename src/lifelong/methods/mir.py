@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.memory import Reservoir
-from lifelong.methods.base import Extent, Inner, Method, Step, Student
+from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
 from lifelong.methods.evaluating import evaluating
 from lifelong.types import Examples
 
@@ -73,10 +73,10 @@ class MIR(Method[Reservoir]):
     def state_type(self) -> type[Reservoir]:
         return Reservoir
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return self.capacity * (extent.input_bytes + 16)
+    def declared_bytes(self, size: StreamSize) -> int:
+        return self.capacity * (size.input_bytes + 16)
 
-    def init(self, student: Student) -> Reservoir:
+    def init(self, learner: LearnerView) -> Reservoir:
         return Reservoir(self.capacity)
 
     def loss(self, state: Reservoir, step: Step, inner: Inner) -> Tensor:
@@ -84,7 +84,7 @@ class MIR(Method[Reservoir]):
             return inner(step)
         chosen = state.sample(self.candidates, step.generator)
         if len(chosen) > self.replay_batch:
-            with evaluating(step.student.model):
+            with evaluating(step.learner.model):
                 virtual_P = torch.sub(step.theta_P, step.gradient_on(step.batch), alpha=step.lr)
             rise_M = interference(step, chosen, virtual_P)
             chosen = chosen.at(rise_M.topk(self.replay_batch).indices)
@@ -98,10 +98,10 @@ class MIR(Method[Reservoir]):
 @torch.no_grad()
 def interference(step: Step, examples: Examples, virtual_P: Tensor) -> Tensor:
     """By how much the loss of each example would rise if θ became `virtual_P`; θ itself is left alone."""
-    student = step.student
-    with evaluating(student.model), student.autocast():
-        with student.flat.holding(virtual_P):
+    learner = step.learner
+    with evaluating(learner.model), learner.autocast():
+        with learner.flat.holding(virtual_P):
             after_MC = step.forward(examples.x, examples.task)
         before_MC = step.forward(examples.x, examples.task)
-    before_MC, after_MC = (student.outputs.log_probabilities(x.float(), examples.task) for x in (before_MC, after_MC))
-    return (before_MC - after_MC).gather(1, examples.y[:, None])[:, 0]
+    task, losses = examples.task, learner.objective.losses
+    return losses(after_MC.float(), examples.y, task) - losses(before_MC.float(), examples.y, task)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lifelong.methods.base import Extent, Student
+from lifelong.methods.base import LearnerView, StreamSize
 from lifelong.methods.features import ClassMeans, chunks, feature_count, means_of, merged
 from lifelong.methods.prototype import Prototype
 from lifelong.types import Examples
@@ -50,12 +50,12 @@ class NCM(Prototype[ClassMeans]):
     def state_type(self) -> type[ClassMeans]:
         return ClassMeans
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return 8 * extent.outputs * (feature_count(extent, self.features) + 1)
+    def declared_bytes(self, size: StreamSize) -> int:
+        return 8 * size.outputs * (feature_count(size, self.features) + 1)
 
-    def end_task(self, state: ClassMeans, student: Student, task: Examples) -> ClassMeans:
-        for h_BD, y_B in chunks(student, task, self.features):
-            state = merged(state, means_of(h_BD, y_B, student.outputs.count))
+    def end_task(self, state: ClassMeans, learner: LearnerView, task: Examples) -> ClassMeans:
+        for h_BD, y_B in chunks(learner, task, self.features):
+            state = merged(state, means_of(h_BD, y_B, learner.objective.count))
         return state
 
     def counts(self, state: ClassMeans) -> Tensor:

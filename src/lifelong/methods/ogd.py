@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import Extent, Method, Step, Student
+from lifelong.methods.base import LearnerView, Method, Step, StreamSize
 from lifelong.methods.per_sample import gradients, subset
 from lifelong.methods.subspace import NOISE, adaptive, extended, outside
 from lifelong.types import Examples
@@ -73,16 +73,16 @@ class OGD(Method[OGDState]):
     def state_type(self) -> type[OGDState]:
         return OGDState
 
-    def declared_bytes(self, extent: Extent) -> int:
-        directions = min(extent.tasks * min(self.capacity, extent.examples), extent.parameters)
-        return 4 * extent.parameters * (directions + 1)
+    def declared_bytes(self, size: StreamSize) -> int:
+        directions = min(size.tasks * min(self.capacity, size.examples), size.parameters)
+        return 4 * size.parameters * (directions + 1)
 
-    def init(self, student: Student) -> OGDState:
-        theta_P = student.flat.theta_P.detach()
+    def init(self, learner: LearnerView) -> OGDState:
+        theta_P = learner.flat.theta_P.detach()
         return OGDState(theta_P.new_zeros(0, len(theta_P)), torch.zeros_like(theta_P))
 
-    def begin_task(self, state: OGDState, student: Student, task: Examples) -> OGDState:
-        state.start_P.copy_(student.flat.theta_P.detach())
+    def begin_task(self, state: OGDState, learner: LearnerView, task: Examples) -> OGDState:
+        state.start_P.copy_(learner.flat.theta_P.detach())
         if bool((state.basis_KP.norm(dim=1) < 1 - NOISE).any()):  # parameters have left θ, as finished columns do
             state.basis_KP = extended(state.basis_KP[:0], state.basis_KP)
         return state
@@ -95,9 +95,9 @@ class OGD(Method[OGDState]):
             inside_K = state.basis_KP @ (step.theta_P - state.start_P)
             step.theta_P.addmv_(state.basis_KP.T, inside_K, alpha=-1)
 
-    def end_task(self, state: OGDState, student: Student, task: Examples) -> OGDState:
+    def end_task(self, state: OGDState, learner: LearnerView, task: Examples) -> OGDState:
         if self.capacity > 0:
-            rows_NP = gradients(student, subset(student, task, self.capacity), _right_logit)
+            rows_NP = gradients(learner, subset(learner, task, self.capacity), _right_logit)
             state.basis_KP = extended(state.basis_KP, rows_NP)
         return state
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lifelong.errors import require
-from lifelong.methods.base import Student
+from lifelong.methods.base import LearnerView
 from lifelong.methods.fisher import FisherKind, fisher_diagonal
-from lifelong.methods.spring import Spring, merge
-from lifelong.methods.sprung import Sprung
+from lifelong.methods.quadratic_penalty import QuadraticPenalty, Spring, merge
 from lifelong.types import Examples
 
 __all__ = ["OnlineEWC"]
 
 
 @dataclass(frozen=True)
-class OnlineEWC(Sprung):
+class OnlineEWC(QuadraticPenalty):
     """Hold each weight near its newest value by a spring whose stiffness is a decaying sum of importances.
 
     Formula: L_t(θ) + λ/2 Σ_i F̃_i (θ_i − θ*_{t−1,i})², with F̃ ← γ F̃ + F_t after task t and
@@ -37,7 +36,7 @@ class OnlineEWC(Sprung):
     Deviations: the paper normalises every F_t where the scales of tasks differ (in reinforcement learning); this does
     not. The default γ is 1, as for tasks of equal weight. The paper's penalty has γ F̃ where this one has F̃: for γ < 1
     its strength is λ / γ here. Stiffness above 1 / lr (1e6 with Adam) is applied as an
-    implicit step after the optimiser's (`spring.settle`), so no λ diverges. Progress & Compress itself, with its two
+    implicit step after the optimiser's (`proximal_step`), so no λ diverges. Progress & Compress itself, with its two
     networks, is not part of it.
 
     Example:
@@ -66,6 +65,6 @@ class OnlineEWC(Sprung):
         require(self.samples is None or self.samples > 0, f"online-ewc.samples must be 1 or more, got {self.samples}")
         require(self.batch >= 1, f"online-ewc.batch must be 1 or more, got {self.batch}")
 
-    def end_task(self, state: Spring, student: Student, task: Examples) -> Spring:
-        importance_P = fisher_diagonal(student, task, self.fisher, self.samples, self.batch)
-        return merge(state, importance_P, student.flat.theta_P.detach(), decay=self.decay, online=True)
+    def end_task(self, state: Spring, learner: LearnerView, task: Examples) -> Spring:
+        importance_P = fisher_diagonal(learner, task, self.fisher, self.samples, self.batch)
+        return merge(state, importance_P, learner.flat.theta_P.detach(), decay=self.decay, online=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lifelong.errors import require
-from lifelong.methods.base import Extent, Step, Student
+from lifelong.methods.base import LearnerView, Step, StreamSize
 from lifelong.methods.freeze import freeze, nothing, rows_of
 from lifelong.methods.isolation import Isolation, IsolationState, features_with, network_of, own_logits, shared
 from lifelong.methods.layers import weight_layers
@@ -77,19 +77,19 @@ class PackNet(Isolation[PackNetState]):
     def state_type(self) -> type[PackNetState]:
         return PackNetState
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return 9 * extent.parameters
+    def declared_bytes(self, size: StreamSize) -> int:
+        return 9 * size.parameters
 
-    def check(self, extent: Extent) -> None:
-        require(extent.tasks < RELEASED, f"packnet tells at most {RELEASED - 1} tasks apart, got {extent.tasks}")
-        weights = extent.parameters if extent.smallest is None else extent.smallest
+    def check(self, size: StreamSize) -> None:
+        require(size.tasks < RELEASED, f"packnet tells at most {RELEASED - 1} tasks apart, got {size.tasks}")
+        weights = size.parameters if size.smallest is None else size.smallest
         free = weights
-        for _ in range(extent.tasks - 1):
+        for _ in range(size.tasks - 1):
             free -= self._kept(free)
         require(
             free > 0,
-            f"packnet.keep = {self.keep} leaves no weight for task {extent.tasks} in the smallest layer, which has "
-            f"{weights}; use keep={1 / extent.tasks:.2g} or wider layers",
+            f"packnet.keep = {self.keep} leaves no weight for task {size.tasks} in the smallest layer, which has "
+            f"{weights}; use keep={1 / size.tasks:.2g} or wider layers",
         )
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
@@ -99,13 +99,13 @@ class PackNet(Isolation[PackNetState]):
         require(not buffers, f"packnet cannot keep {buffers} as they were for each task; use layers without buffers")
         return model
 
-    def init(self, student: Student) -> PackNetState:
-        theta_P = student.flat.theta_P.detach()
-        return PackNetState([], nothing(theta_P), shared(student), torch.zeros_like(theta_P, dtype=torch.uint8), False)
+    def init(self, learner: LearnerView) -> PackNetState:
+        theta_P = learner.flat.theta_P.detach()
+        return PackNetState([], nothing(theta_P), shared(learner), torch.zeros_like(theta_P, dtype=torch.uint8), False)
 
-    def begin_task(self, state: PackNetState, student: Student, task: Examples) -> PackNetState:
+    def begin_task(self, state: PackNetState, learner: LearnerView, task: Examples) -> PackNetState:
         done = len(state.tasks)
-        layers = _weights(student).items()
+        layers = _weights(learner).items()
         full = [name for name, place in layers if not bool((state.owner_P[place] == FREE).any())]
         require(
             not full,
@@ -114,19 +114,19 @@ class PackNet(Isolation[PackNetState]):
         )
         require(done < RELEASED - 1, f"packnet tells at most {RELEASED - 1} tasks apart, and {done} are learned")
         state.pruned = False
-        return super().begin_task(state, student, task)
+        return super().begin_task(state, learner, task)
 
     def after_step(self, state: PackNetState, step: Step) -> None:
         super().after_step(state, step)
         if step.number == max(1, round(self.train_fraction * step.steps)):
-            self._prune(state, step.student)
+            self._prune(state, step.learner)
 
-    def end_task(self, state: PackNetState, student: Student, task: Examples) -> PackNetState:
-        state = super().end_task(state, student, task)
+    def end_task(self, state: PackNetState, learner: LearnerView, task: Examples) -> PackNetState:
+        state = super().end_task(state, learner, task)
         if not state.pruned:  # no step was taken
-            self._prune(state, student)
-        theta_P, owner_P, place = student.flat.theta_P.detach(), state.owner_P, len(state.tasks)
-        own_P = rows_of(student, state.tasks[-1])
+            self._prune(state, learner)
+        theta_P, owner_P, place = learner.flat.theta_P.detach(), state.owner_P, len(state.tasks)
+        own_P = rows_of(learner, state.tasks[-1])
         own_P[: state.shared] = True  # biases; of the weights none is left without an owner
         owner_P[own_P & (owner_P == FREE)] = place
         owner_P[owner_P == RELEASED] = FREE
@@ -134,22 +134,22 @@ class PackNet(Isolation[PackNetState]):
         freeze(state.frozen, owner_P != FREE, theta_P)
         return state
 
-    def predict(self, state: PackNetState, student: Student, x: Tensor, task: int) -> Tensor:
+    def predict(self, state: PackNetState, learner: LearnerView, x: Tensor, task: int) -> Tensor:
         if task not in state.tasks[:-1]:  # the newest has all weights, and those that are free are zero at its end
-            return super().predict(state, student, x, task)
+            return super().predict(state, learner, x, task)
         place = state.tasks.index(task) + 1
         active_P = (state.owner_P != FREE) & (state.owner_P <= place)
-        weights_P = torch.where(active_P, student.flat.theta_P.detach(), 0.0)
-        return own_logits(student, features_with(student, weights_P, x), task)
+        weights_P = torch.where(active_P, learner.flat.theta_P.detach(), 0.0)
+        return own_logits(learner, features_with(learner, weights_P, x), task)
 
     def _kept(self, free: int) -> int:
         """How many of so many free weights of a layer a task keeps."""
         return min(free, max(1, round(self.keep * free)))
 
-    def _prune(self, state: PackNetState, student: Student) -> None:
+    def _prune(self, state: PackNetState, learner: LearnerView) -> None:
         """Give the task the largest of the free weights of each layer, and set the others to zero."""
-        theta_P = student.flat.theta_P.detach()
-        for place in _weights(student).values():
+        theta_P = learner.flat.theta_P.detach()
+        for place in _weights(learner).values():
             owner_P, free_P = state.owner_P[place], state.owner_P[place] == FREE
             free = int(free_P.sum())
             size_P = theta_P[place].abs().masked_fill_(~free_P, -1.0)
@@ -161,7 +161,7 @@ class PackNet(Isolation[PackNetState]):
         state.pruned = True
 
 
-def _weights(student: Student) -> dict[str, slice]:
+def _weights(learner: LearnerView) -> dict[str, slice]:
     """Where in θ the weights of each layer of the backbone are, by its name; not the biases."""
-    start, end, slices = "backbone.", ".weight", student.flat.slices.items()
+    start, end, slices = "backbone.", ".weight", learner.flat.slices.items()
     return {name.removesuffix(end): place for name, place in slices if name.startswith(start) and name.endswith(end)}

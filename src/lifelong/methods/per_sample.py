@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
-from lifelong.methods.base import Student
+from lifelong.methods.base import LearnerView
 from lifelong.methods.evaluating import evaluating
-from lifelong.methods.linear import all_linear, deltas, once, recorded, sees_all
+from lifelong.methods.linear import all_linear, deltas, hooks_see_all_uses, once, recorded
 from lifelong.models import Network
 from lifelong.types import Examples
 
@@ -32,9 +32,9 @@ __all__ = [
     "evaluating",
     "given",
     "gradients",
+    "per_sample_power_sum",
     "products",
     "subset",
-    "summed",
 ]
 
 #: logits (B, C), labels (B,), task number(s) → one number per sample (B,)
@@ -50,11 +50,11 @@ def given(logits_BC: Tensor, chunk: Examples) -> Iterator[tuple[Tensor, Tensor]]
     yield chunk.y, torch.ones_like(logits_BC[:, 0])
 
 
-def subset(student: Student, task: Examples, samples: int | None) -> Examples:
+def subset(learner: LearnerView, task: Examples, samples: int | None) -> Examples:
     """At most `samples` examples of `task`, drawn from the method's generator; all of them without drawing."""
     if samples is None or samples >= len(task):
         return task
-    return task.at(torch.randperm(len(task), generator=student.generator)[:samples].to(task.y.device))
+    return task.at(torch.randperm(len(task), generator=learner.generator)[:samples].to(task.y.device))
 
 
 def chunks(task: Examples, size: int) -> Iterator[Examples]:
@@ -63,29 +63,31 @@ def chunks(task: Examples, size: int) -> Iterator[Examples]:
         yield task.at(slice(start, start + size))
 
 
-def summed(student: Student, task: Examples, answer: Answer, power: Literal[1, 2], choices: Choices = given) -> Tensor:
+def per_sample_power_sum(
+    learner: LearnerView, task: Examples, answer: Answer, power: Literal[1, 2], choices: Choices = given
+) -> Tensor:
     """Σ_n Σ_y w |∂ answer/∂θ|^power (P,) over the examples of one task, in evaluation mode."""
-    with evaluating(student.model):
-        if all_linear(student.model) and task.x.flatten(1).shape[1] > 0 and sees_all(student, task.x):
-            total_P = _closed_form(student, task, answer, power, choices)
+    with evaluating(learner.model):
+        if all_linear(learner.model) and task.x.flatten(1).shape[1] > 0 and hooks_see_all_uses(learner, task.x):
+            total_P = _closed_form(learner, task, answer, power, choices)
             if total_P is not None:
                 return total_P
-        total_P = torch.zeros_like(student.flat.grad_P)
-        for chunk in chunks(task, _chunk_size(student)):
+        total_P = torch.zeros_like(learner.flat.grad_P)
+        for chunk in chunks(task, _chunk_size(learner)):
             with torch.no_grad():
-                logits_BC = student.model(chunk.x).float()
+                logits_BC = learner.model(chunk.x).float()
             for y_B, weight_B in choices(logits_BC, chunk):
-                grads = _named_gradients(student, Examples(chunk.x, y_B, chunk.task), answer)
+                grads = _named_gradients(learner, Examples(chunk.x, y_B, chunk.task), answer)
                 sizes = [torch.einsum("b,b...->...", weight_B, _powered(grad_B, power)) for grad_B in grads]
                 total_P += torch.cat([size.reshape(-1) for size in sizes])
         return total_P
 
 
-def products(student: Student, task: Examples, answer: Answer) -> Tensor:
+def products(learner: LearnerView, task: Examples, answer: Answer) -> Tensor:
     """⟨∂ answer(x_n, y_n)/∂θ, ∂ answer(x_m, y_m)/∂θ⟩ (N, N), in evaluation mode."""
-    factors = _factors(student, task, answer)
+    factors = _factors(learner, task, answer)
     if factors is None:
-        rows_NP = gradients(student, task, answer)
+        rows_NP = gradients(learner, task, answer)
         return rows_NP @ rows_NP.T
     gram_NN = torch.zeros(len(task), len(task), device=task.y.device)
     for layer, (delta_NH, a_ND) in factors.items():
@@ -94,19 +96,19 @@ def products(student: Student, task: Examples, answer: Answer) -> Tensor:
     return gram_NN
 
 
-def gradients(student: Student, task: Examples, answer: Answer) -> Tensor:
+def gradients(learner: LearnerView, task: Examples, answer: Answer) -> Tensor:
     """∂ answer(x_n, y_n)/∂θ as rows (N, P), in evaluation mode."""
-    model = student.model
+    model = learner.model
     if isinstance(task.task, Tensor) and isinstance(model, Network) and model.per_task:
-        rows_NP = student.flat.grad_P.new_empty(len(task), len(student.flat))
+        rows_NP = learner.flat.grad_P.new_empty(len(task), len(learner.flat))
         for number in task.task.unique().tolist():  # one sample alone does not know its row of several tasks
             own_N = task.task == number
-            rows_NP[own_N] = gradients(student, Examples(task.x[own_N], task.y[own_N], number), answer)
+            rows_NP[own_N] = gradients(learner, Examples(task.x[own_N], task.y[own_N], number), answer)
         return rows_NP
-    factors = _factors(student, task, answer)
+    factors = _factors(learner, task, answer)
     if factors is not None:
-        rows_NP = student.flat.grad_P.new_zeros(len(task), len(student.flat))
-        places = zip(student.flat.slices.values(), student.flat.parameters, strict=True)
+        rows_NP = learner.flat.grad_P.new_zeros(len(task), len(learner.flat))
+        places = zip(learner.flat.slices.values(), learner.flat.parameters, strict=True)
         place = {id(parameter): own for own, parameter in places}
         for layer, (delta_NH, a_ND) in factors.items():
             rows_NP[:, place[id(layer.weight)]] = torch.einsum("nh,nd->nhd", delta_NH, a_ND).flatten(1)
@@ -115,16 +117,16 @@ def gradients(student: Student, task: Examples, answer: Answer) -> Tensor:
         return rows_NP
     with evaluating(model, task.task):
         parts = [
-            torch.cat([grad_B.flatten(1) for grad_B in _named_gradients(student, chunk, answer)], dim=1)
-            for chunk in chunks(task, _chunk_size(student))
+            torch.cat([grad_B.flatten(1) for grad_B in _named_gradients(learner, chunk, answer)], dim=1)
+            for chunk in chunks(task, _chunk_size(learner))
         ]
         return torch.cat(parts)
 
 
-def _factors(student: Student, task: Examples, answer: Answer) -> dict[nn.Module, tuple[Tensor, Tensor]] | None:
+def _factors(learner: LearnerView, task: Examples, answer: Answer) -> dict[nn.Module, tuple[Tensor, Tensor]] | None:
     """By layer δ (N, H) and a (N, D), whose outer products are the gradients; None where that is not so."""
-    model = student.model
-    if not (all_linear(model) and sees_all(student, task.x)):
+    model = learner.model
+    if not (all_linear(model) and hooks_see_all_uses(learner, task.x)):
         return None
     with evaluating(model, task.task), torch.enable_grad(), recorded(model) as calls:
         answer_N = answer(model(task.x).float(), task.y, task.task)
@@ -134,8 +136,8 @@ def _factors(student: Student, task: Examples, answer: Answer) -> dict[nn.Module
     return {layer: (delta, notes[0][0]) for (layer, notes), delta in each}
 
 
-def _chunk_size(student: Student) -> int:
-    return max(1, CHUNK_BYTES // (4 * len(student.flat)))
+def _chunk_size(learner: LearnerView) -> int:
+    return max(1, CHUNK_BYTES // (4 * len(learner.flat)))
 
 
 def _powered(values: Tensor, power: Literal[1, 2]) -> Tensor:
@@ -143,10 +145,10 @@ def _powered(values: Tensor, power: Literal[1, 2]) -> Tensor:
 
 
 def _closed_form(
-    student: Student, task: Examples, answer: Answer, power: Literal[1, 2], choices: Choices
+    learner: LearnerView, task: Examples, answer: Answer, power: Literal[1, 2], choices: Choices
 ) -> Tensor | None:
     """The sum for networks of linear layers; None where a layer is used twice or on sequences."""
-    flat, model = student.flat, student.model
+    flat, model = learner.flat, learner.model
     total_P = torch.zeros_like(flat.grad_P)
     total = flat.named(total_P)
     names = {id(p): name for name, p in zip(flat.names, flat.parameters, strict=True)}
@@ -168,9 +170,9 @@ def _closed_form(
     return total_P
 
 
-def _named_gradients(student: Student, chunk: Examples, answer: Answer) -> list[Tensor]:
+def _named_gradients(learner: LearnerView, chunk: Examples, answer: Answer) -> list[Tensor]:
     """The gradient of every sample (B, …) for each parameter in order, for any network, by vmap."""
-    flat, model = student.flat, student.model
+    flat, model = learner.flat, learner.model
     weights = {name: value.detach() for name, value in zip(flat.names, flat.parameters, strict=True)}
     number = chunk.task if isinstance(chunk.task, int) else int(chunk.task[0])
 

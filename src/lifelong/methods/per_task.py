@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lifelong.methods.base import Step
-from lifelong.methods.linear import all_linear, deltas, once, recorded, sees_all
+from lifelong.methods.linear import all_linear, deltas, hooks_see_all_uses, once, recorded
 from lifelong.types import Examples
 
 __all__ = ["task_gradients"]
@@ -26,8 +26,8 @@ def task_gradients(step: Step, tasks: Sequence[Examples]) -> Tensor:
     and one batched product per layer give all rows; else there is a pass for each task.
     """
     sizes = {len(examples) for examples in tasks}
-    student = step.student
-    if len(tasks) > 1 and len(sizes) == 1 and all_linear(student.model) and sees_all(student, tasks[0].x):
+    learner = step.learner
+    if len(tasks) > 1 and len(sizes) == 1 and all_linear(learner.model) and hooks_see_all_uses(learner, tasks[0].x):
         rows_TP = _at_once(step, tasks)
         if rows_TP is not None:
             return rows_TP
@@ -36,15 +36,15 @@ def task_gradients(step: Step, tasks: Sequence[Examples]) -> Tensor:
 
 def _at_once(step: Step, tasks: Sequence[Examples]) -> Tensor | None:
     """The rows; None where the pass does not go once through every layer, or in another precision."""
-    student, count, size = step.student, len(tasks), len(tasks[0])
-    flat, model = student.flat, student.model
+    learner, count, size = step.learner, len(tasks), len(tasks[0])
+    flat, model = learner.flat, learner.model
     together = Examples.cat(tasks)
     with recorded(model) as calls:
-        logits_BC = step.on(together).logits_BC
+        logits_BC = step.on(together).answer
     every = {id(p) for layer in calls for p in layer.parameters(recurse=False)} == {id(p) for p in flat.parameters}
     if not (every and once(calls, len(together)) and logits_BC.dtype == flat.grad_P.dtype):
         return None
-    masked_BC = student.outputs.masked(logits_BC, together.task_numbers())
+    masked_BC = learner.objective.masked(logits_BC, together.task_numbers())
     loss = F.cross_entropy(masked_BC, together.y, reduction="sum") / size
     rows_TP = flat.grad_P.new_empty(count, len(flat))
     rows = {id(p): rows_TP[:, flat.slices[name]] for name, p in zip(flat.names, flat.parameters, strict=True)}

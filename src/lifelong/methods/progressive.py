@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from lifelong.errors import require
-from lifelong.methods.base import Student
+from lifelong.methods.base import LearnerView
 from lifelong.methods.freeze import freeze, nothing, rows_of
 from lifelong.methods.isolation import Isolation, IsolationState, network_of
 from lifelong.models import Network
@@ -65,13 +65,13 @@ class Progressive(Isolation[IsolationState]):
         )
         return Network(Columns(linear, seed), network.head)
 
-    def init(self, student: Student) -> IsolationState:
-        return IsolationState([], nothing(student.flat.theta_P.detach()), 0)
+    def init(self, learner: LearnerView) -> IsolationState:
+        return IsolationState([], nothing(learner.flat.theta_P.detach()), 0)
 
-    def _first(self, student: Student) -> int:
-        return student.flat.slices["head.weight"].start  # past columns are no part of θ
+    def _first(self, learner: LearnerView) -> int:
+        return learner.flat.slices["head.weight"].start  # past columns are no part of θ
 
-    def end_task(self, state: IsolationState, student: Student, task: Examples) -> IsolationState:
-        state = super().end_task(state, student, task)
-        freeze(state.frozen, rows_of(student, state.tasks[-1]), student.flat.theta_P.detach())
+    def end_task(self, state: IsolationState, learner: LearnerView, task: Examples) -> IsolationState:
+        state = super().end_task(state, learner, task)
+        freeze(state.frozen, rows_of(learner, state.tasks[-1]), learner.flat.theta_P.detach())
         return state

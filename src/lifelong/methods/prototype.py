@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lifelong.errors import require
-from lifelong.methods.base import Method, Student
+from lifelong.methods.base import LearnerView, Method
 from lifelong.methods.features import FeatureKind, check_features, features_of
 from lifelong.types import Examples, Space
 
@@ -51,12 +51,12 @@ class Prototype(Method[StateT]):
         """The logits (B, C) for features in float64."""
         raise NotImplementedError
 
-    def predict(self, state: StateT, student: Student, x: Tensor, task: int) -> Tensor:
-        seen_C, outputs = self.counts(state) > 0, student.outputs
+    def predict(self, state: StateT, learner: LearnerView, x: Tensor, task: int) -> Tensor:
+        seen_C, outputs = self.counts(state) > 0, learner.objective
         asked = outputs.classes.get(task, ()) if outputs.scenario == "task" else range(len(seen_C))
         if not bool(seen_C[[label for label in asked if label < len(seen_C)]].any()):
-            return super().predict(state, student, x, task)
-        scores_BC = self.scores(state, features_of(student, x, self.features))
+            return super().predict(state, learner, x, task)
+        scores_BC = self.scores(state, features_of(learner, x, self.features))
         logits_BC = scores_BC.new_full((len(x), max(outputs.count, len(seen_C))), float("-inf"))
         logits_BC[:, : len(seen_C)] = torch.where(seen_C, scores_BC, float("-inf"))
         return logits_BC

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import Extent, Student
+from lifelong.methods.base import LearnerView, StreamSize
 from lifelong.methods.features import chunks, feature_count, grown, one_hot
 from lifelong.methods.prototype import Prototype
 from lifelong.methods.ridge import least_error, solve
@@ -84,17 +84,17 @@ class RanPAC(Prototype[RanPACState]):
     def state_type(self) -> type[RanPACState]:
         return RanPACState
 
-    def declared_bytes(self, extent: Extent) -> int:
-        sums = 8 * (self.width**2 + 2 * self.width * extent.outputs + extent.outputs)
-        return sums + 4 * feature_count(extent, self.features) * self.width
+    def declared_bytes(self, size: StreamSize) -> int:
+        sums = 8 * (self.width**2 + 2 * self.width * size.outputs + size.outputs)
+        return sums + 4 * feature_count(size, self.features) * self.width
 
-    def end_task(self, state: RanPACState, student: Student, task: Examples) -> RanPACState:
+    def end_task(self, state: RanPACState, learner: LearnerView, task: Examples) -> RanPACState:
         if state.projection_DM.numel() == 0:
-            state = self._begun(student, task)
-        gram_MM, cross_MC = self._sums(state, student, task)
+            state = self._begun(learner, task)
+        gram_MM, cross_MC = self._sums(state, learner, task)
         gram_MM += state.gram_MM
-        cross_MC += grown(state.cross_MC, student.outputs.count, dim=1)
-        count_C = grown(state.count_C, student.outputs.count) + one_hot(task.y, student.outputs.count).sum(0)
+        cross_MC += grown(state.cross_MC, learner.objective.count, dim=1)
+        count_C = grown(state.count_C, learner.objective.count) + one_hot(task.y, learner.objective.count).sum(0)
         ridge = least_error(gram_MM, cross_MC, float(count_C.sum())) if self.ridge is None else self.ridge
         weight_MC = solve(gram_MM, cross_MC, ridge)
         return RanPACState(count_C, state.projection_DM, gram_MM, cross_MC, weight_MC, ridge)
@@ -105,23 +105,23 @@ class RanPAC(Prototype[RanPACState]):
     def scores(self, state: RanPACState, h_BD: Tensor) -> Tensor:
         return torch.relu(h_BD @ state.projection_DM.double()) @ state.weight_MC
 
-    def _begun(self, student: Student, task: Examples) -> RanPACState:
+    def _begun(self, learner: LearnerView, task: Examples) -> RanPACState:
         """The state once it is known how many features there are."""
-        [(first_BD, _)] = chunks(student, task.at(slice(0, 1)), self.features)
-        drawn_DM = torch.randn(first_BD.shape[1], self.width, generator=student.generator)
+        [(first_BD, _)] = chunks(learner, task.at(slice(0, 1)), self.features)
+        drawn_DM = torch.randn(first_BD.shape[1], self.width, generator=learner.generator)
         empty = first_BD.new_zeros
         return RanPACState(empty(0), drawn_DM.to(first_BD.device), empty(self.width, self.width), empty(self.width, 0))
 
-    def _hidden(self, state: RanPACState, student: Student, task: Examples) -> Iterator[tuple[Tensor, Tensor]]:
+    def _hidden(self, state: RanPACState, learner: LearnerView, task: Examples) -> Iterator[tuple[Tensor, Tensor]]:
         """Hidden units (B, M) and one-hot labels (B, C) of the examples, some at a time."""
-        for h_BD, y_B in chunks(student, task, self.features):
-            yield torch.relu(h_BD @ state.projection_DM.double()), one_hot(y_B, student.outputs.count)
+        for h_BD, y_B in chunks(learner, task, self.features):
+            yield torch.relu(h_BD @ state.projection_DM.double()), one_hot(y_B, learner.objective.count)
 
-    def _sums(self, state: RanPACState, student: Student, task: Examples) -> tuple[Tensor, Tensor]:
+    def _sums(self, state: RanPACState, learner: LearnerView, task: Examples) -> tuple[Tensor, Tensor]:
         """HᵀH and HᵀY over the examples."""
         gram_MM = torch.zeros_like(state.gram_MM)
-        cross_MC = gram_MM.new_zeros(self.width, student.outputs.count)
-        for h_BM, y_BC in self._hidden(state, student, task):
+        cross_MC = gram_MM.new_zeros(self.width, learner.objective.count)
+        for h_BM, y_BC in self._hidden(state, learner, task):
             gram_MM.addmm_(h_BM.T, h_BM)
             cross_MC.addmm_(h_BM.T, y_BC)
         return gram_MM, cross_MC

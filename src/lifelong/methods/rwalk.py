@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import Extent, Method, Step, Student
-from lifelong.methods.spring import Spring, merge, pull, settle
+from lifelong.methods.base import LearnerView, Method, Step, StreamSize
+from lifelong.methods.quadratic_penalty import Spring, merge, penalty_gradient, proximal_step
 from lifelong.types import Examples
 
 __all__ = ["RWalk", "RWalkState"]
@@ -54,7 +54,7 @@ class RWalk(Method[RWalkState]):
     Deviations: F is the square of the *batch* gradient at the given labels, as in the paper, so it depends on the size
     of the batch, unlike EWC's. The interval that the end of a task cuts short is counted. ε is a setting (the paper
     only calls it small). The paper's stored examples are left out: name them, as in `rwalk+er`. Stiffness above 1 / lr
-    (1e6 with Adam) is applied as an implicit step after the optimiser's (`spring.settle`), so no λ diverges; that step
+    (1e6 with Adam) is applied as an implicit step after the optimiser's (`proximal_step`), so no λ diverges; that step
     is no part of Δθ. In a chain g is the gradient of the whole loss, with what other methods add to it (replay).
 
     Example:
@@ -91,15 +91,15 @@ class RWalk(Method[RWalkState]):
     def state_type(self) -> type[RWalkState]:
         return RWalkState
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return 36 * extent.parameters
+    def declared_bytes(self, size: StreamSize) -> int:
+        return 36 * size.parameters
 
-    def init(self, student: Student) -> RWalkState:
-        theta_P = student.flat.theta_P.detach()
+    def init(self, learner: LearnerView) -> RWalkState:
+        theta_P = learner.flat.theta_P.detach()
         importance_P, centre_P, *rest = (torch.zeros_like(theta_P) for _ in range(9))
         return RWalkState(0, Spring(importance_P, centre_P), *rest)
 
-    def begin_task(self, state: RWalkState, student: Student, task: Examples) -> RWalkState:
+    def begin_task(self, state: RWalkState, learner: LearnerView, task: Examples) -> RWalkState:
         for of_the_task_P in (state.path_P, state.fall_P, state.moved_P):
             of_the_task_P.zero_()
         return state
@@ -108,7 +108,7 @@ class RWalk(Method[RWalkState]):
         # a step that will be skipped because its gradient overflowed (float16) is to leave no trace of that
         torch.nan_to_num(grad_P, nan=0.0, posinf=0.0, neginf=0.0, out=state.grad_P)
         state.before_P.copy_(step.theta_P)
-        return pull(state.spring, 2 * self.strength, step.theta_P, grad_P, step.stiffest)
+        return penalty_gradient(state.spring, 2 * self.strength, step.theta_P, grad_P, step.max_stable_stiffness)
 
     def after_step(self, state: RWalkState, step: Step) -> None:
         back_P = state.before_P.sub_(step.theta_P)  # θ_s − θ_{s+1}, in place of θ_s, which is needed no more
@@ -117,14 +117,14 @@ class RWalk(Method[RWalkState]):
         state.moved_P -= back_P
         if step.number % self.interval == 0:
             self._score(state)
-        settle(state.spring, 2 * self.strength, step.theta_P, step.lr, step.stiffest)
+        proximal_step(state.spring, 2 * self.strength, step.theta_P, step.lr, step.max_stable_stiffness)
 
-    def end_task(self, state: RWalkState, student: Student, task: Examples) -> RWalkState:
+    def end_task(self, state: RWalkState, learner: LearnerView, task: Examples) -> RWalkState:
         self._score(state)
         state.score_P = (state.score_P + state.path_P) / 2 if state.tasks > 0 else state.path_P.clone()
         state.tasks += 1
         importance_P = _normalised(state.fisher_P) + _normalised(state.score_P)
-        theta_P = student.flat.theta_P.detach()
+        theta_P = learner.flat.theta_P.detach()
         state.spring = merge(state.spring, importance_P, theta_P, decay=0.0, online=True)
         return state
 

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import Student
+from lifelong.methods.base import LearnerView
 from lifelong.methods.evaluating import evaluating
 from lifelong.methods.per_sample import chunks, subset
-from lifelong.methods.spring import Spring, merge
-from lifelong.methods.sprung import Sprung
+from lifelong.methods.quadratic_penalty import QuadraticPenalty, Spring, merge
 from lifelong.types import Examples
 
 __all__ = ["SCP", "sliced_importance"]
@@ -20,23 +19,23 @@ __all__ = ["SCP", "sliced_importance"]
 CHUNK = 2048
 
 
-def sliced_importance(student: Student, task: Examples, projections: int, samples: int | None = None) -> Tensor:
+def sliced_importance(learner: LearnerView, task: Examples, projections: int, samples: int | None = None) -> Tensor:
     """1/L Σ_l (∂ (ξ_l · φ̄)/∂θ)² (P,), φ̄ the mean of the logits that count, ξ_l uniform on their unit sphere.
 
     The gradient is linear in ξ, so the gradients G of the mean logits are taken once, one backward pass for each
     output, and Ξᵀ Ξ = Rᵀ R gives Σ_l (Ξ G)² = Σ (R G)² exactly, R no larger than (C, C).
     """
-    task = subset(student, task, samples)
-    flat, number = student.flat, task.task if isinstance(task.task, int) else int(task.task[0])
-    with evaluating(student.model), torch.enable_grad():
+    task = subset(learner, task, samples)
+    flat, number = learner.flat, task.task if isinstance(task.task, int) else int(task.task[0])
+    with evaluating(learner.model), torch.enable_grad():
         grads: list[Tensor] = []
         for chunk in chunks(task, CHUNK):
-            total_C = student.model(chunk.x).float().sum(0)
-            counts_C = student.outputs.masked(torch.zeros_like(total_C)[None], number)[0] == 0
+            total_C = learner.model(chunk.x).float().sum(0)
+            counts_C = learner.objective.masked(torch.zeros_like(total_C)[None], number)[0] == 0
             rows = [_gradient(total, flat.parameters) for total in total_C[counts_C]]
             grads = [row_P + add_P for row_P, add_P in zip(grads, rows, strict=True)] if grads else rows
     grad_CP = torch.stack(grads) / len(task)
-    xi_LC = torch.randn(projections, len(grad_CP), generator=student.generator)
+    xi_LC = torch.randn(projections, len(grad_CP), generator=learner.generator)
     xi_LC /= xi_LC.norm(dim=1, keepdim=True)
     root_CC = torch.linalg.qr(xi_LC, mode="r").R.to(grad_CP)
     return (root_CC @ grad_CP).square_().sum(0) / projections
@@ -48,7 +47,7 @@ def _gradient(value: Tensor, parameters: list[torch.nn.Parameter]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class SCP(Sprung):
+class SCP(QuadraticPenalty):
     """Hold each weight by how much it moves the mean output of a task, seen along random directions.
 
     Formula: L_t(θ) + λ Σ_i Γ_i (θ_i − θ*_{t−1,i})², with Γ_i ← Γ_i + 1/L Σ_l (∂(ξ_l · φ̄)/∂θ_i)² after task t, where
@@ -67,7 +66,7 @@ class SCP(Sprung):
     Deviations: the logits are the layer that is preserved (the paper allows any), in the scenario `task` those of the
     task. Γ of the tasks is summed without decay and pulls to the newest weights. The L gradients are combined from
     those of the C mean logits, which is the same numbers for C backward passes. Stiffness above 1 / lr (1e6 with Adam)
-    is applied as an implicit step after the optimiser's (`spring.settle`), so no λ diverges.
+    is applied as an implicit step after the optimiser's (`proximal_step`), so no λ diverges.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -93,6 +92,6 @@ class SCP(Sprung):
         require(self.projections >= 1, f"scp.projections must be 1 or more, got {self.projections}")
         require(self.samples is None or self.samples > 0, f"scp.samples must be 1 or more, got {self.samples}")
 
-    def end_task(self, state: Spring, student: Student, task: Examples) -> Spring:
-        importance_P = sliced_importance(student, task, self.projections, self.samples)
-        return merge(state, importance_P, student.flat.theta_P.detach(), online=True)
+    def end_task(self, state: Spring, learner: LearnerView, task: Examples) -> Spring:
+        importance_P = sliced_importance(learner, task, self.projections, self.samples)
+        return merge(state, importance_P, learner.flat.theta_P.detach(), online=True)

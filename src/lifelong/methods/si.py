@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import Extent, Method, Step, Student
-from lifelong.methods.spring import Spring, merge, pull, settle
+from lifelong.methods.base import LearnerView, Method, Step, StreamSize
+from lifelong.methods.quadratic_penalty import Spring, merge, penalty_gradient, proximal_step
 from lifelong.types import Examples
 
 __all__ = ["SI", "SIState"]
@@ -46,7 +46,7 @@ class SI(Method[SIState]):
     Deviations: g is the gradient of the batch and the steps are those of the optimiser (momentum, Adam, clipping), so ω
     is the path integral of the paper only up to their noise. Ω may be negative; it is kept so, and the spring uses
     max(Ω, 0), since a negative spring would repel. Stiffness above 1 / lr (1e6 with Adam) is applied as an implicit
-    step after the optimiser's (`spring.settle`), so no c diverges; that step is no part of ω. In a chain g is the
+    step after the optimiser's (`proximal_step`), so no c diverges; that step is no part of ω. In a chain g is the
     gradient of the whole loss, with what other methods add to it (replay, distillation).
 
     Example:
@@ -79,32 +79,32 @@ class SI(Method[SIState]):
     def state_type(self) -> type[SIState]:
         return SIState
 
-    def declared_bytes(self, extent: Extent) -> int:
-        return 28 * extent.parameters
+    def declared_bytes(self, size: StreamSize) -> int:
+        return 28 * size.parameters
 
-    def init(self, student: Student) -> SIState:
-        theta_P = student.flat.theta_P.detach()
+    def init(self, learner: LearnerView) -> SIState:
+        theta_P = learner.flat.theta_P.detach()
         importance_P, centre_P, *rest = (torch.zeros_like(theta_P) for _ in range(7))
         return SIState(Spring(importance_P, centre_P), *rest)
 
-    def begin_task(self, state: SIState, student: Student, task: Examples) -> SIState:
+    def begin_task(self, state: SIState, learner: LearnerView, task: Examples) -> SIState:
         state.path_P.zero_()
-        state.start_P.copy_(student.flat.theta_P.detach())  # here and not at the last end: rows may have been added
+        state.start_P.copy_(learner.flat.theta_P.detach())  # here and not at the last end: rows may have been added
         return state
 
     def gradient(self, state: SIState, step: Step, grad_P: Tensor) -> Tensor:
         # a step that will be skipped because its gradient overflowed (float16) is to add 0 to ω, not 0 · ∞
         torch.nan_to_num(grad_P, nan=0.0, posinf=0.0, neginf=0.0, out=state.grad_P)
         state.before_P.copy_(step.theta_P)
-        return pull(state.spring, 2 * self.strength, step.theta_P, grad_P, step.stiffest)
+        return penalty_gradient(state.spring, 2 * self.strength, step.theta_P, grad_P, step.max_stable_stiffness)
 
     def after_step(self, state: SIState, step: Step) -> None:
         back_P = state.before_P.sub_(step.theta_P)  # θ_s − θ_{s+1}, in place of θ_s, which is needed no more
         state.path_P.addcmul_(state.grad_P, back_P)
-        settle(state.spring, 2 * self.strength, step.theta_P, step.lr, step.stiffest)
+        proximal_step(state.spring, 2 * self.strength, step.theta_P, step.lr, step.max_stable_stiffness)
 
-    def end_task(self, state: SIState, student: Student, task: Examples) -> SIState:
-        theta_P = student.flat.theta_P.detach()
+    def end_task(self, state: SIState, learner: LearnerView, task: Examples) -> SIState:
+        theta_P = learner.flat.theta_P.detach()
         state.omega_P += state.path_P / ((theta_P - state.start_P).square() + self.xi)
         state.spring = merge(state.spring, state.omega_P.clamp_min(0.0), theta_P, decay=0.0, online=True)
         return state

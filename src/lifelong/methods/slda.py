@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import Extent, Student
+from lifelong.methods.base import LearnerView, StreamSize
 from lifelong.methods.features import ClassMeans, chunks, feature_count, means_of, merged, scatter
 from lifelong.methods.prototype import Prototype
 from lifelong.types import Examples
@@ -74,14 +74,14 @@ class SLDA(Prototype[SLDAState]):
     def state_type(self) -> type[SLDAState]:
         return SLDAState
 
-    def declared_bytes(self, extent: Extent) -> int:
-        features = feature_count(extent, self.features)
-        return 8 * (features**2 + 2 * extent.outputs * (features + 1))
+    def declared_bytes(self, size: StreamSize) -> int:
+        features = feature_count(size, self.features)
+        return 8 * (features**2 + 2 * size.outputs * (features + 1))
 
-    def end_task(self, state: SLDAState, student: Student, task: Examples) -> SLDAState:
+    def end_task(self, state: SLDAState, learner: LearnerView, task: Examples) -> SLDAState:
         means, scatter_DD = state.means, state.scatter_DD
-        for h_BD, y_B in chunks(student, task, self.features):
-            new = means_of(h_BD, y_B, student.outputs.count)
+        for h_BD, y_B in chunks(learner, task, self.features):
+            new = means_of(h_BD, y_B, learner.objective.count)
             more_DD = scatter(means, new, h_BD, y_B)
             scatter_DD = more_DD.add_(scatter_DD) if scatter_DD.numel() else more_DD
             means = merged(means, new)

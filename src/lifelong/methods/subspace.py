@@ -23,7 +23,7 @@ def adaptive(step: Step) -> bool:
     Gradient descent, with momentum and weight decay too, is linear in g: to project the way that was walked is to
     project every g, exactly. An adaptive step is not: what g has inside the span would take part in the scale.
     """
-    return step.lr * step.stiffest > 1.5  # 1 for gradient descent
+    return step.lr * step.max_stable_stiffness > 1.5  # 1 for gradient descent
 
 
 def outside(vectors_ND: Tensor, basis_KD: Tensor) -> Tensor:

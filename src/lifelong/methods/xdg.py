@@ -8,7 +8,7 @@ from types import MappingProxyType
 from torch import Tensor, nn
 
 from lifelong.errors import require
-from lifelong.methods.base import Student
+from lifelong.methods.base import LearnerView
 from lifelong.methods.freeze import freeze, marked, nothing, rows_of
 from lifelong.methods.isolation import Isolation, IsolationState, network_of, shared
 from lifelong.models.gated import Gated, gated
@@ -75,19 +75,19 @@ class XdG(Isolation[IsolationState]):
 
         return gated(model, self.name, make)
 
-    def init(self, student: Student) -> IsolationState:
-        return IsolationState([], nothing(student.flat.theta_P.detach()), shared(student))
+    def init(self, learner: LearnerView) -> IsolationState:
+        return IsolationState([], nothing(learner.flat.theta_P.detach()), shared(learner))
 
-    def end_task(self, state: IsolationState, student: Student, task: Examples) -> IsolationState:
-        state = super().end_task(state, student, task)
+    def end_task(self, state: IsolationState, learner: LearnerView, task: Examples) -> IsolationState:
+        state = super().end_task(state, learner, task)
         if self.freeze:
-            used_P = self._between(student, state.tasks[-1]) | rows_of(student, state.tasks[-1])
-            freeze(state.frozen, used_P, student.flat.theta_P.detach())
+            used_P = self._between(learner, state.tasks[-1]) | rows_of(learner, state.tasks[-1])
+            freeze(state.frozen, used_P, learner.flat.theta_P.detach())
         return state
 
-    def _between(self, student: Student, task: int) -> Tensor:
+    def _between(self, learner: LearnerView, task: int) -> Tensor:
         """True (P,) for the weights and biases between units that are awake in `task`."""
-        backbone = network_of(student.model, self.name).backbone
+        backbone = network_of(learner.model, self.name).backbone
         assert isinstance(backbone, Gated)
         masks = backbone.between([gate.of(task) > 0 for gate in backbone.gates if isinstance(gate, RandomGate)])
-        return marked(student, {f"backbone.{name}": mask for name, mask in masks.items()})
+        return marked(learner, {f"backbone.{name}": mask for name, mask in masks.items()})

@@ -2,6 +2,5 @@
 
 from lifelong.models.head import Head
 from lifelong.models.networks import Network, build, with_head
-from lifelong.models.outputs import Outputs
 
-__all__ = ["Head", "Network", "Outputs", "build", "with_head"]
+__all__ = ["Head", "Network", "build", "with_head"]

@@ -121,18 +121,19 @@ def cnn(shape: tuple[int, ...], channels: tuple[int, ...] = (32, 64)) -> tuple[n
 def reader(kind: str, space: Space, sizes: tuple[int, ...]) -> tuple[nn.Module, int]:
     """`memn2n` (size of embeddings, hops) or `gru` (size of embeddings, of the state): a network for stories of words.
 
-    >>> backbone, width = reader("memn2n", Space((51, 12), 10, words=100), (20,))
+    >>> backbone, width = reader("memn2n", Space(Field((51, 12), vocabulary=100), 10), (20,))
     >>> backbone(torch.ones(2, 51, 12, dtype=torch.uint8)).shape, width
     (torch.Size([2, 20]), 20)
     """
     shape = space.input_shape or ()
     require(
-        space.words is not None and len(shape) == 2 and shape[0] >= 2,
-        f"{kind} reads stories of words, Space((sentences, words), words=…), as babi has; got inputs of shape {shape}",
+        space.vocabulary is not None and len(shape) == 2 and shape[0] >= 2,
+        f"{kind} reads stories of words, Space(Field((sentences, words), vocabulary=…), …), as babi has; "
+        f"got inputs of shape {shape}",
     )
     require(len(sizes) <= 2, f"{kind} has at most two sizes, as in {kind}:50,3, got {sizes}")
     size, second = (*sizes, *(50, 3 if kind == "memn2n" else 100)[len(sizes) :])
-    words = space.words or 0
+    words = space.vocabulary or 0
     if kind == "memn2n":
         return MemN2N(words, shape[0] - 1, size, second), size
     return GRU(words, size, second), second
@@ -152,7 +153,10 @@ def with_head(backbone: nn.Module, features: int, space: Space, head: HeadKind |
         kind != "per-task" or space.scenario == "task",
         f"a per-task head needs the scenario 'task', got {space.scenario!r}; use growing",
     )
-    require(kind != "all" or space.classes is not None, "head 'all' needs Space(classes=…); or use growing")
+    require(
+        kind != "all" or space.classes is not None,
+        "head 'all' needs the number of outputs in Space(…); or use growing",
+    )
     rows = (space.classes or 0) if kind == "all" else 0
     return Network(backbone, Head(features, rows, seed, grows=kind != "all"))
 
@@ -171,11 +175,11 @@ def build(name: str, space: Space, head: HeadKind | None = None, seed: int = 0) 
     except ValueError:
         raise SettingError(f"model {name!r}: expected whole numbers after the colon, as in mlp:400,400") from None
     require(all(size > 0 for size in sizes), f"model {name!r}: sizes must be 1 or more")
-    require(space.input_shape is not None, f"model {name!r} needs to know its input: give Space(input_shape=…)")
+    require(space.input_shape is not None, f"model {name!r} needs to know its input: give Space((…), …)")
     reads = kind in ("memn2n", "gru")
     require(not (reads and init), f"model {name!r}: {kind} begins in its own way; leave @{init} out")
     require(
-        reads or space.words is None or kind not in ("mlp", "linear", "cnn"),
+        reads or space.vocabulary is None or kind not in ("mlp", "linear", "cnn"),
         f"model {name!r} reads numbers, and these inputs are words; use memn2n or gru",
     )
     with torch.random.fork_rng(devices=[]):

@@ -45,8 +45,8 @@ class Model:
     def tasks(self) -> list[int] | None:
         """The tasks of which one must be named with every request; None where none is needed."""
         learner = self.learner
-        needed = learner.outputs.scenario == "task" or "task number at test" in learner.method.needs
-        return sorted(learner.outputs.classes) if needed else None
+        needed = learner.objective.scenario == "task" or "task number at test" in learner.method.needs
+        return sorted(learner.objective.classes) if needed else None
 
     def answer(self, x_N: Inputs, task: int | None = None) -> Answers:
         """Answers to inputs (N, *shape) that were checked; the softmax of `Learner.logits`, bit for bit.
@@ -58,7 +58,7 @@ class Model:
         with torch.inference_mode(), learner.autocast():
             x = torch.from_numpy(x_N).to(learner.training.device)
             logits_NC = learner.ask(x, task or 0)
-            probability_NC = torch.softmax(learner.outputs.masked(logits_NC.float(), task or 0), dim=1).cpu()
+            probability_NC = torch.softmax(learner.objective.masked(logits_NC.float(), task or 0), dim=1).cpu()
             confidence_N, output_N = probability_NC.max(dim=1)
         return Answers(output_N.numpy(), confidence_N.numpy(), probability_NC.numpy())
 

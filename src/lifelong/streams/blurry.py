@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.streams.stream import Stream
-from lifelong.types import Examples, Part, Task
+from lifelong.types import Examples, Split, Task
 
 __all__ = ["Blurry", "blurred"]
 
@@ -65,10 +65,10 @@ def blurred(stream: Stream, fraction: float, seed: int) -> Stream:
     return Blurry(stream.name, space, tuple(tasks), stream, fraction, seed)
 
 
-def _loader(stream: Stream, task: Task, fraction: float, seed: int) -> Callable[[Part], Examples | None]:
-    def load(part: Part) -> Examples | None:
-        if part != "train":
-            return task.load(part)
+def _loader(stream: Stream, task: Task, fraction: float, seed: int) -> Callable[[Split], Examples | None]:
+    def load(split: Split) -> Examples | None:
+        if split != "train":
+            return task.load(split)
         parts = [_share(stream, task.number - 1, "later", fraction, seed)]
         parts.append(_share(stream, task.number, "own", fraction, seed))
         parts.append(_share(stream, task.number + 1, "earlier", fraction, seed))

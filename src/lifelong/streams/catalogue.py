@@ -51,7 +51,7 @@ def settings_for(name: str, settings: Mapping[str, Any] | None = None) -> Kind |
 
 
 def stream(name: str, *, data_dir: str | Path | None = None, **settings: Any) -> Stream:
-    """The stream called `name`, with the settings of its kind (`Permuted`, `Rotated`, `Split`, `Noisy`) or `Babi`.
+    """The stream called `name`, with the settings of its kind (`Permuted`, `Rotated`, `ClassSplit`, `Noisy`) or `Babi`.
 
     Arguments: `data_dir` holds the files of a data set that is not embedded (default `$LIFELONG_DATA/<data set>`).
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from lifelong.errors import DataError
+from lifelong.objectives import ClassObjective
 from lifelong.types import Examples
 
 __all__ = ["examples_of"]
@@ -47,6 +48,7 @@ def examples_of(data: object, place: str) -> Examples:
         x, y = _pair(data, place)
     examples = Examples(_inputs(x, place), _labels(y, place), task=0)
     examples.check(place)
+    ClassObjective().check(examples.y, place)
     return examples
 
 

@@ -6,29 +6,29 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lifelong.streams.stream import Stream
-from lifelong.types import Examples, Part, Task
+from lifelong.types import Examples, Split, Task
 
-__all__ = ["keeping_tests"]
+__all__ = ["cache_test_splits"]
 
 
-def keeping_tests(stream: Stream, limit: int = 256 * 2**20) -> Stream:
+def cache_test_splits(stream: Stream, limit: int = 256 * 2**20) -> Stream:
     """`stream` with the test parts kept once made, the first ones up to `limit` bytes; the rest is made each time.
 
     >>> import torch
     >>> x, y = torch.rand(8, 2), torch.tensor([0, 1] * 4)
-    >>> kept = keeping_tests(Stream.from_datasets([((x, y), (x, y))]).map(lambda x: x + 1))
+    >>> kept = cache_test_splits(Stream.from_datasets([((x, y), (x, y))]).map(lambda x: x + 1))
     >>> kept.task(1).test.x is kept.task(1).test.x
     True
     """
     held: dict[int, Examples] = {}
 
-    def loader(task: Task) -> Callable[[Part], Examples | None]:
-        def load(part: Part) -> Examples | None:
-            if part != "test":
-                return task.load(part)
+    def loader(task: Task) -> Callable[[Split], Examples | None]:
+        def load(split: Split) -> Examples | None:
+            if split != "test":
+                return task.load(split)
             if task.number in held:
                 return held[task.number]
-            examples = task.load(part)
+            examples = task.load(split)
             if examples is not None:
                 used = sum(other.x.nbytes for other in held.values())
                 if used + examples.x.nbytes <= limit:

@@ -16,7 +16,7 @@ from lifelong.streams.stream import Stream
 from lifelong.streams.transformed import transformed
 from lifelong.types import Scenario
 
-__all__ = ["KINDS", "Kind", "Noisy", "Permuted", "Rotated", "Split"]
+__all__ = ["KINDS", "ClassSplit", "Kind", "Noisy", "Permuted", "Rotated"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Rotated:
 
 
 @dataclass(frozen=True)
-class Split:
+class ClassSplit:
     """Every task brings new classes.
 
     Arguments: `tasks`, or None for as many as the classes give; `scenario`; `classes_per_task`; `drawn` orders the
@@ -167,9 +167,9 @@ class Noisy:
         return transformed(name, source, through, titles, self.scenario, self.validation, self.seed)
 
 
-Kind = Permuted | Rotated | Split | Noisy
+Kind = Permuted | Rotated | ClassSplit | Noisy
 
-KINDS: dict[str, type[Kind]] = {"permuted": Permuted, "rotated": Rotated, "split": Split, "noisy": Noisy}
+KINDS: dict[str, type[Kind]] = {"permuted": Permuted, "rotated": Rotated, "split": ClassSplit, "noisy": Noisy}
 
 
 def _at_least_one(tasks: int) -> None:

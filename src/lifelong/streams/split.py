@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lifelong.errors import DataError, require
 from lifelong.streams.stream import Stream, held_out, relabelled
-from lifelong.types import Examples, Part, Scenario, Space, Task
+from lifelong.types import Examples, Scenario, Space, Split, Task
 
 __all__ = ["split"]
 
@@ -59,7 +59,7 @@ def split(
         names = [class_names[label] if class_names else str(label) for label in group]
         train, test = _positions(train_y, group, names, "training"), _positions(test_y, group, names, "test")
         kept, held = held_out(len(train), validation, seed + number)
-        index: dict[Part, Tensor] = {"train": train[kept], "validation": train[held], "test": test}
+        index: dict[Split, Tensor] = {"train": train[kept], "validation": train[held], "test": test}
         load = _loader(index, (train_x, train_y), (test_x, test_y), group, outputs)
         title = ("class " if len(group) == 1 else "classes ") + ", ".join(names)
         tasks.append(Task(number, title, tuple(outputs), load))
@@ -78,14 +78,14 @@ def _positions(y_N: Tensor, group: Sequence[int], names: Sequence[str], part: st
 
 
 def _loader(
-    index: dict[Part, Tensor],
+    index: dict[Split, Tensor],
     train: tuple[Tensor, Tensor],
     test: tuple[Tensor, Tensor],
     group: Sequence[int],
     outputs: Sequence[int],
-) -> Callable[[Part], Examples]:
-    def load(part: Part) -> Examples:
-        x, y = test if part == "test" else train
-        return Examples(x[index[part]], relabelled(y[index[part]], group, outputs), task=0)
+) -> Callable[[Split], Examples]:
+    def load(split: Split) -> Examples:
+        x, y = test if split == "test" else train
+        return Examples(x[index[split]], relabelled(y[index[split]], group, outputs), task=0)
 
     return load

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import DataError, require
-from lifelong.types import Examples, Part, Scenario, Space, Task
+from lifelong.types import Examples, Scenario, Space, Split, Task
 
 __all__ = ["Stream", "held_out", "relabelled"]
 
@@ -64,16 +64,16 @@ class Stream:
         3.0
         """
 
-        def mapped(task: Task) -> Callable[[Part], Examples | None]:
-            def load(part: Part) -> Examples | None:
-                examples = task.load(part)
+        def mapped(task: Task) -> Callable[[Split], Examples | None]:
+            def load(split: Split) -> Examples | None:
+                examples = task.load(split)
                 return None if examples is None else replace(examples, x=function(examples.x))
 
             return load
 
         tasks = tuple(replace(task, load=mapped(task)) for task in self.tasks)
         shape = tuple(tasks[0].test.x.shape[1:])
-        return replace(self, name=name or self.name, space=replace(self.space, input_shape=shape), tasks=tasks)
+        return replace(self, name=name or self.name, space=replace(self.space, inputs=shape), tasks=tasks)
 
     @staticmethod
     def from_datasets(
@@ -130,12 +130,12 @@ def _check_apart(tasks: Sequence[Task], scenario: Scenario) -> None:
                 )
 
 
-def _parts_of(train: Examples, test: Examples, validation: float, seed: int) -> Callable[[Part], Examples | None]:
+def _parts_of(train: Examples, test: Examples, validation: float, seed: int) -> Callable[[Split], Examples | None]:
     kept, held = held_out(len(train), validation, seed)
     index = {"train": kept, "validation": held}
 
-    def load(part: Part) -> Examples:
-        return test if part == "test" else train.at(index[part])
+    def load(split: Split) -> Examples:
+        return test if split == "test" else train.at(index[split])
 
     return load
 

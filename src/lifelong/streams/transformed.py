@@ -10,11 +10,11 @@ from torch import Tensor
 from lifelong.errors import require
 from lifelong.streams.sources import Source
 from lifelong.streams.stream import Stream, held_out
-from lifelong.types import Examples, Part, Scenario, Space, Task
+from lifelong.types import Examples, Scenario, Space, Split, Task
 
 __all__ = ["Transform", "transformed"]
 
-Transform = Callable[[Tensor, Part], Tensor]
+Transform = Callable[[Tensor, Split], Tensor]
 
 
 def transformed(
@@ -27,7 +27,7 @@ def transformed(
     seed: int,
     samples: int | None = None,
 ) -> Stream:
-    """The stream whose task i is `source` with its inputs through `transforms[i − 1](x, part)`.
+    """The stream whose task i is `source` with its inputs through `transforms[i − 1](x, split)`.
 
     In the scenario `domain` all tasks share the source's classes; in `task` and `class` the outputs of task i are its
     own, `classes · (i − 1)` … `classes · i − 1`. The validation part is the same examples in every task. With `samples`
@@ -37,20 +37,20 @@ def transformed(
     kept, held = held_out(len(source.train_y), validation, seed)
     shared = scenario == "domain"
 
-    def loader(transform: Transform, offset: int, number: int) -> Callable[[Part], Examples | None]:
-        def load(part: Part) -> Examples | None:
-            if part == "test":
+    def loader(transform: Transform, offset: int, number: int) -> Callable[[Split], Examples | None]:
+        def load(split: Split) -> Examples | None:
+            if split == "test":
                 x, y = source.test_x, source.test_y
-            elif part == "train" and samples is not None:
+            elif split == "train" and samples is not None:
                 generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
                 index = kept[torch.randperm(len(kept), generator=generator)[:samples]]
                 x, y = source.train_x[index], source.train_y[index]
-            elif validation == 0 and part == "train":
+            elif validation == 0 and split == "train":
                 x, y = source.train_x, source.train_y
             else:
-                index = kept if part == "train" else held
+                index = kept if split == "train" else held
                 x, y = source.train_x[index], source.train_y[index]
-            return Examples(transform(x, part), y + offset, 0)
+            return Examples(transform(x, split), y + offset, 0)
 
         return load
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lifelong.streams.transformed import Transform
-from lifelong.types import Part
+from lifelong.types import Split
 
 __all__ = ["Interpolation", "noise", "permutation", "rotate", "rotation"]
 
@@ -24,7 +24,7 @@ def permutation(pixels: int, seed: int, number: int) -> Transform:
     generator = torch.Generator().manual_seed(seed * 100_003 + number)
     order = torch.randperm(pixels, generator=generator)
 
-    def permute(x: Tensor, part: Part) -> Tensor:
+    def permute(x: Tensor, split: Split) -> Tensor:
         return x.flatten(1)[:, order].view(x.shape)
 
     return permute
@@ -33,7 +33,7 @@ def permutation(pixels: int, seed: int, number: int) -> Transform:
 def rotation(degrees: float, interpolation: Interpolation) -> Transform:
     """Rotation by `degrees` counter-clockwise."""
 
-    def turn(x: Tensor, part: Part) -> Tensor:
+    def turn(x: Tensor, split: Split) -> Tensor:
         return rotate(x, degrees, interpolation)
 
     return turn
@@ -66,12 +66,12 @@ def rotate(x: Tensor, degrees: float, interpolation: Interpolation = "bilinear")
 
 def noise(strength: float, seed: int) -> Transform:
     """Gaussian noise of standard deviation `strength` on inputs in [0, 1], clipped to it; the same at every call."""
-    salt: dict[Part, int] = {"train": 1, "validation": 2, "test": 3}
+    salt: dict[Split, int] = {"train": 1, "validation": 2, "test": 3}
 
-    def add(x: Tensor, part: Part) -> Tensor:
+    def add(x: Tensor, split: Split) -> Tensor:
         if strength == 0:
             return x
-        generator = torch.Generator().manual_seed(seed * 101 + salt[part])
+        generator = torch.Generator().manual_seed(seed * 101 + salt[split])
         return (x + strength * torch.randn(x.shape, generator=generator)).clamp_(0, 1)
 
     return add

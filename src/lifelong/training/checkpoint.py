@@ -17,13 +17,13 @@ from lifelong.errors import SettingError, StorageError
 from lifelong.methods import Method, build, settings_of
 from lifelong.store import replacing
 from lifelong.training import loop, serialise
-from lifelong.types import Space
+from lifelong.types import Classes, Field, Labels, Numbers, Space, Tokens
 
 if TYPE_CHECKING:
     from lifelong.training.learner import Learner, ModelLike
     from lifelong.training.optimizers import OptimizerFactory
 
-__all__ = ["extra_of", "load", "save"]
+__all__ = ["extra_of", "load", "save", "space_from_plain", "space_to_plain"]
 
 FORMAT = 2
 
@@ -43,12 +43,12 @@ def save(learner: Learner, path: Path, extra: dict[str, Any]) -> None:
     header = {
         "format": FORMAT,
         "model_name": learner.model_name,
-        "space": asdict(learner.space),
+        "space": space_to_plain(learner.space),
         "head": learner.head,
         "seed": learner.seed,
         "training": asdict(learner.training),
         "method": {"name": learner.method.name, "settings": settings_of(learner.method)},
-        "classes": _classes_in_runs(learner.outputs.classes),
+        "classes": _classes_in_runs(learner.objective.classes),
         "tasks": serialise.runs(learner.tasks),
         "extra": extra,
         **{name: data for name, (data, _) in groups.items()},
@@ -89,7 +89,7 @@ def load(
         learner = Learner(
             model if model is not None else header["model_name"],
             method or build(header["method"]["name"], header["method"]["settings"]),
-            msgspec.convert(header["space"], Space),
+            space_from_plain(header["space"]),
             head=header["head"],
             seed=header["seed"],
             **training,
@@ -101,6 +101,46 @@ def load(
     except (KeyError, RuntimeError, msgspec.ValidationError) as error:
         raise StorageError(f"{path} does not fit the learner that it describes: {error}; it is damaged") from error
     return learner
+
+
+def space_to_plain(space: Space) -> dict[str, Any]:
+    """A space as plain values; `space_from_plain` is the way back.
+
+    Example:
+        >>> space_from_plain(space_to_plain(Space((4,), Numbers(2)))) == Space((4,), Numbers(2))
+        True
+    """
+
+    def field(one: Field) -> dict[str, Any]:
+        return {"shape": list(one.shape), "vocabulary": one.vocabulary}
+
+    inputs: Any = list(space.inputs) if isinstance(space.inputs, tuple) else None
+    if isinstance(space.inputs, Field):
+        inputs = {"field": field(space.inputs)}
+    elif isinstance(space.inputs, dict):
+        inputs = {"fields": {name: field(one) for name, one in space.inputs.items()}}
+    target = space.target
+    plain = target if target is None or isinstance(target, int) else {type(target).__name__: asdict(target)}
+    return {"inputs": inputs, "target": plain, "scenario": space.scenario, "boundaries": space.boundaries}
+
+
+def space_from_plain(plain: dict[str, Any]) -> Space:
+    """The space that `space_to_plain` wrote."""
+
+    def field(one: dict[str, Any]) -> Field:
+        return Field(tuple(one["shape"]), one["vocabulary"])
+
+    inputs, target = plain["inputs"], plain["target"]
+    if isinstance(inputs, dict):
+        named = {name: field(one) for name, one in inputs.get("fields", {}).items()}
+        inputs = named or field(inputs["field"])
+    elif inputs is not None:
+        inputs = tuple(inputs)
+    if isinstance(target, dict):
+        kinds: dict[str, Any] = {"Classes": Classes, "Numbers": Numbers, "Labels": Labels, "Tokens": Tokens}
+        [(name, settings)] = target.items()
+        target = kinds[name](**settings)
+    return Space(inputs, target, plain["scenario"], plain["boundaries"])
 
 
 def extra_of(path: Path) -> dict[str, Any]:

@@ -13,14 +13,15 @@ from torch.optim import Optimizer
 
 from lifelong.errors import DataError, DivergedError, SettingError, require
 from lifelong.flat import Flat
-from lifelong.methods import Extent, Finetune, Method, Student, check_space
-from lifelong.models import Network, Outputs, build
+from lifelong.methods import Finetune, LearnerView, Method, StreamSize, check_space
+from lifelong.models import Network, build
+from lifelong.objectives import ClassObjective, objective_for
 from lifelong.training import loop, optimizers, serialise
 from lifelong.training.grow import carried
 from lifelong.training.preview import preview
 from lifelong.training.randomness import Randomness
 from lifelong.training.settings import Autocast, Training
-from lifelong.types import Examples, HeadKind, Part, Space, Task
+from lifelong.types import Examples, HeadKind, Space, Split, Task, as_examples
 
 __all__ = ["Learner"]
 
@@ -95,10 +96,11 @@ class Learner:
         self.model_name = model if isinstance(model, str) else f"own:{_name_of(model)}"
         with self.randomness.inside():
             self.model = method.adapt(self._made(model), space, seed).to(device)
-        self.outputs = Outputs(space.scenario)
+        grows = isinstance(self.model, Network) and self.model.head.grows
+        self.objective = objective_for(space.target, space.scenario, announced_only=grows)
         self.tasks: list[int] = []
         self._position: loop.Position | None = None
-        self._spoiled = ""
+        self._failed = ""
         self.flat = Flat(self.model)
         grows = isinstance(self.model, Network) and self.model.grows
         require(len(self.flat) > 0 or grows, "the model has no parameters to train")
@@ -132,7 +134,7 @@ class Learner:
     def optimizer(self, made: Optimizer) -> None:
         self._optimizer, self._moments = made, None
 
-    # --- what a method may see of it (methods.Student) ---
+    # --- what a method may see of it (methods.LearnerView) ---
 
     @property
     def generator(self) -> torch.Generator:
@@ -198,18 +200,18 @@ class Learner:
                 )
                 self.state = self.method.end_task(self.state, self, own)
         except BaseException as error:
-            self._spoiled = f"{type(error).__name__} in the middle of task {task.number}: {error}"
+            self._failed = f"{type(error).__name__} in the middle of task {task.number}: {error}"
             raise
         self._position = None
         self.tasks.append(task.number)
 
-    def _extent_with(self, task: Task, own: Examples) -> Extent:
+    def _extent_with(self, task: Task, own: Examples) -> StreamSize:
         """How large the life is so far, `task` included."""
-        known = {**self.outputs.classes, task.number: task.classes}
+        known = {**self.objective.classes, task.number: task.classes}
         classes = {label for some in known.values() for label in some}
-        shares = sum(len(some) for some in known.values()) if self.space.boundaries else len(classes)
-        sizes = {"classes": len(classes), "shares": shares, "numbers": own.x[0].numel()}
-        return Extent(len(known), len(own), own.x[0].nbytes, len(self.flat), len(classes), **sizes, goes_on=True)
+        pairs = sum(len(some) for some in known.values()) if self.space.boundaries else len(classes)
+        sizes = {"classes": len(classes), "class_task_pairs": pairs, "numbers": own.x[0].numel()}
+        return StreamSize(len(known), len(own), own.x[0].nbytes, len(self.flat), len(classes), **sizes, open_ended=True)
 
     def _begin(self, task: Task, own: Examples) -> None:
         self._announce(task.number, task.classes)
@@ -223,13 +225,14 @@ class Learner:
         own = task.train
         place = f"the training part of task {task.number} ({task.name})"
         own.check(place)
+        self.objective.check(own.y, place)
         strange = set(own.y.unique().tolist()) - set(task.classes)
         if strange:
             raise DataError(f"{place} has labels {sorted(strange)} outside the task's classes {task.classes}")
         shape = self.space.input_shape
         if shape is not None and tuple(own.x.shape[1:]) != shape:
             raise DataError(f"{place} has inputs of shape {tuple(own.x.shape[1:])}, expected {shape}")
-        own.check(place, self._output_count(own.x))
+        self._check_outputs(own, place)
         return own.to(self.training.device)
 
     # --- answers ---
@@ -240,10 +243,10 @@ class Learner:
 
         `task` is needed in the scenario `task`, and by a method that keeps one model per task.
         """
-        needed = self.outputs.scenario == "task" or "task number at test" in self.method.needs
+        needed = self.objective.scenario == "task" or "task number at test" in self.method.needs
         if task is None and needed:
             raise SettingError(
-                f"{self.method.name} in the scenario {self.outputs.scenario!r} needs the number of the task: "
+                f"{self.method.name} in the scenario {self.objective.scenario!r} needs the number of the task: "
                 "predict(x, task=…)"
             )
         return self._logits(self, x, task or 0)
@@ -253,19 +256,22 @@ class Learner:
         return self.logits(x, task).argmax(1)
 
     @torch.no_grad()
-    def accuracy(self, task: Task, part: Part = "test") -> float:
+    def accuracy(self, task: Task, split: Split = "test") -> float:
         """The fraction of right answers on one part of `task`, which need not have been learned yet."""
-        exam = task.part(part)
-        exam.check(f"the {part} part of task {task.number} ({task.name})", self._output_count(exam.x))
+        exam = as_examples(task.split(split))
+        place = f"the {split} split of task {task.number} ({task.name})"
+        exam.check(place)
+        self.objective.check(exam.y, place)
+        self._check_outputs(exam, place)
         student = preview(self, task)
         right = (self._logits(student, exam.x, task.number).argmax(1).cpu() == exam.y.cpu()).sum()
         return int(right) / len(exam)
 
-    def evaluate(self, tasks: Iterable[Task], part: Part = "test") -> list[float]:
+    def evaluate(self, tasks: Iterable[Task], split: Split = "test") -> list[float]:
         """The accuracy on each of `tasks` (a stream, or some of its tasks): one row of R."""
-        return [self.accuracy(task, part) for task in tasks]
+        return [self.accuracy(task, split) for task in tasks]
 
-    def ask(self, x: Tensor, task: int, student: Student | None = None) -> Tensor:
+    def ask(self, x: Tensor, task: int, student: LearnerView | None = None) -> Tensor:
         """What the method says to `x` (N, …) of `task`, (N, C), in the mode and on the device that the network is in.
 
         `logits` is what most want; this is for those who ask often, and have set the mode for good. `student` is who is
@@ -278,14 +284,14 @@ class Learner:
         with model.selecting(task):
             return self.method.predict(self.state, student, x, task)
 
-    def _logits(self, student: Student, x: Tensor, task: int) -> Tensor:
+    def _logits(self, student: LearnerView, x: Tensor, task: int) -> Tensor:
         self._check_usable()
         training = self.model.training
         self.model.eval()
         try:
             with self.autocast():
                 pieces = [self.ask(piece.to(self.training.device), task, student) for piece in x.split(CHUNK)]
-            return student.outputs.masked(torch.cat(pieces).float(), task)
+            return student.objective.masked(torch.cat(pieces).float(), task)
         finally:
             self.model.train(training)
 
@@ -346,6 +352,11 @@ class Learner:
         )
         return made
 
+    def _check_outputs(self, examples: Examples, place: str) -> None:
+        outputs = self._output_count(examples.x)
+        if outputs is not None and isinstance(self.objective, ClassObjective):
+            self.objective.check_outputs(examples.y, place, outputs)
+
     @torch.no_grad()
     def _output_count(self, x: Tensor) -> int | None:
         """How many outputs the model has; None where they grow."""
@@ -363,13 +374,13 @@ class Learner:
 
     def _announce(self, task: int, classes: tuple[int, ...]) -> None:
         """Make room for a task, and lay out anew all that runs over the parameters where they became others."""
-        self.outputs.announce(task, classes)
+        self.objective.announce(task, classes)
         if not isinstance(self.model, Network):
             return
         if self._moments is not None:
             _ = self.optimizer  # they are laid out like the parameters as they are now
         old, before = self.flat, self.model.head.classes
-        if not self.model.announce(task, self.outputs.count):
+        if not self.model.announce(task, self.objective.count):
             return
         self.flat = Flat(self.model)
         self.state = carried(self.state, self.flat, old)
@@ -389,8 +400,8 @@ class Learner:
             value.copy_(values[name])
 
     def _check_usable(self) -> None:
-        if self._spoiled:
-            raise DivergedError(f"this learner is spoiled ({self._spoiled}); load its last saved file")
+        if self._failed:
+            raise DivergedError(f"this learner is spoiled ({self._failed}); load its last saved file")
 
 
 def _name_of(model: nn.Module | Callable[[], nn.Module]) -> str:

@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lifelong.errors import DivergedError
-from lifelong.methods import Method, Step, Student
-from lifelong.training.optimizers import stiffest
+from lifelong.methods import LearnerView, Method, Step
+from lifelong.training.optimizers import max_stable_stiffness
 from lifelong.training.settings import Training
 from lifelong.types import Examples
 
@@ -79,7 +79,7 @@ def batches(
 
 
 def run(
-    student: Student,
+    learner: LearnerView,
     method: Method[Any],
     state: Any,
     optimizer: Optimizer,
@@ -97,14 +97,14 @@ def run(
     `on_step(step)` is called after each step, where everything may be saved; `on_report` every `WINDOW` steps.
     Raises `DivergedError` that names the first step whose loss was not finite.
     """
-    flat, task = student.flat, position.task
-    forward = partial(method.forward, state, student)
-    limit, per_epoch = stiffest(optimizer), training.steps_per_epoch(len(examples))
+    flat, task = learner.flat, position.task
+    forward = partial(method.forward, state, learner)
+    limit, per_epoch = max_stable_stiffness(optimizer), training.steps_per_epoch(len(examples))
     losses: list[Tensor] = []
     for number, epoch, batch in batches(examples, training, order, position, steps):
         lr = optimizer.param_groups[0]["lr"]
-        step = Step(student, forward, batch, task, number, steps, epoch, per_epoch, lr, limit)
-        loss = method.loss(state, step, Step.cross_entropy)
+        step = Step(learner, forward, batch, task, number, steps, epoch, per_epoch, lr, limit)
+        loss = method.loss(state, step, Step.base_loss)
         flat.backward(loss if scaler is None else scaler.scale(loss))
         if scaler is not None:
             scaler.unscale_(optimizer)

@@ -12,7 +12,7 @@ from lifelong.errors import unknown_name
 from lifelong.flat import Flat
 from lifelong.training.settings import Training
 
-__all__ = ["OptimizerFactory", "build", "check", "grown", "stiffest"]
+__all__ = ["OptimizerFactory", "build", "check", "grown", "max_stable_stiffness"]
 
 ADAPTIVE = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam, torch.optim.Adamax)
 
@@ -47,14 +47,14 @@ def check(training: Training) -> None:
         raise unknown_name("optimizer", training.optimizer, NAMES)
 
 
-def stiffest(optimizer: Optimizer) -> float:
+def max_stable_stiffness(optimizer: Optimizer) -> float:
     """The most curvature that an explicit step carries without swinging out of bounds.
 
     1 / lr for gradient descent, with momentum too (Polyak 1964 allows 2 (1 + μ) / lr). Adam and its kin divide by the
     gradient's size and take steps of about lr whatever the curvature, so they never diverge; but neither do they hold a
     weight still. Published penalties are below 1e6, and what is above is meant to hold.
 
-    >>> stiffest(torch.optim.SGD([torch.zeros(1)], lr=0.1))
+    >>> max_stable_stiffness(torch.optim.SGD([torch.zeros(1)], lr=0.1))
     10.0
     """
     if isinstance(optimizer, ADAPTIVE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -9,8 +10,9 @@ import torch
 from torch import nn
 
 from lifelong.flat import Flat
-from lifelong.methods import Student
-from lifelong.models import Network, Outputs
+from lifelong.methods import LearnerView
+from lifelong.models import Network
+from lifelong.objectives import Objective
 from lifelong.types import Space, Task
 
 __all__ = ["Preview", "preview"]
@@ -18,37 +20,36 @@ __all__ = ["Preview", "preview"]
 
 @dataclass(frozen=True)
 class Preview:
-    """A student as it would be once a task is announced; the learner itself is not touched."""
+    """A learner as it would be once a task is announced; the learner itself is not touched."""
 
     model: nn.Module
     flat: Flat
-    outputs: Outputs
-    student: Student
+    objective: Objective
+    learner: LearnerView
 
     @property
     def space(self) -> Space:
-        return self.student.space
+        return self.learner.space
 
     @property
     def generator(self) -> torch.Generator:
-        return self.student.generator
+        return self.learner.generator
 
     def restart(self) -> None:
-        self.student.restart()
+        self.learner.restart()
 
     def autocast(self) -> AbstractContextManager[object]:
-        return self.student.autocast()
+        return self.learner.autocast()
 
 
-def preview(student: Student, task: Task) -> Student:
-    """`student` itself where it knows `task`, else with the task's outputs announced and its head's rows added."""
-    if student.outputs.classes.get(task.number) == task.classes:
-        return student
-    outputs = Outputs(student.outputs.scenario)
-    for number, classes in student.outputs.classes.items():
-        outputs.announce(number, classes)
-    outputs.announce(task.number, task.classes)
-    model = student.model
-    if isinstance(model, Network) and model.head.classes < outputs.count:
-        model = model.with_outputs(outputs.count)
-    return Preview(model, student.flat, outputs, student)
+def preview(learner: LearnerView, task: Task) -> LearnerView:
+    """`learner` itself where it knows `task`, else with the task's outputs announced and its head's rows added."""
+    if learner.objective.classes.get(task.number) == task.classes:
+        return learner
+    objective = copy.copy(learner.objective)
+    objective.classes, objective.announced_only = dict(objective.classes), False  # a task to come stands among all rows
+    objective.announce(task.number, task.classes)
+    model = learner.model
+    if isinstance(model, Network) and model.head.classes < objective.count:
+        model = model.with_outputs(objective.count)
+    return Preview(model, learner.flat, objective, learner)

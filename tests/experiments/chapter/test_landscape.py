@@ -54,7 +54,7 @@ def test_axes_hold_all_points_in_an_equal_margin() -> None:
 def test_a_task_loss_is_the_learners_loss_at_those_weights() -> None:
     tasks = stream("permuted-digits", tasks=1)
     learner = Learner("mlp:6", space=tasks.space, seed=3)
-    learner.outputs.announce(1, tasks.task(1).classes)
+    learner.objective.announce(1, tasks.task(1).classes)
     examples = tasks.task(1).train.at(slice(0, 40))
     loss = task_loss(learner, examples, torch.float64)
     theta_KP = torch.randn(5, len(learner.flat), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -63,7 +63,7 @@ def test_a_task_loss_is_the_learners_loss_at_those_weights() -> None:
     assert torch.equal(learner.flat.theta_P, before)
     for theta_P, value in zip(theta_KP, found, strict=True):
         learner.flat.assign(theta_P)
-        expected = learner.outputs.loss(learner.model(examples.x), examples.y, 1).detach()
+        expected = learner.objective.loss(learner.model(examples.x), examples.y, 1).detach()
         assert float(value) == pytest.approx(float(expected), rel=1e-5)
 
 

@@ -19,7 +19,7 @@ from lifelong.experiments.chapter.lesson import Lesson, Part, Setup, Values
 from lifelong.experiments.chapter.probe import After, Before
 from lifelong.experiments.chapter.usual import data_stream, usual
 from lifelong.memory import Ring
-from lifelong.methods import Chain, Extent, Method, Step, build
+from lifelong.methods import Chain, Method, Step, StreamSize, build
 from lifelong.methods.projection import project
 from lifelong.reports.arrows import projections
 from lifelong.reports.bilingual import Text
@@ -179,11 +179,11 @@ def cases() -> list[tuple[Array, Array, Array]]:
     return found
 
 
-def _extents(setup: Setup, lives: Sequence[int]) -> list[Extent]:
+def _extents(setup: Setup, lives: Sequence[int]) -> list[StreamSize]:
     """Lives of so many tasks like those of this run."""
     tasks, model, _ = _life(setup)
     space, examples, parameters = tasks.space, len(tasks.task(1).train), len(Learner(model, space=tasks.space).flat)
-    return [Extent(count, examples, 4 * space.features, parameters, space.classes or 0) for count in lives]
+    return [StreamSize(count, examples, 4 * space.features, parameters, space.classes or 0) for count in lives]
 
 
 def _conflicts(angles: Mapping[str, Array]) -> Grid:

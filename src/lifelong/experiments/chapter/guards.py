@@ -20,7 +20,7 @@ from lifelong.experiments.chapter.lesson import Lesson, Part, Setup, Values
 from lifelong.experiments.chapter.losses import task_loss
 from lifelong.experiments.chapter.usual import data_stream, usual
 from lifelong.methods import METHODS, build
-from lifelong.methods.spring import Spring
+from lifelong.methods.quadratic_penalty import Spring
 from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.chapter.shown import Grid, Picture, Shown
 from lifelong.reports.importances import guard_scatters, single_moves
@@ -196,7 +196,7 @@ def _moves(curvature: Values, language: Language) -> Figure:
     titles = (
         Text("half are flatter", "中等：一半参数比它平坦"),
         Text("19 of 20 are flatter", "陡峭：95% 的参数比它平坦"),
-        Text("the stiffest", "最陡峭的"),
+        Text("the max_stable_stiffness", "最陡峭的"),
     )
     return single_moves(moves, list(rises), guards, titles, language)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from lifelong.methods import Student
+from lifelong.methods import LearnerView
 from lifelong.types import Examples
 
 __all__ = ["Loss", "losses", "task_loss"]
@@ -19,10 +19,10 @@ Loss = Callable[[Tensor], Tensor]
 CHUNK = 16
 
 
-def task_loss(student: Student, examples: Examples, dtype: torch.dtype = torch.float32) -> Loss:
+def task_loss(learner: LearnerView, examples: Examples, dtype: torch.dtype = torch.float32) -> Loss:
     """The mean cross-entropy of `examples`, of one task, as a function of θ (P,) that `vmap` can take many of.
 
-    Arguments: `dtype` of θ and of the arithmetic. The weights of the student are neither used nor changed.
+    Arguments: `dtype` of θ and of the arithmetic. The weights of the learner are neither used nor changed.
 
     >>> from lifelong import Learner, stream
     >>> digits = stream("permuted-digits", tasks=1)
@@ -34,8 +34,8 @@ def task_loss(student: Student, examples: Examples, dtype: torch.dtype = torch.f
     x_BD, number = examples.x.to(dtype), int(examples.task_numbers()[0])
 
     def loss(theta_P: Tensor) -> Tensor:
-        logits_BC = student.flat.call(student.model, student.flat.named(theta_P), x_BD)
-        return student.outputs.loss(logits_BC, examples.y, number)
+        logits_BC = learner.flat.call(learner.model, learner.flat.named(theta_P), x_BD)
+        return learner.objective.loss(logits_BC, examples.y, number)
 
     return loss
 

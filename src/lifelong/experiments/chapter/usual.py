@@ -15,7 +15,7 @@ from lifelong.experiments.experiment import defaults_for
 from lifelong.methods import Joint
 from lifelong.streams import Stream, stream
 from lifelong.training import Learner, Training
-from lifelong.types import Examples, Part, Task
+from lifelong.types import Examples, Split, Task
 
 __all__ = ["data_stream", "fewer_tests", "joint_after", "usual"]
 
@@ -67,10 +67,10 @@ def fewer_tests(stream: Stream, most: int) -> Stream:
     50
     """
 
-    def loader(task: Task) -> Callable[[Part], Examples | None]:
-        def load(part: Part) -> Examples | None:
-            examples = task.load(part)
-            return examples.at(slice(most)) if examples is not None and part == "test" else examples
+    def loader(task: Task) -> Callable[[Split], Examples | None]:
+        def load(split: Split) -> Examples | None:
+            examples = task.load(split)
+            return examples.at(slice(most)) if examples is not None and split == "test" else examples
 
         return load
 

@@ -124,7 +124,7 @@ def _validated(experiment: Experiment, first: int) -> float:
         )
         for task in seen:
             learner.learn(task)
-        found.append(np.mean(learner.evaluate(seen, part="validation")))
+        found.append(np.mean(learner.evaluate(seen, split="validation")))
     return float(np.mean(found))
 
 

@@ -17,7 +17,7 @@ from lifelong.streams.babi.simulate import ANSWERS, TITLES, WORDS, simulated
 from lifelong.streams.babi.text import parse, read
 from lifelong.streams.sources import data_folder
 from lifelong.streams.stream import Stream, held_out
-from lifelong.types import Examples, Part, Scenario, Space, Task
+from lifelong.types import Examples, Field, Scenario, Space, Split, Task
 
 __all__ = ["Babi"]
 
@@ -71,24 +71,24 @@ class Babi:
         skills = (self.order or SKILLS)[: self.tasks]
         place = None if self.source == "simulated" else _official(folder)
         classes = tuple(range(len(ANSWERS)))
-        space = Space((self.sentences + 1, WIDTH), len(classes), "domain", words=len(WORDS) + 1)
+        space = Space(Field((self.sentences + 1, WIDTH), vocabulary=len(WORDS) + 1), len(classes), "domain")
         tasks = [
             Task(number, f"{skill} {TITLES[skill].replace('-', ' ')}", classes, self._loader(skill, place))
             for number, skill in enumerate(skills, start=1)
         ]
         return Stream(name, space, tuple(tasks))
 
-    def _loader(self, skill: int, place: Path | None) -> Callable[[Part], Examples | None]:
+    def _loader(self, skill: int, place: Path | None) -> Callable[[Split], Examples | None]:
         train, test = (None if place is None else _find(place, skill, part) for part in ("train", "test"))
         tests = min(self.questions, OFFICIAL_TESTS)
 
-        def load(part: Part) -> Examples:
-            if part == "test":
+        def load(split: Split) -> Examples:
+            if split == "test":
                 x, y, _ = _encoded(skill, tests, 2 * self.seed + 1, test, self.sentences)
                 return Examples(x, y, 0)
             x, y, story_N = _encoded(skill, self.questions, 2 * self.seed, train, self.sentences)
             kept, held = held_out(int(story_N[-1]) + 1, self.validation, self.seed)
-            chosen = torch.isin(story_N, kept if part == "train" else held)
+            chosen = torch.isin(story_N, kept if split == "train" else held)
             return Examples(x[chosen], y[chosen], 0)
 
         return load
