@@ -200,8 +200,8 @@ class StreamSize:
     training examples `total_examples`, `numbers` in one input (taken to be float32), `classes` (as many as outputs) and
     `class_task_pairs`, pairs of a class and a task (each class in one task), or classes where tasks have no boundaries.
     `buffers` are the bytes of the network's buffers, `widths` the inputs of each layer that has weights, a bias as one
-    more, `smallest` the weights of the smallest layer before the head (None: not known). `open_ended`: this is a life so
-    far, which may go on.
+    more, `smallest` the weights of the smallest layer before the head (None: not known). `open_ended`: this is a life
+    so far, which may go on.
 
     >>> StreamSize(tasks=2, examples=10, input_bytes=16, parameters=15, outputs=3).total_examples
     20
