@@ -55,7 +55,8 @@ class RWalk(Method[RWalkState]):
     of the batch, unlike EWC's. The interval that the end of a task cuts short is counted. ε is a setting (the paper
     only calls it small). The paper's stored examples are left out: name them, as in `rwalk+er`. Stiffness above 1 / lr
     (1e6 with Adam) is applied as an implicit step after the optimiser's (`proximal_step`), so no λ diverges; that step
-    is a part of Δθ, as the penalty's share of an explicit step is. In a chain g is the gradient of the whole loss, with what other methods add to it (replay).
+    is a part of Δθ, as the penalty's share of an explicit step is. In a chain g is the gradient of the whole loss, with
+    what other methods add to it (replay).
 
     Example:
         >>> from lifelong import Learner, stream
