@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lifelong.errors import SettingError, StorageError
 from lifelong.methods import Method, build, settings_of
+from lifelong.plugins import is_import_path
 from lifelong.store import replacing
 from lifelong.training import loop, serialise
 from lifelong.types import Classes, Field, Labels, Numbers, Space, Tokens
@@ -81,9 +82,10 @@ def load(
         if optimizer is None:
             raise SettingError(f"{path} was saved with an optimizer of your own: give load(…, optimizer=…)")
         training["optimizer"] = optimizer
-    if header["model_name"].startswith("own:") and model is None:
+    name = header["model_name"]
+    if model is None and (name.startswith("own:") or is_import_path(name)):  # no file says what is imported
         raise SettingError(
-            f"{path} was saved with a model of your own ({header['model_name'][4:]}): give load(…, model=…)"
+            f"{path} was saved with a model of your own ({name.removeprefix('own:')}): give load(…, model=…)"
         )
     try:
         learner = Learner(
