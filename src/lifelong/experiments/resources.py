@@ -23,7 +23,7 @@ def check_fit(experiment: Experiment, stream: Stream, processes: int) -> None:
     """Try every method of `experiment` on the model and the size of the life; see `check_methods`."""
 
     def make() -> nn.Module:
-        return build(experiment.model, stream.space, experiment.head)
+        return build(experiment.model, stream.space, experiment.head, import_paths=True)
 
     check_methods([spec.build() for spec in experiment.methods], make, stream, processes)
 

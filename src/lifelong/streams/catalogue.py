@@ -61,7 +61,7 @@ def stream(name: str, *, data_dir: str | Path | None = None, **settings: Any) ->
     """The stream called `name`, with the settings of its kind (`Permuted`, `Rotated`, `ClassSplit`, `Noisy`) or `Babi`.
 
     A name may be an import path `package.module:name`, or an entry point `lifelong.streams`: of a `Stream`, or of a
-    function that gives one. The function takes the settings by name; of `seed` and `data_dir` what it has arguments for.
+    function that gives one. The function takes the settings by name; `seed` and `data_dir` where it has such arguments.
 
     Arguments: `data_dir` holds the files of a data set that is not embedded (default `$LIFELONG_DATA/<data set>`).
 

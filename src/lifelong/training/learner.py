@@ -159,11 +159,13 @@ class Learner:
         *,
         on_report: Callable[[loop.Report], None] | None = None,
         on_step: Callable[[int], None] | None = None,
+        on_batch: Callable[[Examples], None] | None = None,
     ) -> None:
         """Learn `task`; a learner that was saved in the middle of it goes on from there.
 
         Only the training part is read. Bad data is found before anything changes. `on_report` hears of the progress
-        now and then; `on_step(step)` is called after each step and may `save`.
+        now and then; `on_step(step)` is called after each step and may `save`; `on_batch(batch)` before the step that
+        learns the batch.
 
         Raises: `DataError` for bad data; `DivergedError` for a loss that is not finite, after which this learner
         can only be replaced by its last saved file.
@@ -198,6 +200,7 @@ class Learner:
                     steps,
                     on_report,
                     on_step,
+                    on_batch,
                 )
                 self.state = self.method.end_task(self.state, self, own)
         except BaseException as error:
