@@ -16,7 +16,7 @@ from lifelong.evaluation.record import Record, by_method
 from lifelong.evaluation.scores import intransigence
 from lifelong.evaluation.statistics import Interval, interval, paired_difference
 
-__all__ = ["MethodSummary", "PairedDifference", "compare", "reference_method", "summarise"]
+__all__ = ["UNKNOWN", "MethodSummary", "PairedDifference", "compare", "reference_method", "summarise"]
 
 UNKNOWN = Interval(float("nan"), float("nan"))
 
