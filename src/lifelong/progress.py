@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 __all__ = ["ProgressLine", "is_watched"]
 
@@ -14,13 +15,21 @@ PAUSE = 0.1  # seconds between two drawings
 
 
 class Step(Protocol):
-    """Where a task is: `training.Report`."""
+    """Where a task is, as the training loop reports it."""
 
-    task: int
-    step: int
-    steps: int
-    epoch: int
-    loss: float
+    @property
+    def task(self) -> int: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def loss(self) -> float: ...
+
+
+StepT = TypeVar("StepT", bound=Step)
 
 
 def is_watched() -> bool:
@@ -64,9 +73,17 @@ class ProgressLine:
         sys.stderr.write(f"\r{bar:░<{WIDTH}} {100 * fraction:3.0f} % {text} {now - self._start:.0f} s\x1b[K")
         sys.stderr.flush()
 
-    def learning(self, step: Step) -> None:
-        """News of one learner, as `Learner.learn(on_report=…)` hears them."""
-        self.show(step.step / step.steps, f"task {step.task} epoch {step.epoch} loss {step.loss:.3f}")
+    def reporting_to(self, listener: Callable[[StepT], None] | None) -> Callable[[StepT], None] | None:
+        """What shows the steps of one learner and tells them to `listener`; that itself where nothing is shown."""
+        if not self.shown:
+            return listener
+
+        def report(step: StepT) -> None:
+            self.show(step.step / step.steps, f"task {step.task} epoch {step.epoch} loss {step.loss:.3f}")
+            if listener is not None:
+                listener(step)
+
+        return report
 
     def event(self, event: Any) -> None:
         """News of one of several runs (`experiments.Event`)."""

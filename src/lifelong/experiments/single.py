@@ -164,7 +164,11 @@ def run_single(
             _save(learner, state, checkpoint)
             start = time.perf_counter()
 
-    options: dict[str, Any] = {"on_report": tell, "on_step": None if checkpoint_every is None else save_within}
+    options: dict[str, Any] = {
+        "progress": False,
+        "on_report": tell,
+        "on_step": None if checkpoint_every is None else save_within,
+    }
     if state.prequential is not None:
         options["on_batch"] = partial(_test_first, learner, state.prequential)
     for task in stream.tasks[len(learner.tasks) :]:

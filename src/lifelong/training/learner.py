@@ -16,6 +16,7 @@ from lifelong.flat import Flat
 from lifelong.methods import Claim, Finetune, LearnerView, Method, StreamSize, as_method, check_space
 from lifelong.models import Network, build, factory_of, from_factory
 from lifelong.objectives import ClassObjective, objective_for
+from lifelong.progress import ProgressLine
 from lifelong.training import loop, optimizers, serialise
 from lifelong.training.grow import carried
 from lifelong.training.preview import preview
@@ -160,16 +161,27 @@ class Learner:
         on_report: Callable[[loop.Report], None] | None = None,
         on_step: Callable[[int], None] | None = None,
         on_batch: Callable[[Examples], None] | None = None,
+        progress: bool = True,
     ) -> None:
         """Learn `task`; a learner that was saved in the middle of it goes on from there.
 
         Only the training part is read. Bad data is found before anything changes. `on_report` hears of the progress
         now and then; `on_step(step)` is called after each step and may `save`; `on_batch(batch)` before the step that
-        learns the batch.
+        learns the batch. `progress` shows a line on a terminal or in a notebook, and nothing elsewhere.
 
         Raises: `DataError` for bad data; `DivergedError` for a loss that is not finite, after which this learner
         can only be replaced by its last saved file.
         """
+        with ProgressLine(progress) as line:
+            self._learn(task, line.reporting_to(on_report), on_step, on_batch)
+
+    def _learn(
+        self,
+        task: Task,
+        on_report: Callable[[loop.Report], None] | None,
+        on_step: Callable[[int], None] | None,
+        on_batch: Callable[[Examples], None] | None,
+    ) -> None:
         self._check_usable()
         own = self._training_part(task)
         if self._position is not None and self._position.task != task.number:

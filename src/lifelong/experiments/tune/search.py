@@ -149,7 +149,7 @@ def _validated(experiment: Experiment, first: int) -> float:
             **asdict(experiment.training),
         )
         for task in seen:
-            learner.learn(task)
+            learner.learn(task, progress=False)
         scores.append(np.mean(learner.evaluate(seen, split="validation")))
     return float(np.mean(scores))
 
