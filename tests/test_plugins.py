@@ -122,7 +122,7 @@ def test_streams_by_path_take_their_settings_and_the_seed(mine: str) -> None:
     assert not torch.equal(stream.task(1).test.x, lifelong.stream(f"{mine}:tasks", seed=5).task(1).test.x)
     with pytest.raises(SettingError, match="did you mean 'count'"):
         lifelong.stream(f"{mine}:tasks", cuont=3)
-    with pytest.raises(SettingError, match="expected a lifelong.Stream"):
+    with pytest.raises(SettingError, match=r"expected a lifelong.Stream"):
         lifelong.stream(f"{mine}:nothing")
 
 
@@ -136,7 +136,7 @@ def test_no_file_and_no_request_says_what_is_imported(mine: str, tmp_path: Path)
         with pytest.raises(SettingError, match="not from a file or a request"):
             named()
     project = 'name = "p"\nclasses = ["a", "b"]\n[input]\nshape = [4]\n[learner]\nmodel = "outside_module:network"\n'
-    with pytest.raises(SettingError, match="learner.model must be a model that lifelong knows"):
+    with pytest.raises(SettingError, match=r"learner.model must be a model that lifelong knows"):
         from_toml(project)
     assert mine not in sys.modules
     assert Learner.load(tmp_path / "learner.safetensors", model=path).model_name == path

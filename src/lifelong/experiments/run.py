@@ -485,7 +485,10 @@ def _run_all(
 
         def hear(answer: Answer) -> None:
             if "record" in answer:
-                keep(Record.from_json(answer["record"]))
+                record = Record.from_json(answer["record"])
+                if folder is not None and experiment.keep_predictions:
+                    record = folder.finished(record.method, record.seed) or record  # predictions go through the folder
+                keep(record)
             elif on_event is not None:
                 on_event(Event(**answer["event"]))
 
