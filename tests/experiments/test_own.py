@@ -243,7 +243,9 @@ def test_what_finished_is_kept_where_another_run_diverges(clouds: Callable[..., 
     assert caught.value.results.methods == ["finetune", "exploding:at=9"]
     assert len(caught.value.results.records) == 4
     with pytest.raises(DivergedError) as named:
-        lifelong.run("permuted-digits", ["finetune", "der:alpha=1e30"], seeds=1, tasks=2, model="mlp:4", epochs=1, jobs=2)
+        lifelong.run(
+            "permuted-digits", ["finetune", "der:alpha=1e30"], seeds=1, tasks=2, model="linear", epochs=1, jobs=2
+        )
     assert named.value.results.methods == ["finetune"]
 
 

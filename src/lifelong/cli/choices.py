@@ -61,15 +61,15 @@ def assignments(texts: Sequence[str], methods: Sequence[str]) -> dict[str, dict[
     parts = {part for method in methods for part in parts_of(method)}
     known = {method_class(part, import_paths=True).name: part for part in parts} | {part: part for part in parts}
     known |= {"stream": "stream", "training": "training"}
-    found: dict[str, dict[str, str]] = {}
+    settings: dict[str, dict[str, str]] = {}
     for text in texts:
         path, equals, value = text.partition("=")
         name, dot, setting = path.rpartition(".")
         require(bool(equals and dot and setting), f"--set takes METHOD.FIELD=VALUE, got {text!r}")
         if name not in known:
             raise unknown_name("method in --set (it must be among -m):", name, known)
-        found.setdefault(known[name], {})[setting] = value
-    return found
+        settings.setdefault(known[name], {})[setting] = value
+    return settings
 
 
 def experiment_from(
@@ -96,9 +96,9 @@ def experiment_from(
 
     add_working_folder()
     listed = read_methods(methods)
-    given = assignments(sets, [name for name, _, _ in listed])
+    assigned = assignments(sets, [name for name, _, _ in listed])
     specs = [
-        spec_from(name, {part: {**given.get(part, {}), **inline} for part, inline in settings.items()}, label)
+        spec_from(name, {part: {**assigned.get(part, {}), **inline} for part, inline in settings.items()}, label)
         for name, settings, label in listed
     ]
     if prequential and training_options.get("epochs") is None and training_options.get("iterations") is None:
@@ -110,9 +110,9 @@ def experiment_from(
         specs,
         seeds_from(seeds),
         model=model,
-        training={**chosen, **given.get("training", {})},
+        training={**chosen, **assigned.get("training", {})},
         head=head_from(head),
-        stream_settings={**settings, **given.get("stream", {})},
+        stream_settings={**settings, **assigned.get("stream", {})},
         data_dir=None if data_dir is None else str(data_dir.resolve()),
         evaluate=evaluate,
         threads=threads,
@@ -130,11 +130,11 @@ def metrics_from(texts: Sequence[str]) -> dict[str, str]:
     """
     from lifelong.plugins import is_import_path
 
-    found: dict[str, str] = {}
+    metrics: dict[str, str] = {}
     for text in texts:
         name, _, path = text.rpartition("=")
         require(is_import_path(path), f"--metric takes package.module:function, got {text!r}")
         name = name or path.rpartition(":")[2]
-        require(name not in found, f"two metrics are called {name}; write --metric another={path}")
-        found[name] = path
-    return found
+        require(name not in metrics, f"two metrics are called {name}; write --metric another={path}")
+        metrics[name] = path
+    return metrics

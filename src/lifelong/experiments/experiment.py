@@ -121,7 +121,7 @@ def read_methods(texts: Sequence[str]) -> list[tuple[str, dict[str, dict[str, st
                 pieces[-1] += f",{piece}"  # one more setting of the same method
             else:
                 pieces.append(piece.strip())
-    found = []
+    methods = []
     for piece in pieces:
         require(bool(piece), f"expected methods as in ewc,er or ewc:strength=1, got {','.join(texts)!r}")
         match = WITH_SETTINGS.fullmatch(piece)
@@ -137,8 +137,8 @@ def read_methods(texts: Sequence[str]) -> list[tuple[str, dict[str, dict[str, st
                 f"settings are written as in ewc:strength=1, of a chain as in ewc+er:er.capacity=50; got {piece!r}",
             )
             settings[part][field_name.strip()] = value.strip()
-        found.append((name, settings, piece if match else ""))
-    return found
+        methods.append((name, settings, piece if match else ""))
+    return methods
 
 
 def spec_from(name: str, settings: Mapping[str, Mapping[str, Any]], label: str = "") -> MethodSpec:
@@ -200,12 +200,10 @@ def _name_of_class(method: Method[Any]) -> str:
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by name, those of the parts of a chain as `part.name`."""
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for name, value in settings.items():
-        found |= (
-            {f"{name}.{inner}": some for inner, some in value.items()} if isinstance(value, dict) else {name: value}
-        )
-    return found
+        flat |= {f"{name}.{inner}": some for inner, some in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def _text(settings: Mapping[str, Any]) -> str:
@@ -270,8 +268,8 @@ class Experiment:
             settings = asdict(settings_for(self.stream, self.stream_settings))
             scenario, tasks = settings.pop("scenario"), settings.pop("tasks") or "all"
         else:
-            found = self.stream_for(self.seeds[0])
-            scenario, tasks = found.scenario, len(found)
+            first = self.stream_for(self.seeds[0])
+            scenario, tasks = first.scenario, len(first)
         if "seed" not in self.stream_settings:
             settings["seed"] = "the run's"
         training = self.training

@@ -68,8 +68,8 @@ class Folder:
             buffer = BytesIO()
             arrays = {
                 f"task-{task}/{name}": array
-                for task, found in record.predictions.items()
-                for name, array in vars(found).items()
+                for task, answers in record.predictions.items()
+                for name, array in vars(answers).items()
             }
             np.savez_compressed(buffer, allow_pickle=False, **arrays)
             write_atomically(self._file(record.method, record.seed, "predictions.npz"), buffer.getvalue())

@@ -34,9 +34,9 @@ def oracle_facts(methods: Mapping[str, Method[Any]], scenario: Scenario) -> dict
     {}
     """
     needing = {title for title, method in methods.items() if "task number at test" in method.needs}
-    told = [title for title in methods if title in needing and scenario != "task"]
+    informed = [title for title in methods if title in needing and scenario != "task"]
     denied = f"(told the task at test, which the scenario {scenario} denies to all others)"
-    return {"oracle": f"{', '.join(told)} {denied}"} if told else {}
+    return {"oracle": f"{', '.join(informed)} {denied}"} if informed else {}
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class Results:
         Raises:
             SettingError: None were kept.
         """
-        found = {(record.method, record.seed): record.predictions for record in self.records if record.predictions}
-        require(bool(found), "these results hold no predictions; ask for them with keep_predictions=True")
-        return found
+        by_run = {(record.method, record.seed): record.predictions for record in self.records if record.predictions}
+        require(bool(by_run), "these results hold no predictions; ask for them with keep_predictions=True")
+        return by_run
 
     @property
     def per_class(self) -> dict[str, dict[int, dict[str, float]]]:
@@ -96,20 +96,20 @@ class Results:
         Raises:
             SettingError: No predictions of classes were kept.
         """
-        found: dict[str, dict[int, list[dict[str, float]]]] = {}
+        per_seed: dict[str, dict[int, list[dict[str, float]]]] = {}
         for (method, _), tasks in self.predictions.items():
             decision, y = (
                 np.concatenate([getattr(task, name) for task in tasks.values()]) for name in ("decision", "y")
             )
             require(y.ndim == 1 and y.dtype.kind == "i", "per_class needs predictions of classes, got other targets")
             for label, values in per_class(torch.from_numpy(decision), torch.from_numpy(y)).items():
-                found.setdefault(method, {}).setdefault(label, []).append(values)
+                per_seed.setdefault(method, {}).setdefault(label, []).append(values)
         return {
             method: {
                 label: {name: float(np.mean([some[name] for some in values])) for name in values[0]}
                 for label, values in sorted(labels.items())
             }
-            for method, labels in found.items()
+            for method, labels in per_seed.items()
         }
 
     def to_frame(self) -> pandas.DataFrame:
@@ -151,8 +151,8 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """One object with the stream, every run and the summary, as `lifelong run --json` prints it."""
-        kept = any(record.predictions for record in self.records)
-        classes = kept and all(p.y.ndim == 1 for r in self.records for p in r.predictions.values())
+        asked = any(record.predictions for record in self.records)
+        classes = asked and all(p.y.ndim == 1 for r in self.records for p in r.predictions.values())
         return {
             "stream": self.stream,
             **({"note": self.facts["hyper-parameters"]} if "hyper-parameters" in self.facts else {}),

@@ -236,8 +236,8 @@ def _run_plan(plan: Plan, on_event: OnEvent, on_record: OnRecord) -> Results:
     records: dict[tuple[str, int], Record] = {}
 
     def one(title: str, seed: int) -> None:
-        made = partial(plan.learner, title, seed)
-        record = plan.run(made, Learner.load, plan.streams[seed], seed=seed, title=title, on_event=on_event)
+        make_one = partial(plan.learner, title, seed)
+        record = plan.run(make_one, Learner.load, plan.streams[seed], seed=seed, title=title, on_event=on_event)
         records[title, seed] = record
         on_record(record)
 
@@ -441,8 +441,8 @@ def collect(path: Path) -> Results:
     """
     require((path / "experiment.toml").is_file(), f"{path} is no run folder: it has no experiment.toml")
     experiment, folder = load(path), Folder(path)
-    found = [folder.finished(spec.title, seed) for spec in experiment.methods for seed in experiment.seeds]
-    records = tuple(record for record in found if record is not None)
+    finished = [folder.finished(spec.title, seed) for spec in experiment.methods for seed in experiment.seeds]
+    records = tuple(record for record in finished if record is not None)
     require(len(records) > 0, f"{path} has no finished run yet; finish one with: lifelong run {path}")
     facts = {**experiment.facts(), "command": f"lifelong run {path}"}
     return Results(describe(experiment, experiment.stream_for(experiment.seeds[0])), facts, records)

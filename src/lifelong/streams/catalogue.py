@@ -90,9 +90,9 @@ def _from_outside(outer: Any, name: str, data_dir: str | Path | None, settings: 
         setting: _typed(name, takes[setting], value) if setting in takes else value for setting, value in others.items()
     }
     folder = None if data_dir is None else Path(data_dir)
-    made = call_with(outer, plain, {"seed": settings.get("seed", 0), "data_dir": folder}, name)
-    require(isinstance(made, Stream), f"stream {name!r} gave {made!r}; expected a lifelong.Stream")
-    return made
+    result = call_with(outer, plain, {"seed": settings.get("seed", 0), "data_dir": folder}, name)
+    require(isinstance(result, Stream), f"stream {name!r} gave {result!r}; expected a lifelong.Stream")
+    return result
 
 
 def _typed(name: str, parameter: Parameter, value: Any) -> Any:
