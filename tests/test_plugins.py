@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import lifelong
 from lifelong import Learner, SettingError, Space
+from lifelong.cli.app import app
 from lifelong.loop.project import from_toml
 from lifelong.methods import EWC, as_method, build, method_class
 from lifelong.models import build as build_model
@@ -155,6 +157,12 @@ def test_installed_packages_register_by_entry_points(mine: str, tmp_path: Path) 
     learner = Learner("network", "halved", Space((4,), 2))
     for task in lifelong.stream("two"):
         learner.learn(task)
+    listed = CliRunner().invoke(app, ["methods"]).output
+    assert all(word in listed for word in ("broken", "halved", "thirdparty")), (
+        "a broken one is listed, and an error when it is used"
+    )
+    assert "registered by thirdparty" in CliRunner().invoke(app, ["streams"]).output
+    assert "Halved(" in CliRunner().invoke(app, ["methods", f"{mine}:Halved"]).output
     with pytest.raises(SettingError, match="broken_module failed with RuntimeError"):
         find("broken", "method")
     with pytest.raises(SettingError, match="unknown method 'halvde'"):
