@@ -121,7 +121,8 @@ def find(name: str, kind: Kind, *, import_paths: bool = True) -> Any | None:
 
 
 def import_path_of(value: object) -> str | None:
-    """The import path that leads to this very object; None for what stands in `__main__`, a function or nowhere.
+    """The import path that leads to this very object, also in another process; None where there is none, as for what
+    stands in `__main__` or within a function.
 
     Example:
         >>> import_path_of(inspect.signature), import_path_of(lambda: 0)
@@ -129,6 +130,9 @@ def import_path_of(value: object) -> str | None:
     """
     module_name, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if module_name is None or name is None or module_name == "__main__" or not is_import_path(f"{module_name}:{name}"):
+        return None
+    top = module_name.partition(".")[0]
+    if not any(finder.find_spec(top, None) for finder in sys.meta_path):
         return None
     other: Any = sys.modules.get(module_name)
     for part in name.split("."):

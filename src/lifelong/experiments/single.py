@@ -70,6 +70,12 @@ class RunState:
     def fill(self, row: int, task: int, scores: Mapping[str, float]) -> None:
         """Enter the scores on `task` after learning `row` tasks."""
         self.first[task] = next(iter(scores))
+        value = scores[self.first[task]]
+        require(
+            0 <= value <= 1,
+            f"the first score of an objective enters R and must be in 0 … 1, got {self.first[task]} = {value:g} on task "
+            f"{task}; let the objective name another score first",
+        )
         self.matrix[row, task - 1] = scores[self.first[task]]
         for name, value in scores.items():
             self.matrices.setdefault(name, empty(self.matrix.shape[1]))[row, task - 1] = value

@@ -88,9 +88,15 @@ def load(
             f"{path} was saved with a model of your own ({name.removeprefix('own:')}): give load(…, model=…)"
         )
     try:
+        method = method or build(header["method"]["name"], header["method"]["settings"])
+    except SettingError as error:
+        raise SettingError(
+            f"{path} needs its method, load(…, method=…), as this one is not known here: {error}"
+        ) from error
+    try:
         learner = Learner(
             model if model is not None else header["model_name"],
-            method or build(header["method"]["name"], header["method"]["settings"]),
+            method,
             space_from_plain(header["space"]),
             head=header["head"],
             seed=header["seed"],
