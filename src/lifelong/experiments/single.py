@@ -73,8 +73,8 @@ class RunState:
         value = scores[self.first[task]]
         require(
             0 <= value <= 1,
-            f"the first score of an objective enters R and must be in 0 … 1, got {self.first[task]} = {value:g} on task "
-            f"{task}; let the objective name another score first",
+            f"the first score of an objective enters R and must be in 0 … 1, got {self.first[task]} = {value:g} on "
+            f"task {task}; let the objective name another score first",
         )
         self.matrix[row, task - 1] = scores[self.first[task]]
         for name, value in scores.items():

@@ -88,15 +88,9 @@ def load(
             f"{path} was saved with a model of your own ({name.removeprefix('own:')}): give load(…, model=…)"
         )
     try:
-        method = method or build(header["method"]["name"], header["method"]["settings"])
-    except SettingError as error:
-        raise SettingError(
-            f"{path} needs its method, load(…, method=…), as this one is not known here: {error}"
-        ) from error
-    try:
         learner = Learner(
             model if model is not None else header["model_name"],
-            method,
+            method or _method(path, header["method"]["name"], header["method"]["settings"]),
             space_from_plain(header["space"]),
             head=header["head"],
             seed=header["seed"],
@@ -109,6 +103,13 @@ def load(
     except (KeyError, RuntimeError, msgspec.ValidationError) as error:
         raise StorageError(f"{path} does not fit the learner that it describes: {error}; it is damaged") from error
     return learner
+
+
+def _method(path: Path, name: str, settings: dict[str, Any]) -> Method[Any]:
+    try:
+        return build(name, settings)
+    except SettingError as error:
+        raise SettingError(f"{path} needs its method, load(…, method=…), as this one is not known: {error}") from error
 
 
 def space_to_plain(space: Space) -> dict[str, Any]:
