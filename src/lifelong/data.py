@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
 
 from lifelong.errors import DataError, LifelongError, SettingError, require
-from lifelong.types import Classes, Data, Examples, Target, Tree
+from lifelong.types import Classes, Data, Examples, Target, Tokens, Tree
 from lifelong.values import Inputs, check_finite, entries, inputs_from, item_tensor, targets_from, tensor_from
 
 __all__ = [
@@ -129,7 +129,8 @@ class Lazy:
         def where(row: int) -> str:
             return _row_name(self.dataset, rows[row])
 
-        x, y = inputs_from(x, self.inputs, self.name, where), targets_from(y, self.target, self.name, where)
+        x = inputs_from(x, self.inputs, self.name, where, tokens=isinstance(self.target, Tokens))
+        y = targets_from(y, self.target, self.name, where)
         check_finite(x, self.name, where)
         return Examples(x, y, self.task)
 

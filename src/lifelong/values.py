@@ -6,7 +6,7 @@ refused with its row and the fix, never guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +16,16 @@ from torch import Tensor
 from lifelong.errors import DataError
 from lifelong.types import Classes, Field, Labels, Numbers, Target, Tokens, Tree
 
-__all__ = ["Inputs", "check_finite", "entries", "inputs_from", "item_tensor", "targets_from", "tensor_from"]
+__all__ = [
+    "Inputs",
+    "check_finite",
+    "check_precision",
+    "entries",
+    "inputs_from",
+    "item_tensor",
+    "targets_from",
+    "tensor_from",
+]
 
 #: what the inputs are; None takes them as they come
 Inputs: TypeAlias = Field | Mapping[str, Field] | None
@@ -42,7 +51,9 @@ def tensor_from(data: Any, place: str) -> Tree:
     raise DataError(f"{place}: expected a dense torch tensor or numpy array of real numbers, got {kind}")
 
 
-def inputs_from(x: Tree, inputs: Inputs, place: str, where: Callable[[int], str] = "row {}".format) -> Tree:
+def inputs_from(
+    x: Tree, inputs: Inputs, place: str, where: Callable[[int], str] = "row {}".format, tokens: bool = False
+) -> Tree:
     """Inputs as a network reads them: float32, bytes as 0 … 1, tokens as int64.
 
     Args:
@@ -50,6 +61,7 @@ def inputs_from(x: Tree, inputs: Inputs, place: str, where: Callable[[int], str]
         inputs: What they are; None reads int32 and int64 entries of a dict as tokens.
         place: Names the data in errors.
         where: Names a row in errors.
+        tokens: Whether one tensor of int64 or int32 is tokens, too.
 
     Raises:
         DataError: `x` does not fit `inputs`.
@@ -59,7 +71,7 @@ def inputs_from(x: Tree, inputs: Inputs, place: str, where: Callable[[int], str]
         shown = f"a dict with {sorted(x)}" if isinstance(x, dict) else "one tensor"
         raise DataError(f"{place}: expected {expected}, got {shown}")
     if isinstance(x, Tensor):
-        return _input(x, inputs if isinstance(inputs, Field) else None, place, where, tokens=False)
+        return _input(x, inputs if isinstance(inputs, Field) else None, place, where, tokens)
     fields = inputs if isinstance(inputs, Mapping) else {}
     if fields and set(fields) != set(x):
         raise DataError(f"{place}: expected inputs by the names {sorted(fields)}, got {sorted(x)}")
@@ -111,6 +123,35 @@ def targets_from(y: Tree, target: Target | None, place: str, where: Callable[[in
             if y.ndim != 2:
                 raise DataError(f"{place}: expected tokens of shape (N, L), got {tuple(y.shape)}; pad to one length")
             return _whole(y, vocabulary, place, "tokens", where)
+
+
+def check_precision(
+    x_ND: Tensor, place: str, columns: Sequence[str] | None = None, fix: str = "subtract its mean first"
+) -> None:
+    """Check that float32 can tell the values of every column apart, as it cannot tell seconds since 1970.
+
+    Args:
+        x_ND: Inputs as they come; those of at most 24 bits pass.
+        place: Names the data in errors.
+        columns: Names of the columns.
+        fix: What to do.
+
+    Raises:
+        DataError: The steps of float32 at the size of a column's values exceed a hundredth of its range.
+    """
+    if x_ND.dtype not in (torch.float64, torch.int64, torch.int32) or len(x_ND) < 2:
+        return
+    x_ND = x_ND.flatten(1)
+    low_D, high_D = x_ND.amin(0).double(), x_ND.amax(0).double()
+    step_D = torch.maximum(low_D.abs(), high_D.abs()) * 2**-23
+    for place_D in ((high_D > low_D) & (step_D > (high_D - low_D) / 100)).nonzero()[:, 0].tolist():
+        values_N = x_ND[:, place_D]
+        if bool((values_N.float().to(x_ND.dtype) != values_N).any()):
+            column = f"x[:, {place_D}]" if columns is None else f"column {columns[place_D]!r}"
+            raise DataError(
+                f"{place}: {column} goes from {values_N.min().item()} to {values_N.max().item()}, where float32 cannot "
+                f"tell its values apart; {fix}"
+            )
 
 
 def _classes(y: Tensor, target: Classes | None, place: str, where: Callable[[int], str]) -> Tensor:

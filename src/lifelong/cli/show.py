@@ -15,7 +15,7 @@ __all__ = ["methods", "streams", "version"]
 def streams(name: Annotated[str | None, typer.Argument(help="show the card of this stream")] = None) -> None:
     """List the streams, or show the card of one."""
     from lifelong.streams import NAMES
-    from lifelong.streams.card import card, sentence
+    from lifelong.streams.catalogue import card, sentence
 
     if name is not None:
         typer.echo(card(name))

@@ -36,7 +36,7 @@ def check_methods(
     Raises: `SettingError` where a method does not fit the stream or the model; `ResourceError` where the runs need
         more memory than is free.
     """
-    sized = [replace(task, known_size=task.size) for task in stream]
+    sized = [replace(task, sizes={"train": task.size}) for task in stream]
     one = stream.task(1).train.x[0]
     stored = largest = data = 0
     for method in methods:

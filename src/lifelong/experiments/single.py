@@ -13,7 +13,7 @@ import numpy as np
 from lifelong.evaluation import Array, Cost, Record, empty, fill_row, schedule
 from lifelong.methods import Method, settings_of
 from lifelong.streams import Stream
-from lifelong.streams.keep import cache_test_splits
+from lifelong.streams.stream import cache_test_splits
 from lifelong.training import Learner, Report
 from lifelong.training.checkpoint import extra_of
 
