@@ -42,8 +42,6 @@ __all__ = [
 #: the columns of x and of y in rows that are dicts
 Columns: TypeAlias = tuple[str | Sequence[str], str]
 
-#: seconds that a batch may take to come from a worker, before the worker counts as stuck
-TIMEOUT = 600
 #: rows that are read at once where only their labels are wanted
 LABEL_ROWS = 1024
 
@@ -348,7 +346,6 @@ def read_ahead(data: Data, order_N: Tensor, size: int, workers: int, prefetch: i
         prefetch_factor=prefetch,
         collate_fn=_as_it_is,
         pin_memory=torch.cuda.is_initialized(),
-        timeout=TIMEOUT,
         generator=torch.Generator(),  # else the caller's generator would move on
         multiprocessing_context="fork" if sys.platform == "linux" else None,  # no main guard is needed to fork
     )
@@ -363,7 +360,7 @@ def read_ahead(data: Data, order_N: Tensor, size: int, workers: int, prefetch: i
                 trouble, batch = str(error).splitlines()[0], None
             if trouble:
                 raise DataError(
-                    f"{getattr(data, 'name', 'data')}: a worker process that reads ahead died or is stuck ({trouble}); "
+                    f"{getattr(data, 'name', 'data')}: a worker process that reads ahead died ({trouble}); "
                     "memory (or /dev/shm) may be used up: use fewer workers, smaller batches, or workers=0"
                 )
             if batch is None:
