@@ -7,6 +7,7 @@ processes of a torch `DataLoader`. The batches are the same bits whatever the nu
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import mmap
 import random
@@ -14,7 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -32,6 +33,7 @@ __all__ = [
     "Concat",
     "Lazy",
     "View",
+    "class_names_of",
     "concat",
     "is_memory_mapped",
     "labels_of",
@@ -42,6 +44,8 @@ __all__ = [
 #: the columns of x and of y in rows that are dicts
 Columns: TypeAlias = tuple[str | Sequence[str], str]
 
+#: as in malloc.h of glibc, and the bytes of a block above which it is given back when it is freed
+M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 4 * 2**20
 #: rows that are read at once where only their labels are wanted
 LABEL_ROWS = 1024
 
@@ -98,7 +102,7 @@ class Lazy:
         require(self.prefetch >= 1, f"prefetch must be 1 or more, got {self.prefetch}")
         if self.columns is None and hasattr(self.dataset, "column_names"):
             raise SettingError(
-                f"{self.name}: say which columns are x and y: columns=('image', 'label'); "
+                f"{self.name}: say which columns are x and y: Lazy(dataset, columns=('image', 'label')); "
                 f"its columns: {', '.join(self.dataset.column_names)}"
             )
         if self.columns is not None and hasattr(self.dataset, "column_names"):
@@ -345,6 +349,7 @@ def read_ahead(data: Data, order_N: Tensor, size: int, workers: int, prefetch: i
         num_workers=min(workers, -(-len(order) // size)),
         prefetch_factor=prefetch,
         collate_fn=_as_it_is,
+        worker_init_fn=_return_freed_memory,
         pin_memory=torch.cuda.is_initialized(),
         generator=torch.Generator(),  # else the caller's generator would move on
         multiprocessing_context="fork" if sys.platform == "linux" else None,  # no main guard is needed to fork
@@ -402,6 +407,13 @@ class _Chunks:
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+def _return_freed_memory(worker: int) -> None:
+    """Let glibc give large blocks back when they are freed: in a worker, freed batches would pile up to gigabytes."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 @contextmanager
@@ -505,6 +517,21 @@ def _labels(values: Any) -> Tensor | None:
     except (TypeError, ValueError):
         return None
     return torch.from_numpy(array.astype(np.int64)) if array.ndim == 1 and array.dtype.kind in "iu" else None
+
+
+def class_names_of(data: Data) -> dict[int, str]:
+    """What a data set calls its classes: `classes`, as of torchvision, or the names of its column of labels."""
+    if isinstance(data, View) and data.change is None:
+        return class_names_of(data.data)
+    if not isinstance(data, Lazy) or isinstance(data.dataset, tuple):
+        return {}
+    names = getattr(data.dataset, "classes", None)
+    if data.columns is not None:
+        features = getattr(data.dataset, "features", None)
+        names = getattr(features.get(data.columns[1]), "names", None) if isinstance(features, Mapping) else None
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        return {}
+    return dict(enumerate(names))
 
 
 def is_memory_mapped(data: Any) -> bool:

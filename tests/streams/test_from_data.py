@@ -235,3 +235,6 @@ def test_named_streams_know_what_people_call_their_classes() -> None:
     assert len(stream("babi", tasks=1, questions=20).class_names) > 10
     lazy = Lazy(Counting())
     assert Stream.from_datasets([(lazy, lazy)]).class_names == ()
+    lazy.dataset.classes = ["ant", "bee", "cat"]
+    assert Stream.from_datasets([(lazy, lazy)]).class_names == ("ant", "bee", "cat")
+    assert split_by_class(lazy, lazy, classes_per_task=3, order=[2, 0, 1]).task(1).class_names == ("cat", "ant", "bee")

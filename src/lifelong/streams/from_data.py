@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import IterableDataset, TensorDataset
 
-from lifelong.data import Lazy, View, is_memory_mapped, labels_of, subset
+from lifelong.data import Lazy, View, class_names_of, is_memory_mapped, labels_of, subset
 from lifelong.errors import DataError, require
 from lifelong.streams.stream import Stream, held_out, input_fields, relabelled
 from lifelong.types import Classes, Data, Examples, Field, Labels, Numbers, Scenario, Space, Split, Target, Task, Tokens
@@ -195,6 +195,7 @@ def stream_of(
     for number, title in enumerate(titles, start=1):
         train, test = parts[number - 1]
         goal, old, new = targets[number - 1], labels[number - 1], outputs[number - 1]
+        called = class_names_of(train)
         if _is_classes(goal):
             shown = new if scenario == "domain" else old
             train = as_outputs(train, shown, new, f"training part of {title}")
@@ -202,7 +203,9 @@ def stream_of(
         counted = 1 + max(new, default=-1) if scenario == "domain" else total
         space = Space(spaces[number - 1], _target_of(goal, counted, scenario), scenario) if differ else None
         load, sizes = _splits(train, test, validation, seed + number)
-        tasks.append(Task(number, title, tuple(sorted(new)), load, sizes, space))
+        meaning = dict(zip(new, new if scenario == "domain" else old, strict=True))
+        named = tuple(called.get(meaning[label], str(meaning[label])) for label in sorted(new)) if called else ()
+        tasks.append(Task(number, title, tuple(sorted(new)), load, sizes, space, named))
     shared = spaces[0] if all(repr(space) == repr(spaces[0]) for space in spaces) else None
     goal = _target_of(targets[0], total, scenario) if len(set(targets)) == 1 else None
     return Stream(name, Space(shared, goal, scenario), tuple(tasks))

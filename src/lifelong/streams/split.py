@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lifelong.data import labels_of, subset
+from lifelong.data import class_names_of, labels_of, subset
 from lifelong.errors import DataError, SettingError, require
 from lifelong.streams.from_data import as_outputs, data_of
 from lifelong.streams.stream import Stream, held_out, input_fields
@@ -81,7 +81,8 @@ def split_by_class(
     classes = torch.unique(torch.cat(labels)).tolist()
     groups = class_groups(read_order(order, classes), classes_per_task, first, overlap)
     groups = with_repetition(groups, repetition, None, seed)
-    return split(name, learn, exam, groups, scenario, validation, seed, imbalance=imbalance, labels=labels)
+    names = class_names_of(learn)
+    return split(name, learn, exam, groups, scenario, validation, seed, names, imbalance, labels)
 
 
 def split(
