@@ -261,7 +261,9 @@ def _check(named: Sequence[tuple[str, nn.Parameter]]) -> None:
     kinds = {p.dtype: name for name, p in reversed(named)}
     if any(not kind.is_floating_point for kind in kinds):
         name = next(name for kind, name in kinds.items() if not kind.is_floating_point)
-        raise SettingError(f"the parameter {name} is complex; train real numbers: keep it as torch.view_as_real gives it")
+        raise SettingError(
+            f"the parameter {name} is complex; train real numbers: keep it as torch.view_as_real gives it"
+        )
     if len(kinds) > 1:
         listed = ", ".join(f"{name} is {kind}" for kind, name in kinds.items())
         raise SettingError(f"all trainable parameters must have one type, but {listed}; convert the module")

@@ -15,11 +15,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from lifelong.errors import SettingError, require, unknown_name
+from lifelong.errors import unknown_name
 from lifelong.flat import Flat
 from lifelong.training.settings import Training
 
-__all__ = ["Adam", "Optimizer", "OptimizerFactory", "SGD", "build", "check", "max_stable_stiffness", "set_rate"]
+__all__ = ["SGD", "Adam", "Optimizer", "OptimizerFactory", "build", "check", "max_stable_stiffness", "set_rate"]
 
 NAMES = ["sgd", "adam", "adamw"]
 
