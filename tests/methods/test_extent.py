@@ -99,12 +99,12 @@ def test_gpm_declares_the_patches_of_convolutions() -> None:
 
 @pytest.mark.parametrize("name", REMEMBERING)
 def test_a_memory_that_is_too_small_is_refused_and_told_what_would_work(name: str) -> None:
-    size = StreamSize(tasks=7, examples=10, input_bytes=4, parameters=9, outputs=7, class_task_pairs=7)
+    size = StreamSize.of(tasks=7, examples=10, input_bytes=4, parameters=9, outputs=7, class_task_pairs=7)
     settings = {"per": "total"} if name == "gem" else {}
     with pytest.raises(SettingError, match=rf"{name.replace('+', '.')}\.capacity.*got 6; raise it to 7"):
         build(name, {"capacity": 6, **settings}).check(size)
     build(name, {"capacity": 7, **settings}).check(size)
-    off = METHODS[name].off or {}
+    off = METHODS[name].disabled_settings or {}
     build(name, {**settings, **off}).check(size)
 
 

@@ -79,8 +79,8 @@ def test_packnet_says_when_there_is_no_room(clouds: Callable[..., Stream]) -> No
     with pytest.raises(
         SettingError, match=r"leaves no weight for task 30 in the smallest layer, which has 1000; use keep=0.033"
     ):
-        PackNet(keep=0.5).check(StreamSize(30, 100, 24, 1000, 60))
-    PackNet(keep=0.03).check(StreamSize(30, 100, 24, 10_000, 60))
+        PackNet(keep=0.5).check(StreamSize.of(30, 100, 24, 1000, 60))
+    PackNet(keep=0.03).check(StreamSize.of(30, 100, 24, 10_000, 60))
     stream = clouds("task")
     learner = learner_of(PackNet(keep=1.0), stream)
     learner.learn(stream.task(1))
@@ -91,8 +91,8 @@ def test_packnet_says_when_there_is_no_room(clouds: Callable[..., Stream]) -> No
 def test_packnet_names_the_layer_that_is_full(clouds: Callable[..., Stream]) -> None:
     """12 weights, of which a half is kept each time: 6, 3, 2 and 1."""
     with pytest.raises(SettingError, match=r"no weight for task 5 in the smallest layer, which has 12; use keep=0.2"):
-        PackNet(keep=0.5).check(StreamSize(5, 100, 24, 1000, 10, smallest=12))
-    PackNet(keep=0.5).check(StreamSize(4, 100, 24, 1000, 8, smallest=12))
+        PackNet(keep=0.5).check(StreamSize.of(5, 100, 24, 1000, 10, smallest=12))
+    PackNet(keep=0.5).check(StreamSize.of(4, 100, 24, 1000, 8, smallest=12))
     stream = clouds("task", tasks=5)
     learner = learner_of(PackNet(keep=0.5), stream, "mlp:2,30")
     for number in (1, 2, 3, 4):

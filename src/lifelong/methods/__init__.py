@@ -1,7 +1,7 @@
 """How forgetting is fought: one file per method, the hooks in `base`, shared mathematics once."""
 
 from lifelong.methods.agem import AGEM
-from lifelong.methods.base import LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
 from lifelong.methods.catalogue import METHODS, build, parts_of, settings_of
 from lifelong.methods.chain import Chain
 from lifelong.methods.compatibility import check_space, stream_size
@@ -58,6 +58,7 @@ __all__ = [
     "SI",
     "SLDA",
     "Chain",
+    "Claim",
     "Finetune",
     "GDumb",
     "ICaRL",
@@ -68,6 +69,7 @@ __all__ = [
     "Method",
     "OnlineEWC",
     "PackNet",
+    "Phase",
     "Progressive",
     "RWalk",
     "RanPAC",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.memory import Ring
-from lifelong.methods.base import LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
 from lifelong.methods.compatibility import check_room
 from lifelong.types import Examples
 
@@ -63,10 +63,11 @@ class AGEM(Method[Ring]):
     family = "gradient"
     reference = "Chaudhry et al. 2019"
     needs = ("task boundaries", "labels", "memory")
-    keeps_batches = True
-    off = MappingProxyType({"capacity": 0})
+    claims = Claim.STORES_BATCHES
+    phase = Phase.PROJECT
+    disabled_settings = MappingProxyType({"capacity": 0})
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.capacity >= 0, f"agem.capacity must be 0 or more, got {self.capacity}")
         require(self.replay_batch >= 1, f"agem.replay_batch must be 1 or more, got {self.replay_batch}")
 

@@ -7,7 +7,7 @@ writes its state in place; at a boundary it returns a state. The loop calls the 
     adapt, init                           once
     check_data                            before anything changes for a task
     begin_task, examples                  at the start of a task
-      loss, gradient, after_step          every step: loss → backward → gradient → step → after_step
+      loss, gradient, correct, after_step every step: loss → backward → gradient → step → correct → after_step
     end_task                              at its end
     forward                               whenever the network answers in training
     predict                               whenever an answer is asked for; `forward` unless a method knows better
@@ -17,18 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from dataclasses import dataclass, field, fields, replace
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from lifelong.flat import Flat
-from lifelong.methods.compatibility import StreamSize, check_room, check_types
+from lifelong.methods.compatibility import Claim, Phase, StreamSize, check_room, check_types
 from lifelong.objectives import Objective
 from lifelong.types import Examples, Scenario, Space
 
-__all__ = ["Forward", "Inner", "LearnerView", "Method", "NoState", "Step", "StreamSize"]
+__all__ = ["Claim", "Forward", "Inner", "LearnerView", "Method", "NoState", "Phase", "Step", "StreamSize"]
 
 StateT = TypeVar("StateT")
 
@@ -134,14 +134,6 @@ class Step:
 Inner = Callable[[Step], Tensor]
 
 
-def _typed_first(own: Callable[[Any], None]) -> Callable[[Any], None]:
-    def both(self: Method[Any]) -> None:
-        Method.__post_init__(self)
-        own(self)
-
-    return both
-
-
 @dataclass
 class NoState:
     """The state of a method that remembers nothing."""
@@ -160,34 +152,45 @@ class Method(Generic[StateT]):
     reference: ClassVar[str]
     #: what it asks for beside the examples of the task; `labels` of what it keeps or measures, beside those of the loss
     needs: ClassVar[tuple[Need, ...]] = ()
-    #: whether it ever calls `learner.restart()`, so that the learner keeps the random initialisation
-    restarts: ClassVar[bool] = False
-    #: whether it learns by steps of gradient descent; one that does not gives the loop no examples
-    descends: ClassVar[bool] = True
-    #: whether its `loss` leaves out, for some batches or for all, that of the methods inside
-    own_loss: ClassVar[bool] = False
-    #: whether it keeps, or learns, what its batches hold as new examples of the newest task
-    keeps_batches: ClassVar[bool] = False
-    #: whether it holds what past tasks left in the weights, so that none may begin anew from others
-    holds_past: ClassVar[bool] = False
-    #: whether its `after_step` takes from the way walked what is inside a span; to do so twice changes nothing
-    projects: ClassVar[bool] = False
+    #: what it does not share with other methods, or rests upon (`compatibility.Claim`); hooks claim for themselves
+    claims: ClassVar[Claim] = Claim(0)
+    #: when its `gradient` and its `correct` are called among those of others
+    phase: ClassVar[Phase] = Phase.MEASURE
+    #: the objectives that it can learn
+    objectives: ClassVar[tuple[str, ...]] = ("classes", "numbers", "labels", "tokens")
     #: settings with which it is fine-tuning, bit for bit; None where no settings make it so
-    off: ClassVar[Mapping[str, object] | None] = None
+    disabled_settings: ClassVar[Mapping[str, object] | None] = None
     #: settings that may be infinite, as its card says; others must be finite
     unbounded: ClassVar[tuple[str, ...]] = ()
     #: the scenarios in which it is defined
     scenarios: ClassVar[tuple[Scenario, ...]] = ("task", "domain", "class")
 
-    def __init_subclass__(cls, **options: object) -> None:
-        # before the checks of its own that a method makes of its settings, which take their types for granted
-        super().__init_subclass__(**options)
-        own = cls.__dict__.get("__post_init__")
-        if own is not None:
-            setattr(cls, "__post_init__", _typed_first(own))  # noqa: B010
+    #: what it is called in results; empty: by its name
+    label: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         check_types(self.name, self, self.unbounded)
+        self.validate()
+
+    def validate(self) -> None:
+        """Raise `SettingError` for settings out of range; their types are checked before."""
+
+    @classmethod
+    def settings(cls) -> tuple[str, ...]:
+        """The names of the settings: all fields but the label."""
+        return tuple(field.name for field in fields(cls) if field.name != "label")
+
+    @property
+    def title(self) -> str:
+        """What results call it: its label, or its name."""
+        return self.label or self.name
+
+    def claimed(self) -> Claim:
+        """The declared claims, and those that follow from the hooks that are overridden."""
+        kind = type(self)
+        chooses = Claim.CHOOSES_DATA if kind.examples is not Method.examples else Claim(0)
+        answers = Claim.ANSWERS if kind.predict is not Method.predict else Claim(0)
+        return self.claims | chooses | answers
 
     @property
     def state_type(self) -> type[StateT]:
@@ -197,7 +200,7 @@ class Method(Generic[StateT]):
     def check(self, size: StreamSize) -> None:
         """Raise `SettingError` where the settings cannot serve a life of this size.
 
-        Asked before a life begins, and before each of its tasks with the extent so far. A memory that is in use must
+        Asked before a life begins, and before each of its tasks with the size so far. A memory that is in use must
         have room for one example of each class, and of each task of a life that is known whole, unless a method knows
         better: a life without end outgrows every memory, and a sample of it is still a sample.
         """
@@ -236,8 +239,11 @@ class Method(Generic[StateT]):
         """The gradient to step along; `grad_P` may be changed in place."""
         return grad_P
 
+    def correct(self, state: StateT, step: Step) -> None:
+        """After the optimiser: move θ (`step.theta_P`) in place, by a proximal step, a projection, or back."""
+
     def after_step(self, state: StateT, step: Step) -> None:
-        """After the optimiser; `step.batch` holds what the stream gave, `step.theta_P` may be changed in place."""
+        """At the end of a step: note what happened; θ is final, `step.batch` holds what the stream gave."""
 
     def end_task(self, state: StateT, learner: LearnerView, task: Examples) -> StateT:
         """At the end of a task; `task` holds its training examples."""
@@ -253,7 +259,7 @@ class Method(Generic[StateT]):
         return self.forward(state, learner, x, task)
 
     def declared_bytes(self, size: StreamSize) -> int:
-        """The most that the state takes after a life of this extent; it is checked against the memory there is."""
+        """The most that the state takes after a life of this size; it is checked against the memory there is."""
         return 0
 
     def capacity_used(self, state: StateT) -> float | None:

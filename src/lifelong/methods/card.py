@@ -66,7 +66,7 @@ def page(method: type[Method[Any]]) -> str:
         elif title == "Example:":
             lines += ["```python", text, "```"]
         elif title == "Arguments:":
-            defaults = {field.name: field.default for field in fields(method)}
+            defaults = {field.name: field.default for field in fields(method) if field.name != "label"}
             lines += [_argument(line, defaults) for line in text.split("\n")]
         else:
             lines += [text]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -124,14 +123,14 @@ def settings_of(method: Method[Any]) -> dict[str, Any]:
     """
     if isinstance(method, Chain):
         return {part.name: settings_of(part) for part in method.methods}
-    return {field.name: getattr(method, field.name) for field in fields(method)}
+    return {name: getattr(method, name) for name in method.settings()}
 
 
 def _single(name: str, settings: Mapping[str, Any]) -> Method[Any]:
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)
     kind = METHODS[name]
-    known = [field.name for field in fields(kind)]
+    known = kind.settings()
     for setting, value in settings.items():
         if setting not in known:
             raise unknown_name(f"setting of {name}", setting, known)

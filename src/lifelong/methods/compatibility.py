@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
+from enum import Flag, IntEnum, auto
 from functools import cache
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -14,20 +15,21 @@ from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.models import Head, Network
+from lifelong.objectives import objective_for
 from lifelong.types import Space, Task
 
 if TYPE_CHECKING:
     from lifelong.methods.base import Method
 
 __all__ = [
+    "Claim",
+    "Phase",
     "StreamSize",
-    "after_step_order",
     "check_choice",
     "check_compatible",
     "check_room",
     "check_space",
     "check_types",
-    "holds",
     "stream_size",
 ]
 
@@ -104,91 +106,95 @@ def check_space(method: Method[Any], space: Space) -> None:
         space.scenario in method.scenarios,
         f"{method.name} is not defined in the scenario {space.scenario!r}, only in {', '.join(method.scenarios)}",
     )
+    objective = objective_for(space.target, space.scenario).name
+    require(
+        objective in method.objectives,
+        f"{method.name} learns {', '.join(method.objectives)}, not {objective}; use one for any target, as er",
+    )
     require(
         space.boundaries or "task boundaries" not in method.needs,
         f"{method.name} needs task boundaries and this stream has none; use a method without, as er",
     )
 
 
-def holds(method: Method[Any]) -> bool:
-    """Whether the method keeps weights where they are, whatever the others do."""
-    return method.family == "isolation"
+class Claim(Flag):
+    """What a method does not share with the others of a chain, or rests upon."""
+
+    #: its loss leaves out, for some batches or for all, that of the methods inside
+    REPLACES_LOSS = auto()
+    #: it puts the weights back to the random initialisation
+    RESETS_WEIGHTS = auto()
+    #: it relies on what past tasks left in the weights
+    RELIES_ON_WEIGHTS = auto()
+    #: it stores, or learns, what its batches hold as new examples of the newest task
+    STORES_BATCHES = auto()
+    #: it learns without a step of gradient descent
+    SOLVES = auto()
+    #: it chooses what is learned from (hook `examples`)
+    CHOOSES_DATA = auto()
+    #: it answers in a way of its own (hook `predict`)
+    ANSWERS = auto()
 
 
-def after_step_order(methods: Sequence[Method[Any]]) -> list[int]:
-    """The places of `methods` in the order of their `after_step`; a place may come twice.
+class Phase(IntEnum):
+    """When the `gradient` and the `correct` of a method are called: a chain is a set, its order is this one."""
 
-    A projection comes first, as the others measure the step that was taken, and again after springs, which may move θ
-    back into the span; who holds weights puts them back last.
+    MEASURE = 0
+    PENALISE = 1
+    PROJECT = 2
+    FREEZE = 3
 
-    >>> from lifelong.methods import EWC, OGD, PackNet
-    >>> after_step_order([PackNet(), EWC(), OGD()])
-    [2, 1, 2, 0]
-    """
-    places = range(len(methods))
-    projecting = [place for place in places if methods[place].projects]
-    holding = [place for place in places if holds(methods[place])]
-    others = [place for place in places if place not in projecting + holding]
-    again = projecting if any(method.family == "springs" for method in methods) else []
-    return [*projecting, *others, *again, *holding]
+
+#: claims that one method of a chain may have, with what several would do
+ONCE = {
+    Claim.CHOOSES_DATA: "each choose what is learned from, and only one can",
+    Claim.ANSWERS: "each answer in a way of their own, and only one can",
+    Claim.REPLACES_LOSS: "each leave out the loss of the other",
+}
+#: pairs of claims that two methods of a chain may not have, with what the first would do to the second
+NEVER = {
+    (Claim.RESETS_WEIGHTS, Claim.RELIES_ON_WEIGHTS): "begins tasks anew and would undo what {} relies on",
+    (Claim.CHOOSES_DATA, Claim.STORES_BATCHES): "learns from stored examples too, which {} would store as new ones",
+}
 
 
 def check_compatible(methods: Sequence[Method[Any]]) -> None:
-    """Raise `SettingError` where a chain of `methods` would not do what each of them says.
+    """Check that each method of a chain does what it says next to the others.
 
-    >>> from lifelong.methods import ER, NCM, ICaRL, LwF
-    >>> check_compatible([LwF(), ICaRL()])
-    >>> check_compatible([ICaRL(), LwF()])
-    Traceback (most recent call last):
-    lifelong.errors.SettingError: icarl+lwf: icarl leaves out the loss of what comes after it (lwf); name it last
-    >>> check_compatible([ER(), NCM()])
-    Traceback (most recent call last):
-    lifelong.errors.SettingError: er+ncm: ncm takes no step of gradient descent, and in a chain no other method would
-        take one; use it alone
+    Raises:
+        SettingError: Two methods claim what only one can have, or one undoes what another relies on.
+
+    Example:
+        >>> from lifelong.methods import ER, NCM, ICaRL, LwF
+        >>> check_compatible([ICaRL(), LwF()])
+        >>> check_compatible([ER(), NCM()])
+        Traceback (most recent call last):
+        lifelong.errors.SettingError: er+ncm: ncm takes no step of gradient descent, and in a chain no other method
+            would take one; use it alone
     """
-    from lifelong.methods.base import Method
-
     label = "+".join(method.name for method in methods)
-    idle = [method for method in methods if not method.descends]
+
+    def claiming(claim: Claim) -> str:
+        return ", ".join(method.name for method in methods if claim in method.claimed())
+
+    solving = claiming(Claim.SOLVES)
     require(
-        not idle,
-        f"{label}: {_names(idle)} takes no step of gradient descent, and in a chain no other method would take one; "
+        not solving,
+        f"{label}: {solving} takes no step of gradient descent, and in a chain no other method would take one; "
         "use it alone",
     )
-    restarting, holding = [m for m in methods if m.restarts], [m for m in methods if m.holds_past]
-    require(
-        not (restarting and holding),
-        f"{label}: {_names(restarting)} begins tasks anew and would undo what {_names(holding)} holds; "
-        "take one of them",
-    )
-    answering = [method for method in methods if type(method).predict is not Method.predict]
-    require(
-        len(answering) <= 1,
-        f"{label}: {_names(answering)} each answer in a way of their own, and only one can; take one of them",
-    )
-    choosing = [method for method in methods if type(method).examples is not Method.examples]
-    require(
-        len(choosing) <= 1,
-        f"{label}: {_names(choosing)} each choose what is learned from, and only one can; take one of them",
-    )
-    keeping = [method for method in methods if method.keeps_batches]
-    require(
-        not (choosing and keeping),
-        f"{label}: {_names(choosing)} learns from stored examples too, which {_names(keeping)} would take for new ones "
-        "of the newest task; take one of them, or a method that keeps no examples in place of the other",
-    )
-    losing = [method for method in methods if method.own_loss]
-    require(len(losing) <= 1, f"{label}: {_names(losing)} each leave out the loss of the other; take one of them")
-    for place, method in enumerate(methods):
-        lost = [other for other in methods[place + 1 :] if type(other).loss is not Method.loss]
+    for (first, second), harm in NEVER.items():
+        for method in methods:
+            others = [other.name for other in methods if other is not method and second in other.claimed()]
+            require(
+                first not in method.claimed() or not others,
+                f"{label}: {method.name} {harm.format(', '.join(others))}; take one of them",
+            )
+    for claim, harm in ONCE.items():
         require(
-            not (method.own_loss and lost),
-            f"{label}: {method.name} leaves out the loss of what comes after it ({_names(lost)}); name it last",
+            sum(claim in method.claimed() for method in methods) <= 1,
+            f"{label}: {claiming(claim)} {harm}; take one of them",
         )
-
-
-def _names(methods: Iterable[Method[Any]]) -> str:
-    return ", ".join(method.name for method in methods)
 
 
 @dataclass(frozen=True)
@@ -196,14 +202,14 @@ class StreamSize:
     """The size of a life.
 
     Fields: `tasks`; training `examples` of the largest of them; `input_bytes` of one input; `parameters` of the network
-    at the end of the life, grown and frozen ones too; `outputs` in all. What follows is derived where it is 0:
-    training examples `total_examples`, `numbers` in one input (taken to be float32), `classes` (as many as outputs) and
+    at the end of the life, grown and frozen ones too; `outputs` in all; training
+    examples `total_examples`, `numbers` in one input (taken to be float32), `classes` (as many as outputs) and
     `class_task_pairs`, pairs of a class and a task (each class in one task), or classes where tasks have no boundaries.
     `buffers` are the bytes of the network's buffers, `widths` the inputs of each layer that has weights, a bias as one
     more, `smallest` the weights of the smallest layer before the head (None: not known). `open_ended`: this is a life
     so far, which may go on.
 
-    >>> StreamSize(tasks=2, examples=10, input_bytes=16, parameters=15, outputs=3).total_examples
+    >>> StreamSize.of(tasks=2, examples=10, input_bytes=16, parameters=15, outputs=3).total_examples
     20
     """
 
@@ -212,24 +218,22 @@ class StreamSize:
     input_bytes: int
     parameters: int
     outputs: int
-    total_examples: int = 0
-    numbers: int = 0
-    classes: int = 0
-    class_task_pairs: int = 0
+    total_examples: int
+    numbers: int
+    classes: int
+    class_task_pairs: int
     buffers: int = 0
     widths: tuple[int, ...] = ()
     smallest: int | None = None
     open_ended: bool = False
 
-    def __post_init__(self) -> None:
-        usual = {
-            "total_examples": self.tasks * self.examples,
-            "numbers": -(-self.input_bytes // 4),
-            "classes": self.outputs,
-            "class_task_pairs": self.classes or self.outputs,
-        }
-        for name, value in usual.items():
-            object.__setattr__(self, name, getattr(self, name) or value)
+    @staticmethod
+    def of(tasks: int, examples: int, input_bytes: int, parameters: int, outputs: int, **more: Any) -> StreamSize:
+        """A size in which what follows from the rest may be left out (each class in one task, float32 inputs)."""
+        classes = more.pop("classes", outputs)
+        usual = {"total_examples": tasks * examples, "numbers": -(-input_bytes // 4), "class_task_pairs": classes}
+        settings: dict[str, Any] = {**usual, **more}
+        return StreamSize(tasks, examples, input_bytes, parameters, outputs, classes=classes, **settings)
 
 
 def stream_size(model: nn.Module, tasks: Sequence[Task], one: Tensor, boundaries: bool = True) -> StreamSize:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from lifelong.errors import require
 from lifelong.memory import Reservoir
 from lifelong.memory.reservoir import write
-from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
 from lifelong.methods.evaluating import evaluating
 from lifelong.methods.per_sample import chunks
 from lifelong.models import Network
@@ -71,10 +71,10 @@ class DER(Method[DERState]):
     family = "replay"
     reference = "Buzzega et al. 2020"
     needs = ("memory",)
-    keeps_batches = True
-    off = MappingProxyType({"capacity": 0})
+    claims = Claim.STORES_BATCHES
+    disabled_settings = MappingProxyType({"capacity": 0})
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.capacity >= 0, f"{self.name}.capacity must be 0 or more, got {self.capacity}")
         require(self.replay_batch >= 1, f"{self.name}.replay_batch must be 1 or more, got {self.replay_batch}")
         require(self.alpha >= 0, f"{self.name}.alpha must be 0 or more, got {self.alpha}")

@@ -51,8 +51,8 @@ class DERPP(DER):
     name = "der++"
     needs = ("labels", "memory")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def validate(self) -> None:
+        super().validate()
         require(self.beta >= 0, f"der++.beta must be 0 or more, got {self.beta}")
 
     def loss(self, state: DERState, step: Step, inner: Inner) -> Tensor:

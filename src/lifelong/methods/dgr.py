@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import DataError, require
-from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
 from lifelong.methods.generator import Generator, Likelihood, drawn, finished, improve, made, renewed, weight_count
 from lifelong.methods.snapshot import Snapshot, answers, classes_of, freeze
 from lifelong.objectives import softmax_distance
@@ -80,10 +80,9 @@ class DGR(Method[DGRState]):
     family = "generative"
     reference = "Shin et al. 2017"
     needs = ("task boundaries",)
-    keeps_batches = True
-    holds_past = True
+    claims = Claim.RELIES_ON_WEIGHTS | Claim.STORES_BATCHES
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         for setting in ("replay_batch", "latent", "hidden"):
             require(getattr(self, setting) >= 1, f"dgr.{setting} must be 1 or more, got {getattr(self, setting)}")
         require(self.generator_lr > 0, f"dgr.generator_lr must be above 0, got {self.generator_lr}")

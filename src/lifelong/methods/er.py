@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.memory import Reservoir
-from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
 from lifelong.types import Examples
 
 __all__ = ["ER"]
@@ -49,10 +49,10 @@ class ER(Method[Reservoir]):
     family = "replay"
     reference = "Chaudhry et al. 2019"
     needs = ("labels", "memory")
-    keeps_batches = True
-    off = MappingProxyType({"capacity": 0})
+    claims = Claim.STORES_BATCHES
+    disabled_settings = MappingProxyType({"capacity": 0})
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.capacity >= 0, f"er.capacity must be 0 or more, got {self.capacity}")
         require(self.replay_batch >= 1, f"er.replay_batch must be 1 or more, got {self.replay_batch}")
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.memory import Reservoir
-from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
 
 __all__ = ["ERACE"]
 
@@ -53,10 +53,9 @@ class ERACE(Method[Reservoir]):
     family = "replay"
     reference = "Caccia et al. 2022"
     needs = ("labels", "memory")
-    keeps_batches = True
-    own_loss = True
+    claims = Claim.REPLACES_LOSS | Claim.STORES_BATCHES
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.capacity >= 1, f"er-ace.capacity must be 1 or more, got {self.capacity}")
         require(self.replay_batch >= 1, f"er-ace.replay_batch must be 1 or more, got {self.replay_batch}")
 

@@ -61,8 +61,8 @@ class EWC(QuadraticPenalty):
     name = "ewc"
     reference = "Kirkpatrick et al. 2017"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def validate(self) -> None:
+        super().validate()
         require(0 <= self.decay <= 1, f"ewc.decay must be in 0 … 1, got {self.decay}")
         require(self.samples is None or self.samples > 0, f"ewc.samples must be 1 or more, got {self.samples}")
         require(self.batch >= 1, f"ewc.batch must be 1 or more, got {self.batch}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lifelong.errors import require
 from lifelong.memory import Balanced
-from lifelong.methods.base import LearnerView, Method, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, StreamSize
 from lifelong.methods.compatibility import check_room
 from lifelong.types import Examples
 
@@ -52,9 +52,9 @@ class GDumb(Method[Balanced]):
     family = "replay"
     reference = "Prabhu et al. 2020"
     needs = ("labels", "memory")
-    restarts = True
+    claims = Claim.RESETS_WEIGHTS
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.capacity >= 1, f"gdumb.capacity must be 1 or more, got {self.capacity}")
 
     @property

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.memory import Ring
-from lifelong.methods.base import LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
 from lifelong.methods.compatibility import check_room
 from lifelong.methods.per_task import task_gradients
 from lifelong.methods.projection import project
@@ -56,10 +56,11 @@ class GEM(Method[Ring]):
     family = "gradient"
     reference = "Lopez-Paz & Ranzato 2017"
     needs = ("task boundaries", "labels", "memory")
-    keeps_batches = True
-    off = MappingProxyType({"capacity": 0})
+    claims = Claim.STORES_BATCHES
+    phase = Phase.PROJECT
+    disabled_settings = MappingProxyType({"capacity": 0})
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.capacity >= 0, f"gem.capacity must be 0 or more, got {self.capacity}")
         require(self.margin >= 0, f"gem.margin must be 0 or more, got {self.margin}")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lifelong.errors import require
-from lifelong.methods.base import LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
 from lifelong.methods.layers import layer_inputs, weight_layers
 from lifelong.methods.linear import all_linear, hooks_see_all_uses
 from lifelong.methods.per_sample import subset
@@ -76,11 +76,11 @@ class GPM(Method[GPMState]):
     family = "gradient"
     reference = "Saha et al. 2021"
     needs = ("task boundaries",)
-    holds_past = True
-    projects = True
-    off = MappingProxyType({"threshold": 0.0})
+    claims = Claim.RELIES_ON_WEIGHTS
+    phase = Phase.PROJECT
+    disabled_settings = MappingProxyType({"threshold": 0.0})
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(0 <= self.threshold <= 1, f"gpm.threshold must be in 0 … 1, got {self.threshold}")
         require(self.samples >= 1, f"gpm.samples must be 1 or more, got {self.samples}")
 
@@ -139,7 +139,7 @@ class GPM(Method[GPMState]):
             _take_inside(state, step.learner, grad_P, grad_P)
         return grad_P
 
-    def after_step(self, state: GPMState, step: Step) -> None:
+    def correct(self, state: GPMState, step: Step) -> None:
         if state.bases:
             _take_inside(state, step.learner, step.theta_P, step.theta_P - state.start_P)
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from lifelong.errors import require
 from lifelong.memory import PriorityBuffer
-from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
 from lifelong.methods.per_sample import products
 from lifelong.types import Examples
 
@@ -66,10 +66,10 @@ class GSS(Method[PriorityBuffer]):
     family = "replay"
     reference = "Aljundi et al. 2019"
     needs = ("labels", "memory")
-    keeps_batches = True
-    off = MappingProxyType({"capacity": 0})
+    claims = Claim.STORES_BATCHES
+    disabled_settings = MappingProxyType({"capacity": 0})
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.capacity >= 0, f"gss.capacity must be 0 or more, got {self.capacity}")
         require(self.replay_batch >= 1, f"gss.replay_batch must be 1 or more, got {self.replay_batch}")
         require(self.subset >= 1, f"gss.subset must be 1 or more, got {self.subset}")

@@ -97,7 +97,7 @@ class HAT(Isolation[HATState]):
     name = "hat"
     reference = "Serrà et al. 2018"
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.s_max > 1, f"hat.s_max must be above 1, got {self.s_max}")
         require(self.sparsity >= 0, f"hat.sparsity must be 0 or more, got {self.sparsity}")
         require(0 < self.threshold < 1, f"hat.threshold must be between 0 and 1, got {self.threshold}")
@@ -147,9 +147,9 @@ class HAT(Isolation[HATState]):
         grad_P[place].mul_(compensation(step.theta_P[place], state.scale, self.s_max))
         return grad_P
 
-    def after_step(self, state: HATState, step: Step) -> None:
+    def correct(self, state: HATState, step: Step) -> None:
         step.theta_P[_embeddings(step.learner)].clamp_(-WIDEST, WIDEST)
-        super().after_step(state, step)
+        super().correct(state, step)
 
     def end_task(self, state: HATState, learner: LearnerView, task: Examples) -> HATState:
         state = super().end_task(state, learner, task)

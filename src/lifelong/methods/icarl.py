@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from lifelong.errors import require
 from lifelong.memory import herd
-from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
 from lifelong.methods.evaluating import evaluating
 from lifelong.methods.snapshot import Snapshot, answers, classes_of, freeze
 from lifelong.models import Network
@@ -70,11 +70,10 @@ class ICaRL(Method[ICaRLState]):
     family = "replay"
     reference = "Rebuffi et al. 2017"
     needs = ("task boundaries", "labels", "memory")
-    holds_past = True
-    own_loss = True
+    claims = Claim.REPLACES_LOSS | Claim.RELIES_ON_WEIGHTS
     scenarios = ("task", "class")
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.capacity >= 1, f"icarl.capacity must be 1 or more, got {self.capacity}")
 
     @property

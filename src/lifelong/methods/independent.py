@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from lifelong.methods.base import LearnerView, Method, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, StreamSize
 from lifelong.types import Examples
 
 __all__ = ["Independent", "IndependentState"]
@@ -50,7 +50,7 @@ class Independent(Method[IndependentState]):
     family = "bounds"
     reference = "Lopez-Paz & Ranzato 2017"
     needs = ("task boundaries", "task number at test")
-    restarts = True
+    claims = Claim.RESETS_WEIGHTS
 
     @property
     def state_type(self) -> type[IndependentState]:

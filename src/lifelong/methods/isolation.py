@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from lifelong.errors import require
-from lifelong.methods.base import LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
 from lifelong.methods.freeze import Frozen, hold, still
 from lifelong.models import Head, Network
 from lifelong.types import Examples
@@ -41,7 +41,8 @@ class Isolation(Method[StateT]):
 
     family = "isolation"
     needs = ("task boundaries", "task number at test")
-    holds_past = True
+    claims = Claim.RELIES_ON_WEIGHTS
+    phase = Phase.FREEZE
     scenarios = ("task",)
 
     def declared_bytes(self, size: StreamSize) -> int:
@@ -63,7 +64,7 @@ class Isolation(Method[StateT]):
     def gradient(self, state: StateT, step: Step, grad_P: Tensor) -> Tensor:
         return still(state.frozen, grad_P, self._first(step.learner))
 
-    def after_step(self, state: StateT, step: Step) -> None:
+    def correct(self, state: StateT, step: Step) -> None:
         hold(state.frozen, step.theta_P, self._first(step.learner))
 
     def end_task(self, state: StateT, learner: LearnerView, task: Examples) -> StateT:

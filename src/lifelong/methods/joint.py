@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lifelong.memory import Archive
-from lifelong.methods.base import LearnerView, Method, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, StreamSize
 from lifelong.types import Examples
 
 __all__ = ["Joint"]
@@ -44,10 +44,11 @@ class Joint(Method[Archive]):
     family = "bounds"
     reference = "Caruana 1997"
     needs = ("labels", "all past data")
-    restarts = True
+    claims = Claim.RESETS_WEIGHTS
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "restarts", self.restart)
+    def claimed(self) -> Claim:
+        claims = super().claimed()
+        return claims if self.restart else claims & ~Claim.RESETS_WEIGHTS
 
     @property
     def state_type(self) -> type[Archive]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
 from lifelong.methods.snapshot import Snapshot, answers, classes_of, freeze
 from lifelong.objectives import softmax_distance
 from lifelong.types import Examples
@@ -73,10 +73,10 @@ class LwF(Method[LwFState]):
     family = "distillation"
     reference = "Li & Hoiem 2016"
     needs = ("task boundaries",)
-    holds_past = True
-    off = MappingProxyType({"strength": 0.0})
+    claims = Claim.RELIES_ON_WEIGHTS
+    disabled_settings = MappingProxyType({"strength": 0.0})
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.strength >= 0, f"lwf.strength must be 0 or more, got {self.strength}")
         require(self.temperature > 0, f"lwf.temperature must be above 0, got {self.temperature}")
 

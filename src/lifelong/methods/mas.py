@@ -66,8 +66,8 @@ class MAS(QuadraticPenalty):
     reference = "Aljundi et al. 2018"
     factor = 2.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def validate(self) -> None:
+        super().validate()
         require(self.samples is None or self.samples > 0, f"mas.samples must be 1 or more, got {self.samples}")
 
     def end_task(self, state: Spring, learner: LearnerView, task: Examples) -> Spring:

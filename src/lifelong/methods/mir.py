@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.memory import Reservoir
-from lifelong.methods.base import Inner, LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
 from lifelong.methods.evaluating import evaluating
 from lifelong.types import Examples
 
@@ -58,10 +58,10 @@ class MIR(Method[Reservoir]):
     family = "replay"
     reference = "Aljundi et al. 2019"
     needs = ("labels", "memory")
-    keeps_batches = True
-    off = MappingProxyType({"capacity": 0})
+    claims = Claim.STORES_BATCHES
+    disabled_settings = MappingProxyType({"capacity": 0})
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.capacity >= 0, f"mir.capacity must be 0 or more, got {self.capacity}")
         require(self.replay_batch >= 1, f"mir.replay_batch must be 1 or more, got {self.replay_batch}")
         require(

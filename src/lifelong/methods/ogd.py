@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
 from lifelong.methods.per_sample import gradients, subset
 from lifelong.methods.subspace import NOISE, adaptive, extended, outside
 from lifelong.types import Examples
@@ -62,11 +62,11 @@ class OGD(Method[OGDState]):
     family = "gradient"
     reference = "Farajtabar et al. 2020"
     needs = ("task boundaries", "labels")
-    holds_past = True
-    projects = True
-    off = MappingProxyType({"capacity": 0})
+    claims = Claim.RELIES_ON_WEIGHTS
+    phase = Phase.PROJECT
+    disabled_settings = MappingProxyType({"capacity": 0})
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.capacity >= 0, f"ogd.capacity must be 0 or more, got {self.capacity}")
 
     @property
@@ -90,7 +90,7 @@ class OGD(Method[OGDState]):
     def gradient(self, state: OGDState, step: Step, grad_P: Tensor) -> Tensor:
         return outside(grad_P, state.basis_KP) if len(state.basis_KP) > 0 and adaptive(step) else grad_P
 
-    def after_step(self, state: OGDState, step: Step) -> None:
+    def correct(self, state: OGDState, step: Step) -> None:
         if len(state.basis_KP) > 0:
             inside_K = state.basis_KP @ (step.theta_P - state.start_P)
             step.theta_P.addmv_(state.basis_KP.T, inside_K, alpha=-1)

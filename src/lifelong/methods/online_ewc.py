@@ -59,8 +59,8 @@ class OnlineEWC(QuadraticPenalty):
     name = "online-ewc"
     reference = "Schwarz et al. 2018"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def validate(self) -> None:
+        super().validate()
         require(0 <= self.decay <= 1, f"online-ewc.decay must be in 0 … 1, got {self.decay}")
         require(self.samples is None or self.samples > 0, f"online-ewc.samples must be 1 or more, got {self.samples}")
         require(self.batch >= 1, f"online-ewc.batch must be 1 or more, got {self.batch}")

@@ -69,7 +69,7 @@ class PackNet(Isolation[PackNetState]):
     name = "packnet"
     reference = "Mallya & Lazebnik 2018"
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(0 < self.keep <= 1, f"packnet.keep must be in 0 … 1 (0 excluded), got {self.keep}")
         require(0 < self.train_fraction <= 1, f"packnet.train_fraction must be in 0 … 1, got {self.train_fraction}")
 
@@ -116,8 +116,8 @@ class PackNet(Isolation[PackNetState]):
         state.pruned = False
         return super().begin_task(state, learner, task)
 
-    def after_step(self, state: PackNetState, step: Step) -> None:
-        super().after_step(state, step)
+    def correct(self, state: PackNetState, step: Step) -> None:
+        super().correct(state, step)
         if step.number == max(1, round(self.train_fraction * step.steps)):
             self._prune(state, step.learner)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lifelong.errors import require
-from lifelong.methods.base import LearnerView, Method
+from lifelong.methods.base import Claim, LearnerView, Method
 from lifelong.methods.features import FeatureKind, check_features, features_of
 from lifelong.types import Examples, Space
 
@@ -30,9 +30,9 @@ class Prototype(Method[StateT]):
 
     family = "prototypes"
     needs = ("labels",)
-    descends = False
+    claims = Claim.SOLVES
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         known = ("raw", "backbone")
         require(self.features in known, f"{self.name}.features must be raw or backbone, got {self.features!r}")
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
 
 __all__ = ["QuadraticPenalty", "Spring", "merge", "penalty_gradient", "proximal_step"]
 
@@ -97,13 +97,14 @@ class QuadraticPenalty(Method[Spring]):
 
     family = "springs"
     needs = ("task boundaries",)
-    holds_past = True
+    claims = Claim.RELIES_ON_WEIGHTS
+    phase = Phase.PENALISE
     unbounded = ("strength",)
-    off = MappingProxyType({"strength": 0.0})
+    disabled_settings = MappingProxyType({"strength": 0.0})
     #: 1 where the penalty has a factor 1/2, else 2
     factor: ClassVar[float] = 1.0
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.strength >= 0, f"{self.name}.strength must be 0 or more, got {self.strength}")
 
     @property
@@ -120,5 +121,5 @@ class QuadraticPenalty(Method[Spring]):
     def gradient(self, state: Spring, step: Step, grad_P: Tensor) -> Tensor:
         return penalty_gradient(state, self.factor * self.strength, step.theta_P, grad_P, step.max_stable_stiffness)
 
-    def after_step(self, state: Spring, step: Step) -> None:
+    def correct(self, state: Spring, step: Step) -> None:
         proximal_step(state, self.factor * self.strength, step.theta_P, step.lr, step.max_stable_stiffness)

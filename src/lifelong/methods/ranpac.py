@@ -75,8 +75,8 @@ class RanPAC(Prototype[RanPACState]):
     name = "ranpac"
     reference = "McDonnell et al. 2023"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def validate(self) -> None:
+        super().validate()
         require(self.width >= 1, f"ranpac.width must be 1 or more, got {self.width}")
         require(self.ridge is None or self.ridge >= 0, f"ranpac.ridge must be 0 or more, got {self.ridge}")
 

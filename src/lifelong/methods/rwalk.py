@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, Step, StreamSize
 from lifelong.methods.quadratic_penalty import Spring, merge, penalty_gradient, proximal_step
 from lifelong.types import Examples
 
@@ -55,7 +55,7 @@ class RWalk(Method[RWalkState]):
     of the batch, unlike EWC's. The interval that the end of a task cuts short is counted. ε is a setting (the paper
     only calls it small). The paper's stored examples are left out: name them, as in `rwalk+er`. Stiffness above 1 / lr
     (1e6 with Adam) is applied as an implicit step after the optimiser's (`proximal_step`), so no λ diverges; that step
-    is no part of Δθ. In a chain g is the gradient of the whole loss, with what other methods add to it (replay).
+    is a part of Δθ, as the penalty's share of an explicit step is. In a chain g is the gradient of the whole loss, with what other methods add to it (replay).
 
     Example:
         >>> from lifelong import Learner, stream
@@ -77,11 +77,11 @@ class RWalk(Method[RWalkState]):
     family = "springs"
     reference = "Chaudhry et al. 2018"
     needs = ("task boundaries",)
-    holds_past = True
+    claims = Claim.RELIES_ON_WEIGHTS
     unbounded = ("strength",)
-    off = MappingProxyType({"strength": 0.0})
+    disabled_settings = MappingProxyType({"strength": 0.0})
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.strength >= 0, f"rwalk.strength must be 0 or more, got {self.strength}")
         require(0 < self.alpha <= 1, f"rwalk.alpha must be more than 0 and at most 1, got {self.alpha}")
         require(self.interval >= 1, f"rwalk.interval must be 1 or more, got {self.interval}")
@@ -110,6 +110,9 @@ class RWalk(Method[RWalkState]):
         state.before_P.copy_(step.theta_P)
         return penalty_gradient(state.spring, 2 * self.strength, step.theta_P, grad_P, step.max_stable_stiffness)
 
+    def correct(self, state: RWalkState, step: Step) -> None:
+        proximal_step(state.spring, 2 * self.strength, step.theta_P, step.lr, step.max_stable_stiffness)
+
     def after_step(self, state: RWalkState, step: Step) -> None:
         back_P = state.before_P.sub_(step.theta_P)  # θ_s − θ_{s+1}, in place of θ_s, which is needed no more
         state.fisher_P.mul_(1 - self.alpha).addcmul_(state.grad_P, state.grad_P, value=self.alpha)
@@ -117,7 +120,6 @@ class RWalk(Method[RWalkState]):
         state.moved_P -= back_P
         if step.number % self.interval == 0:
             self._score(state)
-        proximal_step(state.spring, 2 * self.strength, step.theta_P, step.lr, step.max_stable_stiffness)
 
     def end_task(self, state: RWalkState, learner: LearnerView, task: Examples) -> RWalkState:
         self._score(state)

@@ -87,8 +87,8 @@ class SCP(QuadraticPenalty):
     reference = "Kolouri et al. 2020"
     factor = 2.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def validate(self) -> None:
+        super().validate()
         require(self.projections >= 1, f"scp.projections must be 1 or more, got {self.projections}")
         require(self.samples is None or self.samples > 0, f"scp.samples must be 1 or more, got {self.samples}")
 

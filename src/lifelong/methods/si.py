@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, Step, StreamSize
 from lifelong.methods.quadratic_penalty import Spring, merge, penalty_gradient, proximal_step
 from lifelong.types import Examples
 
@@ -46,7 +46,7 @@ class SI(Method[SIState]):
     Deviations: g is the gradient of the batch and the steps are those of the optimiser (momentum, Adam, clipping), so ω
     is the path integral of the paper only up to their noise. Ω may be negative; it is kept so, and the spring uses
     max(Ω, 0), since a negative spring would repel. Stiffness above 1 / lr (1e6 with Adam) is applied as an implicit
-    step after the optimiser's (`proximal_step`), so no c diverges; that step is no part of ω. In a chain g is the
+    step after the optimiser's (`proximal_step`), so no c diverges; that step is a part of the path. In a chain g is the
     gradient of the whole loss, with what other methods add to it (replay, distillation).
 
     Example:
@@ -67,11 +67,11 @@ class SI(Method[SIState]):
     family = "springs"
     reference = "Zenke et al. 2017"
     needs = ("task boundaries",)
-    holds_past = True
+    claims = Claim.RELIES_ON_WEIGHTS
     unbounded = ("strength",)
-    off = MappingProxyType({"strength": 0.0})
+    disabled_settings = MappingProxyType({"strength": 0.0})
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(self.strength >= 0, f"si.strength must be 0 or more, got {self.strength}")
         require(self.xi > 0, f"si.xi must be more than 0, got {self.xi}")
 
@@ -98,10 +98,12 @@ class SI(Method[SIState]):
         state.before_P.copy_(step.theta_P)
         return penalty_gradient(state.spring, 2 * self.strength, step.theta_P, grad_P, step.max_stable_stiffness)
 
+    def correct(self, state: SIState, step: Step) -> None:
+        proximal_step(state.spring, 2 * self.strength, step.theta_P, step.lr, step.max_stable_stiffness)
+
     def after_step(self, state: SIState, step: Step) -> None:
         back_P = state.before_P.sub_(step.theta_P)  # θ_s − θ_{s+1}, in place of θ_s, which is needed no more
         state.path_P.addcmul_(state.grad_P, back_P)
-        proximal_step(state.spring, 2 * self.strength, step.theta_P, step.lr, step.max_stable_stiffness)
 
     def end_task(self, state: SIState, learner: LearnerView, task: Examples) -> SIState:
         theta_P = learner.flat.theta_P.detach()

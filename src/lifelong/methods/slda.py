@@ -66,8 +66,8 @@ class SLDA(Prototype[SLDAState]):
     name = "slda"
     reference = "Hayes & Kanan 2020"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def validate(self) -> None:
+        super().validate()
         require(0 < self.shrinkage <= 1, f"slda.shrinkage must be in 0 … 1 (0 excluded), got {self.shrinkage}")
 
     @property

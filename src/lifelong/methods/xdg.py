@@ -60,9 +60,9 @@ class XdG(Isolation[IsolationState]):
 
     name = "xdg"
     reference = "Masse et al. 2018"
-    off = MappingProxyType({"gate": 0.0, "freeze": False})
+    disabled_settings = MappingProxyType({"gate": 0.0, "freeze": False})
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         require(0 <= self.gate < 1, f"xdg.gate must be in 0 … 1 (1 excluded), got {self.gate}")
 
     @property

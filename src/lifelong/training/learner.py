@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from lifelong.errors import DataError, DivergedError, SettingError, require
 from lifelong.flat import Flat
-from lifelong.methods import Finetune, LearnerView, Method, StreamSize, check_space
+from lifelong.methods import Claim, Finetune, LearnerView, Method, StreamSize, check_space
 from lifelong.models import Network, build
 from lifelong.objectives import ClassObjective, objective_for
 from lifelong.training import loop, optimizers, serialise
@@ -108,7 +108,7 @@ class Learner:
             not (self._factory and keep_optimizer and grows),
             "a growing model with keep_optimizer needs an optimizer by name: its moments must be laid out anew",
         )
-        self._start = self._values() if method.restarts else {}
+        self._start = self._values() if Claim.RESETS_WEIGHTS in method.claimed() else {}
         self._optimizer: Optimizer | None = None
         self._moments: dict[str, Any] | None = None  # those of a file, until there is an optimiser to have them
         if self._factory is not None:
@@ -211,7 +211,9 @@ class Learner:
         classes = {label for some in known.values() for label in some}
         pairs = sum(len(some) for some in known.values()) if self.space.boundaries else len(classes)
         sizes = {"classes": len(classes), "class_task_pairs": pairs, "numbers": own.x[0].numel()}
-        return StreamSize(len(known), len(own), own.x[0].nbytes, len(self.flat), len(classes), **sizes, open_ended=True)
+        return StreamSize.of(
+            len(known), len(own), own.x[0].nbytes, len(self.flat), len(classes), **sizes, open_ended=True
+        )
 
     def _begin(self, task: Task, own: Examples) -> None:
         self._announce(task.number, task.classes)

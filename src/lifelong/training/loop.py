@@ -5,6 +5,7 @@
         backward        g ← ∂loss/∂θ
         gradient        method.gradient: springs, projections, masks (after unscaling, before clipping)
         step            the optimiser moves θ along g
+        correct         method.correct: proximal steps, projections, weights put back
         after_step      method.after_step: path integrals, reservoirs
 
 No number is read back from the device within a step: losses are looked at every `WINDOW` steps.
@@ -118,6 +119,7 @@ def run(
         else:
             scaler.step(optimizer)
             scaler.update()
+        method.correct(state, step)
         method.after_step(state, step)
         position.step = number
         losses.append(loss.detach())

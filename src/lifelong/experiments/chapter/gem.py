@@ -183,7 +183,7 @@ def _extents(setup: Setup, lives: Sequence[int]) -> list[StreamSize]:
     """Lives of so many tasks like those of this run."""
     tasks, model, _ = _life(setup)
     space, examples, parameters = tasks.space, len(tasks.task(1).train), len(Learner(model, space=tasks.space).flat)
-    return [StreamSize(count, examples, 4 * space.features, parameters, space.classes or 0) for count in lives]
+    return [StreamSize.of(count, examples, 4 * space.features, parameters, space.classes or 0) for count in lives]
 
 
 def _conflicts(angles: Mapping[str, Array]) -> Grid:

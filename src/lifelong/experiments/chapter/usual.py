@@ -15,7 +15,7 @@ from lifelong.experiments.experiment import defaults_for
 from lifelong.methods import Joint
 from lifelong.streams import Stream, stream
 from lifelong.training import Learner, Training
-from lifelong.types import Examples, Split, Task
+from lifelong.types import Data, Split, Task
 
 __all__ = ["data_stream", "fewer_tests", "joint_after", "usual"]
 
@@ -67,8 +67,8 @@ def fewer_tests(stream: Stream, most: int) -> Stream:
     50
     """
 
-    def loader(task: Task) -> Callable[[Split], Examples | None]:
-        def load(split: Split) -> Examples | None:
+    def loader(task: Task) -> Callable[[Split], Data | None]:
+        def load(split: Split) -> Data | None:
             examples = task.load(split)
             return examples.at(slice(most)) if examples is not None and split == "test" else examples
 
