@@ -63,7 +63,7 @@ def test_a_reservoir_without_places_keeps_nothing() -> None:
     reservoir = Reservoir(0)
     reservoir.add(numbered(0, 5), torch.Generator())
     assert len(reservoir) == 0
-    assert len(reservoir.x) == 0
+    assert reservoir.tables == []
 
 
 @given(st.integers(1, 7), st.lists(st.integers(1, 9), min_size=1, max_size=6))
@@ -93,7 +93,7 @@ def test_a_ring_gives_back_what_a_short_task_left_empty_and_knows_its_tasks_apar
     ring.add(numbered(0, 3), 10)
     ring.begin(2)
     ring.shrink(5)
-    assert [len(x) for x in ring.x] == [3, 0], "no place is held for nothing"
+    assert [table.capacity for table in ring.tables] == [3, 0], "no place is held for nothing"
     ring.add(Examples(torch.tensor([[9.0]]), torch.zeros(1).long(), 1), 5)  # task 1 again, after task 2 began
     assert len(ring.of(2)) == 0
     assert ring.of(1).x[:, 0].tolist() == [9.0, 1.0, 2.0]

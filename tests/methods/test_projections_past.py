@@ -55,7 +55,7 @@ def test_agem_shares_its_memory_evenly(clouds: Callable[..., Stream]) -> None:
         learner.learn(stream.task(number))
         held = [len(learner.state.of(task)) for task in learner.state.tasks]
         assert held == [min(54, 40 // number)] * number
-        assert sum(len(y) for y in learner.state.y) <= 40
+        assert len(learner.state) <= 40
 
 
 def test_agem_steps_along_the_paper_s_gradient(clouds: Callable[..., Stream]) -> None:
@@ -79,7 +79,7 @@ def test_agem_draws_stored_examples_evenly_and_none_twice() -> None:
     past = [Examples(x[:, None], x.long(), number) for number, x in enumerate(ids, start=1)]
     generator, counts = torch.Generator().manual_seed(0), Counter[int]()
     for _ in range(rounds):
-        batch = _drawn(past, size, generator)
+        [batch] = _drawn(past, size, generator)
         labels = batch.y.tolist()
         assert len(set(labels)) == size
         assert torch.equal(batch.x[:, 0].long(), batch.y)

@@ -139,7 +139,7 @@ def test_a_chain_folds_springs_into_replay(clouds: Clouds) -> None:
         ("ewc", {"strenght": 1}, "did you mean 'strength'"),
         ("ewc", {"strength": "much"}, "float"),
         ("ewc", {"strength": -1}, "0 or more, got -1"),
-        ("ewc", {"fisher": "fake"}, "ewc.fisher must be true, sampled, empirical or batched, got .fake"),
+        ("ewc", {"fisher": "fake"}, "ewc.fisher must be auto, true, sampled, empirical or batched, got .fake"),
         ("er", {"replay_batch": 0}, "1 or more"),
         ("gem", {"per": "day"}, "day"),
         ("ewc+ewc", {}, "each method once"),

@@ -120,7 +120,7 @@ class Reservoir(Memory):
     def choose(self, batch: Examples, generator: torch.Generator) -> tuple[Rows, Tensor, Tensor]:
         """The table for a batch, the places in it to be written, and the position in the batch of what each takes."""
         if self.capacity == 0 or len(batch) == 0:
-            return Rows(0), *_places(np.empty(0), np.empty(0))
+            return Rows(0), torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64)
         table, size = self.table_for(batch, generator), len(batch)
         # NumPy, because a dozen operations on a few numbers take PyTorch several times as long
         order_B, free = np.arange(size), table.capacity - table.size
@@ -131,7 +131,7 @@ class Reservoir(Memory):
         inside = np.flatnonzero(place_B < table.capacity)
         if len(inside) > 0:
             inside = _latest(inside, place_B, table.capacity)
-        return table, *_places(place_B[inside], inside)
+        return table, _places(place_B[inside]), _places(inside)
 
 
 @dataclass
@@ -178,7 +178,8 @@ class PriorityBuffer(Memory):
         wins_B = challenges_B & (draw_2B[1] * (odds_B + rest_B) < odds_B)
         winners = _latest(np.flatnonzero(wins_B), place_B, table.capacity)
         if len(winners) > 0:
-            table.write(*_places(place_B[winners], winners + free), {**columns_of(batch), "score": score_B})
+            place, chosen = _places(place_B[winners]), _places(winners + free)
+            table.write(place, chosen, {**columns_of(batch), "score": score_B})
 
     def _survivors(self, table: Rows, count: int, generator: torch.Generator) -> Tensor:
         """What is left where places are given up with probability C_i / Σ C, one after the other."""
@@ -291,7 +292,8 @@ class Ring:
             return
         table = self.tables[self.tasks.index(batch.task) if isinstance(batch.task, int) else -1]
         if table.size == 0:
-            table.capacity, table.columns, table.num_seen = quota, {}, 0
+            table.capacity, table.num_seen = quota, 0
+            table.columns.clear()
         skipped = max(0, len(batch) - table.capacity)
         last = torch.arange(skipped, len(batch))
         values = columns_of(batch)
@@ -354,8 +356,8 @@ def _latest(rows: np.ndarray, place_B: np.ndarray, capacity: int) -> np.ndarray:
     return rows[owner_M[place_B[rows]] == rows]
 
 
-def _places(*some: np.ndarray) -> tuple[Tensor, ...]:
-    return tuple(torch.from_numpy(places.astype(np.int64, copy=False)) for places in some)
+def _places(places: np.ndarray) -> Tensor:
+    return torch.from_numpy(places.astype(np.int64, copy=False))
 
 
 def _scores(table: Rows) -> Tensor:

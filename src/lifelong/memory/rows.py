@@ -54,7 +54,8 @@ class Rows:
 
     Example:
         >>> rows = Rows(3)
-        >>> rows.write(torch.tensor([0]), torch.tensor([1]), columns_of(Examples(torch.eye(2), torch.tensor([4, 5]), 7)))
+        >>> two = Examples(torch.eye(2), torch.tensor([4, 5]), 7)
+        >>> rows.write(torch.tensor([0]), torch.tensor([1]), columns_of(two))
         >>> rows.size = 1
         >>> rows.at(slice(1)).y.tolist(), rows.at(slice(1)).task.tolist()
         ([5], [7])
@@ -77,6 +78,13 @@ class Rows:
         """A table that is full of `examples`; they are not copied."""
         return Rows(len(examples), columns_of(examples), len(examples), len(examples))
 
+    @staticmethod
+    def of_inputs(x: Tree) -> Rows:
+        """A table of inputs alone, without targets and tasks; they are not copied."""
+        columns = _named("x", x)
+        count = len(next(iter(columns.values())))
+        return Rows(count, columns, count, count)
+
     def write(self, place: Tensor, chosen: Tensor, values: Mapping[str, Tensor]) -> None:
         """Store row `chosen[k]` of each of the `values` (B, …) in `place[k]` of its column; no place twice."""
         for name, each in values.items():
@@ -91,7 +99,7 @@ class Rows:
         if not self.columns:
             return Examples(torch.empty(0), torch.empty(0, dtype=torch.int64), 0)
         task = _pick(self.columns["task"], place) if "task" in self.columns else 0
-        return Examples(self._tree("x", place), self._tree("y", place), task)
+        return Examples(self.tree("x", place), self.tree("y", place), task)
 
     def examples(self) -> Examples:
         """All examples."""
@@ -110,7 +118,8 @@ class Rows:
             self.columns[name] = resized
         self.capacity, self.size = capacity, count
 
-    def _tree(self, root: str, place: Tensor | slice) -> Tree:
+    def tree(self, root: str, place: Tensor | slice = slice(None)) -> Tree:
+        """The column `root`, or the columns of its fields by their names, at these places."""
         if root in self.columns:
             return _pick(self.columns[root], place)
         start = f"{root}."
@@ -128,13 +137,11 @@ def columns_of(examples: Examples) -> dict[str, Tensor]:
         >>> list(columns_of(Examples({"image": torch.zeros(2, 3), "text": torch.zeros(2)}, torch.zeros(2).long(), 1)))
         ['x.image', 'x.text', 'y', 'task']
     """
-    found: dict[str, Tensor] = {}
-    for root, tree in (("x", examples.x), ("y", examples.y)):
-        if isinstance(tree, Mapping):
-            found |= {f"{root}.{name}": leaf for name, leaf in tree.items()}
-        else:
-            found[root] = tree
-    return {**found, "task": examples.task_numbers()}
+    return {**_named("x", examples.x), **_named("y", examples.y), "task": examples.task_numbers()}
+
+
+def _named(root: str, tree: Tree) -> dict[str, Tensor]:
+    return {root: tree} if isinstance(tree, Tensor) else {f"{root}.{name}": leaf for name, leaf in tree.items()}
 
 
 def _pick(values: Tensor, place: Tensor | slice) -> Tensor:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lifelong.errors import require
+from lifelong.memory import Reservoir
 from lifelong.methods.base import Inner, Step
-from lifelong.methods.der import DER, DERState
+from lifelong.methods.der import DER
 
 __all__ = ["DERPP"]
 
@@ -55,9 +56,9 @@ class DERPP(DER):
         super().validate()
         require(self.beta >= 0, f"der++.beta must be 0 or more, got {self.beta}")
 
-    def loss(self, state: DERState, step: Step, inner: Inner) -> Tensor:
+    def loss(self, state: Reservoir, step: Step, inner: Inner) -> Tensor:
         loss = super().loss(state, step, inner)
-        if len(state.memory) == 0 or self.beta == 0:
+        if len(state) == 0 or self.beta == 0:
             return loss
-        labelled = state.memory.sample(self.replay_batch, step.generator)
+        labelled = state.sample(self.replay_batch, step.generator)
         return loss + self.beta * step.on(labelled).base_loss()

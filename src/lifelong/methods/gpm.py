@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
+from lifelong.methods.inference import number_of, subset
 from lifelong.methods.layers import layer_inputs, weight_layers
-from lifelong.methods.linear import all_linear, hooks_see_all_uses
-from lifelong.methods.per_sample import subset
+from lifelong.methods.per_sample import way_of
 from lifelong.methods.subspace import NOISE, adaptive, extended, outside, principal
 from lifelong.models import Head
 from lifelong.models.per_task import PerTask
-from lifelong.types import Examples, Space
+from lifelong.types import Data, Space
 
 __all__ = ["GPM", "GPMState"]
 
@@ -113,19 +113,19 @@ class GPM(Method[GPMState]):
     def init(self, learner: LearnerView) -> GPMState:
         return GPMState(torch.zeros_like(learner.flat.theta_P.detach()))
 
-    def check_data(self, state: GPMState, learner: LearnerView, task: Examples) -> None:
+    def check_data(self, state: GPMState, learner: LearnerView, task: Data) -> None:
         if self.threshold == 0:
             return
         model, one = learner.model, task.at(slice(0, 1))
         called = layer_inputs(learner, one)
         missing = [name for name, _ in weight_layers(model) if name not in called]
         require(
-            not missing and (not all_linear(model) or hooks_see_all_uses(learner, task.x)),
+            not missing and way_of(learner, task).complete,
             f"gpm must see all that {', '.join(missing) or 'a layer'} is given, and the network uses weights without "
             "calling their layer: call it, or use ogd",
         )
 
-    def begin_task(self, state: GPMState, learner: LearnerView, task: Examples) -> GPMState:
+    def begin_task(self, state: GPMState, learner: LearnerView, task: Data) -> GPMState:
         state.start_P.copy_(learner.flat.theta_P.detach())
         rows = sum(layer.classes for layer in learner.model.modules() if isinstance(layer, Head))
         apart = learner.objective.scenario == "task"
@@ -143,7 +143,7 @@ class GPM(Method[GPMState]):
         if state.bases:
             _take_inside(state, step.learner, step.theta_P, step.theta_P - state.start_P)
 
-    def end_task(self, state: GPMState, learner: LearnerView, task: Examples) -> GPMState:
+    def end_task(self, state: GPMState, learner: LearnerView, task: Data) -> GPMState:
         inputs = layer_inputs(learner, subset(learner, task, self.samples)) if self.threshold > 0 else {}
         for name, rows_ND in inputs.items():
             known_KD = state.bases.get(name, rows_ND.new_zeros(0, rows_ND.shape[1]))
@@ -153,8 +153,7 @@ class GPM(Method[GPMState]):
             left_K = rest_ND.square().sum() - squares_K.cumsum(0) + squares_K  # before each direction is taken
             lacking_K = left_K > max(1 - self.threshold, NOISE**2) * exact_ND.square().sum()
             state.bases[name] = extended(known_KD, new_KD[lacking_K].to(known_KD))
-        number = task.task if isinstance(task.task, int) else int(task.task[-1])
-        state.tasks = sorted({*state.tasks, number})
+        state.tasks = sorted({*state.tasks, number_of(task)})
         return state
 
 

@@ -13,7 +13,7 @@ from lifelong.methods.freeze import freeze, marked, nothing, rows_of
 from lifelong.methods.isolation import Isolation, IsolationState, network_of, shared
 from lifelong.models.gated import Gated, gated
 from lifelong.models.gates import AttentionGate
-from lifelong.types import Examples, Space
+from lifelong.types import Data, Space
 
 __all__ = ["HAT", "HATState", "compensation", "hat_schedule"]
 
@@ -119,7 +119,7 @@ class HAT(Isolation[HATState]):
         layers = shared(learner, "backbone.layers.")
         return HATState([], nothing(learner.flat.theta_P.detach()), layers, self.s_max, torch.empty(0))
 
-    def begin_task(self, state: HATState, learner: LearnerView, task: Examples) -> HATState:
+    def begin_task(self, state: HATState, learner: LearnerView, task: Data) -> HATState:
         state = super().begin_task(state, learner, task)
         state.scale = 1 / self.s_max
         new_H = torch.cat([~gate.hard(state.tasks[:-1]).any(0) for gate in _gates(learner)]).float()
@@ -151,7 +151,7 @@ class HAT(Isolation[HATState]):
         step.theta_P[_embeddings(step.learner)].clamp_(-WIDEST, WIDEST)
         super().correct(state, step)
 
-    def end_task(self, state: HATState, learner: LearnerView, task: Examples) -> HATState:
+    def end_task(self, state: HATState, learner: LearnerView, task: Data) -> HATState:
         state = super().end_task(state, learner, task)
         backbone = network_of(learner.model, self.name).backbone
         assert isinstance(backbone, Gated)

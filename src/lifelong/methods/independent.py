@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from lifelong.methods.base import Claim, LearnerView, Method, StreamSize
-from lifelong.types import Examples
+from lifelong.methods.inference import number_of
+from lifelong.types import Data
 
 __all__ = ["Independent", "IndependentState"]
 
@@ -59,12 +60,12 @@ class Independent(Method[IndependentState]):
     def declared_bytes(self, size: StreamSize) -> int:
         return size.tasks * (4 * size.parameters + size.buffers + 16)
 
-    def begin_task(self, state: IndependentState, learner: LearnerView, task: Examples) -> IndependentState:
+    def begin_task(self, state: IndependentState, learner: LearnerView, task: Data) -> IndependentState:
         learner.restart()
         return state
 
-    def end_task(self, state: IndependentState, learner: LearnerView, task: Examples) -> IndependentState:
-        number = task.task if isinstance(task.task, int) else int(task.task[0])
+    def end_task(self, state: IndependentState, learner: LearnerView, task: Data) -> IndependentState:
+        number = number_of(task)
         if number in state.tasks:  # learned anew: the later model takes the place of the earlier one
             place = state.tasks.index(number)
             for kept in (state.tasks, state.theta_P, state.buffers, state.outputs):

@@ -17,10 +17,11 @@ from torch.nn import functional as F
 from lifelong.errors import require
 from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
 from lifelong.methods.freeze import Frozen, hold, still
+from lifelong.methods.inference import number_of
 from lifelong.models import Head, Network
-from lifelong.types import Examples
+from lifelong.types import Data
 
-__all__ = ["Isolation", "IsolationState", "features_with", "network_of", "number_of", "own_logits", "shared"]
+__all__ = ["Isolation", "IsolationState", "features_with", "network_of", "own_logits", "shared"]
 
 
 @dataclass
@@ -44,6 +45,7 @@ class Isolation(Method[StateT]):
     claims = Claim.RELIES_ON_WEIGHTS
     phase = Phase.FREEZE
     scenarios = ("task",)
+    objectives = ("classes", "numbers", "labels")
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 8 * size.parameters
@@ -52,7 +54,7 @@ class Isolation(Method[StateT]):
         """The fraction of the weights and biases that the tasks share which is frozen for past tasks."""
         return float(state.frozen.mask_P[: state.shared].mean()) if state.shared else 0.0
 
-    def begin_task(self, state: StateT, learner: LearnerView, task: Examples) -> StateT:
+    def begin_task(self, state: StateT, learner: LearnerView, task: Data) -> StateT:
         number = number_of(task)
         require(
             number not in state.tasks,
@@ -67,7 +69,7 @@ class Isolation(Method[StateT]):
     def correct(self, state: StateT, step: Step) -> None:
         hold(state.frozen, step.theta_P, self._first(step.learner))
 
-    def end_task(self, state: StateT, learner: LearnerView, task: Examples) -> StateT:
+    def end_task(self, state: StateT, learner: LearnerView, task: Data) -> StateT:
         hold(state.frozen, learner.flat.theta_P.detach())  # a method after this one in a chain may have moved them
         return state
 
@@ -93,11 +95,6 @@ def network_of(model: nn.Module, method: str) -> Network:
     )
     assert isinstance(model, Network)
     return model
-
-
-def number_of(task: Examples) -> int:
-    """The number of the one task that all these examples belong to."""
-    return task.task if isinstance(task.task, int) else int(task.task[0])
 
 
 def own_logits(learner: LearnerView, h_BD: Tensor, task: int) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from lifelong.methods.base import LearnerView
 from lifelong.methods.quadratic_penalty import QuadraticPenalty, Spring, merge
-from lifelong.types import Examples
+from lifelong.types import Data
 
 __all__ = ["L2"]
 
@@ -45,6 +45,6 @@ class L2(QuadraticPenalty):
     name = "l2"
     reference = "Kirkpatrick et al. 2017"
 
-    def end_task(self, state: Spring, learner: LearnerView, task: Examples) -> Spring:
+    def end_task(self, state: Spring, learner: LearnerView, task: Data) -> Spring:
         theta_P = learner.flat.theta_P.detach()
         return merge(state, torch.ones_like(theta_P), theta_P, decay=0.0, online=True)

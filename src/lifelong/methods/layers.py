@@ -10,10 +10,9 @@ from torch.nn import functional as F
 
 from lifelong.errors import SettingError
 from lifelong.methods.base import LearnerView
-from lifelong.methods.evaluating import evaluating
-from lifelong.methods.per_sample import chunks
+from lifelong.methods.inference import chunks, evaluating
 from lifelong.models import Head
-from lifelong.types import Examples
+from lifelong.types import Data
 
 __all__ = ["layer_inputs", "weight_layers"]
 
@@ -59,7 +58,7 @@ def weight_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 @torch.no_grad()
-def layer_inputs(learner: LearnerView, task: Examples) -> dict[str, Tensor]:
+def layer_inputs(learner: LearnerView, task: Data) -> dict[str, Tensor]:
     """By name of the layer, the vectors (N, D) that its weights were multiplied with, in evaluation mode.
 
     In a convolution these are the patches under the kernel, one after another. A bias is the weight of one more input
@@ -78,7 +77,7 @@ def layer_inputs(learner: LearnerView, task: Examples) -> dict[str, Tensor]:
     handles = [layer.register_forward_pre_hook(partial(note, name)) for name, layer in layers]
     try:
         with evaluating(learner.model):
-            for chunk in chunks(task, CHUNK):
+            for chunk in chunks(learner, task, CHUNK):
                 learner.model(chunk.x)
     finally:
         for handle in handles:

@@ -12,7 +12,7 @@ from lifelong.methods.base import LearnerView, Step, StreamSize
 from lifelong.methods.freeze import freeze, nothing, rows_of
 from lifelong.methods.isolation import Isolation, IsolationState, features_with, network_of, own_logits, shared
 from lifelong.methods.layers import weight_layers
-from lifelong.types import Examples, Space
+from lifelong.types import Data, Space
 
 __all__ = ["PackNet", "PackNetState"]
 
@@ -103,7 +103,7 @@ class PackNet(Isolation[PackNetState]):
         theta_P = learner.flat.theta_P.detach()
         return PackNetState([], nothing(theta_P), shared(learner), torch.zeros_like(theta_P, dtype=torch.uint8), False)
 
-    def begin_task(self, state: PackNetState, learner: LearnerView, task: Examples) -> PackNetState:
+    def begin_task(self, state: PackNetState, learner: LearnerView, task: Data) -> PackNetState:
         done = len(state.tasks)
         layers = _weights(learner).items()
         full = [name for name, place in layers if not bool((state.owner_P[place] == FREE).any())]
@@ -121,7 +121,7 @@ class PackNet(Isolation[PackNetState]):
         if step.number == max(1, round(self.train_fraction * step.steps)):
             self._prune(state, step.learner)
 
-    def end_task(self, state: PackNetState, learner: LearnerView, task: Examples) -> PackNetState:
+    def end_task(self, state: PackNetState, learner: LearnerView, task: Data) -> PackNetState:
         state = super().end_task(state, learner, task)
         if not state.pruned:  # no step was taken
             self._prune(state, learner)

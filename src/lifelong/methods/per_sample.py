@@ -31,7 +31,7 @@ from torch.nn import functional as F
 
 from lifelong.memory import kind_of
 from lifelong.methods.base import LearnerView, Step
-from lifelong.methods.evaluating import evaluating
+from lifelong.methods.inference import chunks, evaluating, number_of
 from lifelong.models import Head, Network
 from lifelong.types import Data, Examples, Tree, tree_map
 
@@ -40,12 +40,10 @@ __all__ = [
     "Choices",
     "Way",
     "announce_cost",
-    "chunks",
     "given_labels",
     "gradients",
     "per_sample_power_sum",
     "products",
-    "subset",
     "task_gradients",
     "way_of",
 ]
@@ -87,24 +85,6 @@ def given_labels(answer: Tensor, chunk: Examples) -> Iterator[tuple[Tree, Tensor
     yield chunk.y, torch.ones(len(answer), device=answer.device)
 
 
-def subset(learner: LearnerView, data: Data, samples: int | None) -> Data:
-    """At most `samples` examples of `data`, drawn from the method's generator; all of them without drawing."""
-    if samples is None or samples >= len(data):
-        return data
-    return data.at(torch.randperm(len(data), generator=learner.generator)[:samples])
-
-
-def chunks(learner: LearnerView, data: Data, size: int) -> Iterator[Examples]:
-    """The examples in order, `size` at a time, on the device of the network."""
-    device = learner.flat.theta_P.device
-    if isinstance(data, Examples):
-        for start in range(0, len(data), size):
-            yield data.at(slice(start, start + size)).to(device)
-    else:
-        for batch in data.batches(torch.arange(len(data)), size):
-            yield batch.to(device)
-
-
 def per_sample_power_sum(
     learner: LearnerView, data: Data, answer: Answer, power: Literal[1, 2], choices: Choices = given_labels
 ) -> Tensor:
@@ -141,8 +121,7 @@ def products(learner: LearnerView, examples: Examples, answer: Answer) -> Tensor
 def gradients(learner: LearnerView, examples: Examples, answer: Answer) -> Tensor:
     """∂ answer(x_n, y_n)/∂θ as rows (N, P), in evaluation mode."""
     way, flat, task = way_of(learner, examples), learner.flat, examples.task
-    several = isinstance(learner.model, Network) and bool(learner.model.per_task)
-    if isinstance(task, Tensor) and (several or way.kind != "layers"):
+    if isinstance(task, Tensor) and (_differs(learner) or way.kind != "layers"):
         rows_NP = flat.grad_P.new_empty(len(examples), len(flat))
         for number in task.unique().tolist():  # one sample alone does not know its row of several tasks
             same_N = task == number
@@ -194,20 +173,31 @@ def announce_cost(learner: LearnerView, data: Data, method: str) -> None:
 def way_of(learner: LearnerView, data: Data) -> Way:
     """The fastest way to gradients per sample that agrees with plain autograd on a few of the inputs of `data`.
 
-    Asked once of every network: the answer is noted with its parameters.
+    Asked once of every network, of one that differs from task to task once of each: the answer is noted with the
+    parameters.
     """
-    notes = learner.flat.notes
-    if "way" in notes:
-        return cast(Way, notes["way"])
-    with evaluating(learner.model, None if not isinstance(data, Examples) else data.task):
-        count = min(len(data), PROBE, max(2, _chunk_size(learner)))
-        way, certain = _found_way(learner, data.at(slice(0, count)).to(learner.flat.theta_P.device))
+    task = data.task if isinstance(data, Examples) and _differs(learner) else None
+    if isinstance(task, Tensor):
+        ways = [way_of(learner, data.at(task == number).with_task(number)) for number in task.unique().tolist()]
+        return max(ways, key=lambda way: (["layers", "func", "single"].index(way.kind), not way.vectors))
+    notes, key = learner.flat.notes, f"way of {number_of(data)}" if _differs(learner) else "way"
+    if key in notes:
+        return cast(Way, notes[key])
+    probe = data.at(slice(0, min(len(data), PROBE, max(2, _chunk_size(learner)))))
+    probe = probe.with_task(number_of(probe)).to(learner.flat.theta_P.device)
+    with evaluating(learner.model, probe.task):
+        way, certain = _try_ways(learner, probe)
     if certain:
-        notes["way"] = way
+        notes[key] = way
     return way
 
 
-def _found_way(learner: LearnerView, probe: Examples) -> tuple[Way, bool]:
+def _differs(learner: LearnerView) -> bool:
+    """Whether the network has something of its own for every task."""
+    return isinstance(learner.model, Network) and bool(learner.model.per_task)
+
+
+def _try_ways(learner: LearnerView, probe: Examples) -> tuple[Way, bool]:
     """The way, and whether there was a gradient to tell by."""
     model, flat, size = learner.model, learner.flat, len(probe)
     place_B = torch.arange(size, device=flat.theta_P.device)
@@ -231,27 +221,26 @@ def _found_way(learner: LearnerView, probe: Examples) -> tuple[Way, bool]:
     )
     vectors = complete and all(type(layer) in (nn.Linear, Head) for layer in calls) and _on_vectors(calls, size)
     vectors = vectors and len({id(p) for layer in calls for p in layer.parameters(recurse=False)}) == len(flat.names)
+    if complete and vectors:
+        return Way("layers", vectors, complete), least > 0
     few = examples.at(torch.tensor([0, size - 1], device=place_B.device))
-    single = [_single(learner, few.at(slice(row, row + 1)), value) for row in range(2)]
+    right = [_single(learner, few.at(slice(row, row + 1)), value) for row in range(2)]
 
     def agrees(rows: list[Tensor] | None) -> bool:
         return rows is not None and all(
-            float((row[number] - right[number2]).norm()) <= TOLERANCE * float(right[number2].norm()) + least
-            for row, right in zip(rows, ([*pair] for pair in zip(*single, strict=True)), strict=True)
-            for number, number2 in ((0, 0), (-1, 1))
+            float((rows_B[row] - expected).norm()) <= TOLERANCE * float(expected.norm()) + least
+            for row in (0, -1)
+            for rows_B, expected in zip(rows, right[row], strict=True)
         )
 
-    if complete and (vectors or agrees(_by_parameter(learner, calls, delta[:count], size))):
-        return Way("layers", vectors, complete), least > 0
-    if isinstance(few.task, Tensor):
-        few = few.with_task(int(few.task[0]))
-        single[1] = _single(learner, few.at(slice(1, 2)), value)
+    if complete and agrees(_by_parameter(learner, calls, delta[:count], size)):
+        return Way("layers", complete=complete), least > 0
     try:
         reason = "torch.func gives other gradients than autograd"
         if agrees(_by_func(learner, few, value)):
             return Way("func", complete=complete), least > 0
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
-        reason = f"torch.func: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}"
+        reason = f"torch.func: {(str(error).splitlines() or [type(error).__name__])[0][:200]}"
     return Way("single", complete=complete, reason=reason), least > 0
 
 
@@ -326,7 +315,7 @@ def _deltas(value: Tensor, calls: Calls, *more: Tensor, retain_graph: bool = Fal
 def _by_parameter(
     learner: LearnerView, calls: Calls, delta: Sequence[Tensor], samples: int, skip: frozenset[int] = frozenset()
 ) -> list[Tensor] | None:
-    """The gradients of each sample (B, …) for each parameter in order, but for those in `skip` (by id), which are empty.
+    """The gradients of each sample (B, …) for each parameter in order, empty for those in `skip` (by id).
 
     None where a call is not one row for each example.
     """
@@ -401,7 +390,9 @@ def _convolution(layer: nn.Conv1d | nn.Conv2d, a: Tensor, delta: Tensor) -> dict
     sizes = [(*one, *size) for size in (layer.kernel_size, layer.dilation, layer.stride)]
     padding: Any = layer.padding
     if isinstance(padding, str):  # "same" pads on both sides, one more on the right where it must
-        whole = [(k - 1) * d if padding == "same" else 0 for k, d in zip(layer.kernel_size, layer.dilation, strict=True)]
+        whole = [
+            (k - 1) * d if padding == "same" else 0 for k, d in zip(layer.kernel_size, layer.dilation, strict=True)
+        ]
         sides = [side for pad in reversed(whole) for side in (pad // 2, pad - pad // 2)]
     else:
         sides = [side for pad in reversed(padding) for side in (pad, pad)]
@@ -428,7 +419,9 @@ def _embedding(layer: nn.Embedding, a: Tensor, delta: Tensor) -> dict[str, Tenso
 def _layer_norm(layer: nn.LayerNorm, a: Tensor, delta: Tensor) -> dict[str, Tensor]:
     normal = F.layer_norm(a, layer.normalized_shape, eps=layer.eps)
     keep = len(layer.normalized_shape)
-    product, plain = (each.flatten(1, -keep - 1) if each.ndim > keep + 1 else each[:, None] for each in (delta * normal, delta))
+    product, plain = (
+        each.flatten(1, -keep - 1) if each.ndim > keep + 1 else each[:, None] for each in (delta * normal, delta)
+    )
     return {"weight": product.sum(1), "bias": plain.sum(1)}
 
 

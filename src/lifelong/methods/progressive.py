@@ -12,7 +12,7 @@ from lifelong.methods.freeze import freeze, nothing, rows_of
 from lifelong.methods.isolation import Isolation, IsolationState, network_of
 from lifelong.models import Network
 from lifelong.models.columns import Columns
-from lifelong.types import Examples, Space
+from lifelong.types import Data, Space
 
 __all__ = ["Progressive"]
 
@@ -71,7 +71,7 @@ class Progressive(Isolation[IsolationState]):
     def _first(self, learner: LearnerView) -> int:
         return learner.flat.slices["head.weight"].start  # past columns are no part of θ
 
-    def end_task(self, state: IsolationState, learner: LearnerView, task: Examples) -> IsolationState:
+    def end_task(self, state: IsolationState, learner: LearnerView, task: Data) -> IsolationState:
         state = super().end_task(state, learner, task)
         freeze(state.frozen, rows_of(learner, state.tasks[-1]), learner.flat.theta_P.detach())
         return state

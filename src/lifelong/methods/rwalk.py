@@ -11,7 +11,7 @@ from torch import Tensor
 from lifelong.errors import require
 from lifelong.methods.base import Claim, LearnerView, Method, Step, StreamSize
 from lifelong.methods.quadratic_penalty import Spring, merge, penalty_gradient, proximal_step
-from lifelong.types import Examples
+from lifelong.types import Data
 
 __all__ = ["RWalk", "RWalkState"]
 
@@ -55,7 +55,8 @@ class RWalk(Method[RWalkState]):
     of the batch, unlike EWC's. The interval that the end of a task cuts short is counted. ε is a setting (the paper
     only calls it small). The paper's stored examples are left out: name them, as in `rwalk+er`. Stiffness above 1 / lr
     (1e6 with Adam) is applied as an implicit step after the optimiser's (`proximal_step`), so no λ diverges; that step
-    is a part of Δθ, as the penalty's share of an explicit step is. In a chain g is the gradient of the whole loss, with what other methods add to it (replay).
+    is a part of Δθ, as the penalty's share of an explicit step is. In a chain g is the gradient of the whole loss, with
+    what other methods add to it (replay).
 
     Example:
         >>> from lifelong import Learner, stream
@@ -99,7 +100,7 @@ class RWalk(Method[RWalkState]):
         importance_P, centre_P, *rest = (torch.zeros_like(theta_P) for _ in range(9))
         return RWalkState(0, Spring(importance_P, centre_P), *rest)
 
-    def begin_task(self, state: RWalkState, learner: LearnerView, task: Examples) -> RWalkState:
+    def begin_task(self, state: RWalkState, learner: LearnerView, task: Data) -> RWalkState:
         for of_the_task_P in (state.path_P, state.fall_P, state.moved_P):
             of_the_task_P.zero_()
         return state
@@ -121,7 +122,7 @@ class RWalk(Method[RWalkState]):
         if step.number % self.interval == 0:
             self._score(state)
 
-    def end_task(self, state: RWalkState, learner: LearnerView, task: Examples) -> RWalkState:
+    def end_task(self, state: RWalkState, learner: LearnerView, task: Data) -> RWalkState:
         self._score(state)
         state.score_P = (state.score_P + state.path_P) / 2 if state.tasks > 0 else state.path_P.clone()
         state.tasks += 1

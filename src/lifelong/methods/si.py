@@ -11,7 +11,7 @@ from torch import Tensor
 from lifelong.errors import require
 from lifelong.methods.base import Claim, LearnerView, Method, Step, StreamSize
 from lifelong.methods.quadratic_penalty import Spring, merge, penalty_gradient, proximal_step
-from lifelong.types import Examples
+from lifelong.types import Data
 
 __all__ = ["SI", "SIState"]
 
@@ -87,7 +87,7 @@ class SI(Method[SIState]):
         importance_P, centre_P, *rest = (torch.zeros_like(theta_P) for _ in range(7))
         return SIState(Spring(importance_P, centre_P), *rest)
 
-    def begin_task(self, state: SIState, learner: LearnerView, task: Examples) -> SIState:
+    def begin_task(self, state: SIState, learner: LearnerView, task: Data) -> SIState:
         state.path_P.zero_()
         state.start_P.copy_(learner.flat.theta_P.detach())  # here and not at the last end: rows may have been added
         return state
@@ -105,7 +105,7 @@ class SI(Method[SIState]):
         back_P = state.before_P.sub_(step.theta_P)  # θ_s − θ_{s+1}, in place of θ_s, which is needed no more
         state.path_P.addcmul_(state.grad_P, back_P)
 
-    def end_task(self, state: SIState, learner: LearnerView, task: Examples) -> SIState:
+    def end_task(self, state: SIState, learner: LearnerView, task: Data) -> SIState:
         theta_P = learner.flat.theta_P.detach()
         state.omega_P += state.path_P / ((theta_P - state.start_P).square() + self.xi)
         state.spring = merge(state.spring, state.omega_P.clamp_min(0.0), theta_P, decay=0.0, online=True)

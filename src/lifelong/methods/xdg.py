@@ -13,7 +13,7 @@ from lifelong.methods.freeze import freeze, marked, nothing, rows_of
 from lifelong.methods.isolation import Isolation, IsolationState, network_of, shared
 from lifelong.models.gated import Gated, gated
 from lifelong.models.gates import RandomGate
-from lifelong.types import Examples, Space
+from lifelong.types import Data, Space
 
 __all__ = ["XdG"]
 
@@ -78,7 +78,7 @@ class XdG(Isolation[IsolationState]):
     def init(self, learner: LearnerView) -> IsolationState:
         return IsolationState([], nothing(learner.flat.theta_P.detach()), shared(learner))
 
-    def end_task(self, state: IsolationState, learner: LearnerView, task: Examples) -> IsolationState:
+    def end_task(self, state: IsolationState, learner: LearnerView, task: Data) -> IsolationState:
         state = super().end_task(state, learner, task)
         if self.freeze:
             used_P = self._between(learner, state.tasks[-1]) | rows_of(learner, state.tasks[-1])

@@ -45,6 +45,8 @@ class Network(nn.Module):
         self.head = head
         #: the parts of the backbone that have something of their own for every task
         self.per_task = [part for part in backbone.modules() if isinstance(part, PerTask)]
+        #: whether the backbone begins at random, so that its features say less than the inputs do
+        self.untrained = False
 
     def forward(self, x: Tensor) -> Tensor:
         logits_BC: Tensor = self.head(self.backbone(x))
@@ -80,7 +82,9 @@ class Network(nn.Module):
         """This network as it answers with `outputs` classes; the backbone is shared, the network itself unchanged."""
         head = copy.deepcopy(self.head)
         head.grow(outputs)
-        return Network(self.backbone, head)
+        network = Network(self.backbone, head)
+        network.untrained = self.untrained
+        return network
 
 
 def mlp(features: int, hidden: tuple[int, ...]) -> tuple[nn.Module, int]:
@@ -197,6 +201,7 @@ def build(name: str, space: Space, head: HeadKind | None = None, seed: int = 0) 
         else:
             raise unknown_name("model", kind, ["mlp", "linear", "cnn", "memn2n", "gru"])
         network = with_head(backbone, features, space, head, seed)
+        network.untrained = True
         if init == "xavier":
             network.apply(_glorot)
     return network
