@@ -341,7 +341,8 @@ def shared() -> nn.Module:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), "layer 1 is a BatchNorm1d"),
+        (nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), "the running statistics of 1: freeze these layers"),
+        (nn.Sequential(nn.Linear(4, 4), nn.GroupNorm(2, 4)), "layer 1 is a GroupNorm"),
         (nn.Sequential(nn.Conv2d(2, 2, 1, groups=2), nn.Flatten(), nn.LazyLinear(2)), "layer 2 is a LazyLinear"),
         (nn.Sequential(nn.Conv2d(2, 2, 1, groups=2), nn.Flatten()), "layer 0 must be a convolution with groups=1"),
         (nn.Sequential(nn.Conv2d(2, 2, 3, padding="same"), nn.Flatten()), "layer 0 must be a convolution"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -11,12 +12,12 @@ from torch import Tensor, nn
 from lifelong.errors import require
 from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
 from lifelong.methods.inference import number_of, subset
-from lifelong.methods.layers import layer_inputs, weight_layers
+from lifelong.methods.layers import check_statistics, layer_inputs, weight_layers
 from lifelong.methods.per_sample import way_of
 from lifelong.methods.subspace import NOISE, adaptive, extended, outside, principal
-from lifelong.models import Head
-from lifelong.models.per_task import PerTask
-from lifelong.types import Data, Space
+from lifelong.models import Head, Network
+from lifelong.models.per_task import PerTask, TaskNorm, norms_per_task
+from lifelong.types import Data, Space, Tree
 
 __all__ = ["GPM", "GPMState"]
 
@@ -56,7 +57,8 @@ class GPM(Method[GPMState]):
     whole is taken for rounding. The way walked since the start of the task is projected, after every step, so that it
     is orthogonal with any optimiser. For gradient descent, with momentum and weight decay too, which is linear in ∇,
     that is the formula; a clipped norm is that of the whole ∇. With Adam ∇ is projected as well. In the scenario
-    `task`, rows of the head that no past task answers with are free, as the paper's separate heads are.
+    `task`, rows of the head that no past task answers with are free, as the paper's separate heads are, and
+    normalisation layers are each task's own: statistics, scale and shift. In other scenarios they must be frozen.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -89,6 +91,10 @@ class GPM(Method[GPMState]):
         return GPMState
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
+        if isinstance(model, Network) and space.scenario == "task":
+            model = Network(norms_per_task(model.backbone), model.head)
+        if self.threshold > 0:
+            check_statistics(self.name, model)
         for name, layer in weight_layers(model):
             plain = not isinstance(layer, nn.Conv2d) or (
                 layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
@@ -100,7 +106,7 @@ class GPM(Method[GPMState]):
             )
         for name, part in model.named_modules():
             require(
-                not isinstance(part, PerTask) or all(False for _ in part.parameters()),
+                isinstance(part, TaskNorm) or not isinstance(part, PerTask) or all(False for _ in part.parameters()),
                 f"gpm: {name} is a {type(part).__name__}, which has weights of its own for each task, and gpm is about "
                 "those that tasks share; use one of the two methods alone",
             )
@@ -142,6 +148,12 @@ class GPM(Method[GPMState]):
     def correct(self, state: GPMState, step: Step) -> None:
         if state.bases:
             _take_inside(state, step.learner, step.theta_P, step.theta_P - state.start_P)
+
+    def forward(self, state: GPMState, learner: LearnerView, x: Tree, task: int | Tensor) -> Tensor:
+        model = learner.model
+        with model.selecting(task) if isinstance(model, Network) else nullcontext():
+            answer: Tensor = model(x)
+            return answer
 
     def end_task(self, state: GPMState, learner: LearnerView, task: Data) -> GPMState:
         inputs = layer_inputs(learner, subset(learner, task, self.samples)) if self.threshold > 0 else {}

@@ -11,9 +11,9 @@ from lifelong.errors import require
 from lifelong.methods.base import Inner, LearnerView, Step, StreamSize
 from lifelong.methods.freeze import freeze, marked, nothing, rows_of
 from lifelong.methods.isolation import Isolation, IsolationState, network_of, shared
-from lifelong.models.gated import Gated, gated
+from lifelong.models.gated import Gated, GatedLayers, gated
 from lifelong.models.gates import AttentionGate
-from lifelong.types import Data, Space
+from lifelong.types import Data, Space, Tree
 
 __all__ = ["HAT", "HATState", "compensation", "hat_schedule"]
 
@@ -75,7 +75,9 @@ class HAT(Isolation[HATState]):
     Deviations: answers are given with gates that are exactly 0 or 1 (`threshold`), where the paper uses σ(s_max e);
     so what is frozen is frozen exactly and past answers last bit for bit. Frozen weights are put back after each step,
     for momentum and weight decay move them. In a pass of one batch s rises over the passes of the task instead. The
-    rows of the head are frozen with their task. A task is learned once: a second time is refused.
+    rows of the head are frozen with their task. A task is learned once: a second time is refused. In networks that are
+    no stack of layers with ReLU between (with skip connections or normalisation) a gate is behind each layer, or behind
+    its normalisation, which is each task's own; there a whole row is frozen with its unit, so that fewer tasks fit.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -113,7 +115,7 @@ class HAT(Isolation[HATState]):
         def make(place: int, units: int) -> AttentionGate:
             return AttentionGate(units, self.s_max, self.threshold, seed, place)
 
-        return gated(model, self.name, make)
+        return gated(model, self.name, make, space)
 
     def init(self, learner: LearnerView) -> HATState:
         layers = shared(learner, "backbone.layers.")
@@ -132,7 +134,7 @@ class HAT(Isolation[HATState]):
         open_H = torch.cat([gate.soft(step.task, state.scale) for gate in _gates(step.learner)])
         return loss + open_H @ state.share_H
 
-    def forward(self, state: HATState, learner: LearnerView, x: Tensor, task: int | Tensor) -> Tensor:
+    def forward(self, state: HATState, learner: LearnerView, x: Tree, task: int | Tensor) -> Tensor:
         for gate in _gates(learner):
             gate.annealed = (state.tasks[-1], state.scale)
         try:
@@ -154,7 +156,7 @@ class HAT(Isolation[HATState]):
     def end_task(self, state: HATState, learner: LearnerView, task: Data) -> HATState:
         state = super().end_task(state, learner, task)
         backbone = network_of(learner.model, self.name).backbone
-        assert isinstance(backbone, Gated)
+        assert isinstance(backbone, (Gated, GatedLayers))
         masks = backbone.between([gate.hard(state.tasks).any(0) for gate in _gates(learner)])
         used_P = marked(learner, {f"backbone.{name}": mask for name, mask in masks.items()})
         used_P |= rows_of(learner, state.tasks[-1])
@@ -165,7 +167,7 @@ class HAT(Isolation[HATState]):
 
 def _gates(learner: LearnerView) -> list[AttentionGate]:
     backbone = learner.model.get_submodule("backbone")
-    assert isinstance(backbone, Gated)
+    assert isinstance(backbone, (Gated, GatedLayers))
     return [gate for gate in backbone.gates if isinstance(gate, AttentionGate)]
 
 

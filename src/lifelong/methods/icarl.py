@@ -140,7 +140,7 @@ class ICaRL(Method[ICaRLState]):
         rows = [Rows.of_inputs(x) for x in exemplars]
         return replace(state, classes=list(stored), exemplars=rows, task=numbers, means_CH=torch.stack(means))
 
-    def predict(self, state: ICaRLState, learner: LearnerView, x: Tensor, task: int) -> Tensor:
+    def predict(self, state: ICaRLState, learner: LearnerView, x: Tree, task: int) -> Tensor:
         logits_BC = super().predict(state, learner, x, task)
         asked = learner.objective.classes.get(task, ()) if learner.objective.scenario == "task" else state.classes
         if not set(asked) & set(state.classes):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lifelong.methods.base import Claim, LearnerView, Method, StreamSize
 from lifelong.methods.inference import number_of
-from lifelong.types import Data
+from lifelong.types import Data, Tree
 
 __all__ = ["Independent", "IndependentState"]
 
@@ -77,7 +77,7 @@ class Independent(Method[IndependentState]):
         learner.restart()
         return state
 
-    def predict(self, state: IndependentState, learner: LearnerView, x: Tensor, task: int) -> Tensor:
+    def predict(self, state: IndependentState, learner: LearnerView, x: Tree, task: int) -> Tensor:
         if task not in state.tasks:
             return super().predict(state, learner, x, task)
         place = state.tasks.index(task)

@@ -19,7 +19,7 @@ from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, Strea
 from lifelong.methods.freeze import Frozen, hold, still
 from lifelong.methods.inference import number_of
 from lifelong.models import Head, Network
-from lifelong.types import Data
+from lifelong.types import Data, Tree
 
 __all__ = ["Isolation", "IsolationState", "features_with", "network_of", "own_logits", "shared"]
 
@@ -77,12 +77,12 @@ class Isolation(Method[StateT]):
         """The first place in θ that may be held."""
         return 0
 
-    def forward(self, state: StateT, learner: LearnerView, x: Tensor, task: int | Tensor) -> Tensor:
+    def forward(self, state: StateT, learner: LearnerView, x: Tree, task: int | Tensor) -> Tensor:
         with network_of(learner.model, self.name).selecting(task):
             logits_BC: Tensor = learner.model(x)
             return logits_BC
 
-    def predict(self, state: StateT, learner: LearnerView, x: Tensor, task: int) -> Tensor:
+    def predict(self, state: StateT, learner: LearnerView, x: Tree, task: int) -> Tensor:
         return own_logits(learner, network_of(learner.model, self.name).backbone(x), task)
 
 
@@ -110,7 +110,7 @@ def own_logits(learner: LearnerView, h_BD: Tensor, task: int) -> Tensor:
     return logits_BC
 
 
-def features_with(learner: LearnerView, theta_P: Tensor, x: Tensor) -> Tensor:
+def features_with(learner: LearnerView, theta_P: Tensor, x: Tree) -> Tensor:
     """What the backbone makes of `x` with the weights in `theta_P`."""
     start = "backbone."
     values = {name.removeprefix(start): v for name, v in learner.flat.named(theta_P).items() if name.startswith(start)}

@@ -21,7 +21,7 @@ class OnlineEWC(EWC):
         strength: λ ≥ 0. 0 is fine-tuning, bit for bit; with ∞ weights of any importance do not move.
         decay: γ in [0, 1], what is kept of the former importance at the end of a task.
         online: True; the method is `ewc` with it.
-        fisher, batch, samples: those of `ewc`.
+        fisher: see `ewc`. batch: see `ewc`. samples: see `ewc`.
 
     Stores: importance and centre, 8 · P bytes for P float32 parameters.
 

@@ -12,7 +12,9 @@ from lifelong.methods.base import LearnerView, Step, StreamSize
 from lifelong.methods.freeze import freeze, nothing, rows_of
 from lifelong.methods.isolation import Isolation, IsolationState, features_with, network_of, own_logits, shared
 from lifelong.methods.layers import weight_layers
-from lifelong.types import Data, Space
+from lifelong.models import Network
+from lifelong.models.per_task import TaskNorm, norms_per_task
+from lifelong.types import Data, Space, Tree
 
 __all__ = ["PackNet", "PackNetState"]
 
@@ -46,9 +48,9 @@ class PackNet(Isolation[PackNetState]):
     Reference: Mallya & Lazebnik 2018, PackNet: Adding Multiple Tasks to a Single Network by Iterative Pruning.
 
     Deviations: the paper begins with a network trained on ImageNet; here the first task begins with the weights given.
-    The steps after the pruning are part of the task's budget. Networks with normalisation layers are refused (the
-    paper freezes theirs), and so is a task learned twice. Biases are the first task's, as in the paper. The rows of
-    the head are not pruned; they are frozen with their task.
+    The steps after the pruning are part of the task's budget. Normalisation layers, which the paper freezes, are each
+    task's own: statistics, scale and shift. A task learned twice is refused. Biases are the first task's, as in the
+    paper. The rows of the head are not pruned; they are frozen with their task.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -93,11 +95,14 @@ class PackNet(Isolation[PackNetState]):
         )
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
-        backbone = network_of(model, self.name).backbone
+        network = network_of(model, self.name)
+        backbone = norms_per_task(network.backbone)
         require(len(weight_layers(backbone)) > 0, "packnet needs layers to share, got none; use mlp:400,400 or cnn")
-        buffers = ", ".join(name for name, _ in backbone.named_buffers())
+        fixed = [part for part in backbone.modules() if isinstance(part, TaskNorm) or not part.training]
+        owned = {id(buffer) for part in fixed for buffer in part.buffers()}
+        buffers = ", ".join(name for name, buffer in backbone.named_buffers() if id(buffer) not in owned)
         require(not buffers, f"packnet cannot keep {buffers} as they were for each task; use layers without buffers")
-        return model
+        return Network(backbone, network.head)
 
     def init(self, learner: LearnerView) -> PackNetState:
         theta_P = learner.flat.theta_P.detach()
@@ -134,7 +139,7 @@ class PackNet(Isolation[PackNetState]):
         freeze(state.frozen, owner_P != FREE, theta_P)
         return state
 
-    def predict(self, state: PackNetState, learner: LearnerView, x: Tensor, task: int) -> Tensor:
+    def predict(self, state: PackNetState, learner: LearnerView, x: Tree, task: int) -> Tensor:
         if task not in state.tasks[:-1]:  # the newest has all weights, and those that are free are zero at its end
             return super().predict(state, learner, x, task)
         place = state.tasks.index(task) + 1
@@ -163,5 +168,6 @@ class PackNet(Isolation[PackNetState]):
 
 def _weights(learner: LearnerView) -> dict[str, slice]:
     """Where in θ the weights of each layer of the backbone are, by its name; not the biases."""
-    start, end, slices = "backbone.", ".weight", learner.flat.slices.items()
-    return {name.removesuffix(end): place for name, place in slices if name.startswith(start) and name.endswith(end)}
+    backbone, slices = learner.model.get_submodule("backbone"), learner.flat.slices
+    names = (f"backbone.{name}" if name else "backbone" for name, _ in weight_layers(backbone))
+    return {name: slices[f"{name}.weight"] for name in names}

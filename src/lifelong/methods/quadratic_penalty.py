@@ -6,15 +6,18 @@ constant, so the memory is O(P) however many tasks there were.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
+from lifelong.methods.layers import check_statistics
+from lifelong.types import Space
 
 __all__ = ["QuadraticPenalty", "Spring", "merge", "penalty_gradient", "proximal_step"]
 
@@ -113,6 +116,11 @@ class QuadraticPenalty(Method[Spring]):
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 8 * size.parameters
+
+    def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
+        if math.isinf(self.strength):
+            check_statistics(self.name, model)
+        return model
 
     def init(self, learner: LearnerView) -> Spring:
         theta_P = learner.flat.theta_P.detach()

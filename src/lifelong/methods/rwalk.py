@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.base import Claim, LearnerView, Method, Step, StreamSize
+from lifelong.methods.layers import check_statistics
 from lifelong.methods.quadratic_penalty import Spring, merge, penalty_gradient, proximal_step
-from lifelong.types import Data
+from lifelong.types import Data, Space
 
 __all__ = ["RWalk", "RWalkState"]
 
@@ -94,6 +96,11 @@ class RWalk(Method[RWalkState]):
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 36 * size.parameters
+
+    def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
+        if math.isinf(self.strength):
+            check_statistics(self.name, model)
+        return model
 
     def init(self, learner: LearnerView) -> RWalkState:
         theta_P = learner.flat.theta_P.detach()

@@ -11,7 +11,7 @@ from lifelong.errors import require
 from lifelong.methods.base import LearnerView
 from lifelong.methods.freeze import freeze, marked, nothing, rows_of
 from lifelong.methods.isolation import Isolation, IsolationState, network_of, shared
-from lifelong.models.gated import Gated, gated
+from lifelong.models.gated import Gated, GatedLayers, gated
 from lifelong.models.gates import RandomGate
 from lifelong.types import Data, Space
 
@@ -39,7 +39,9 @@ class XdG(Isolation[IsolationState]):
     stabilization.
 
     Deviations: `freeze`, which is not in the paper; False switches it off. The rows of the head are frozen with
-    their task as well. The paper gates exactly 80 % of the units; here it is rounded to whole units. A task is learned
+    their task as well. In networks that are no stack of layers with ReLU between (with skip connections or normalisation)
+    a gate is behind each layer, or behind its normalisation, which is each task's own; there all weights of an open
+    unit's row are frozen, also those from closed units, so that fewer tasks fit. The paper gates exactly 80 % of the units; here it is rounded to whole units. A task is learned
     once: a second time under the same number is refused.
 
     Example:
@@ -73,7 +75,7 @@ class XdG(Isolation[IsolationState]):
         def make(place: int, units: int) -> RandomGate:
             return RandomGate(units, self.gate, seed, place)
 
-        return gated(model, self.name, make)
+        return gated(model, self.name, make, space)
 
     def init(self, learner: LearnerView) -> IsolationState:
         return IsolationState([], nothing(learner.flat.theta_P.detach()), shared(learner))
@@ -88,6 +90,6 @@ class XdG(Isolation[IsolationState]):
     def _between(self, learner: LearnerView, task: int) -> Tensor:
         """True (P,) for the weights and biases between units that are awake in `task`."""
         backbone = network_of(learner.model, self.name).backbone
-        assert isinstance(backbone, Gated)
+        assert isinstance(backbone, (Gated, GatedLayers))
         masks = backbone.between([gate.of(task) > 0 for gate in backbone.gates if isinstance(gate, RandomGate)])
         return marked(learner, {f"backbone.{name}": mask for name, mask in masks.items()})
