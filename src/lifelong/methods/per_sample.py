@@ -28,10 +28,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, vmap
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lifelong.memory import kind_of
 from lifelong.methods.base import LearnerView, Step
 from lifelong.methods.inference import chunks, evaluating, number_of
+from lifelong.methods.unrolled import unrolling
 from lifelong.models import Head, Network
 from lifelong.types import Data, Examples, Tree, tree_map
 
@@ -489,10 +491,12 @@ def _by_func(learner: LearnerView, chunk: Examples, answer: Answer) -> list[Tens
         x, y = (tree_map(lambda leaf: leaf[None], tree) for tree in (x, y))
         return answer(flat.call(model, params, x).float(), y, number)[0]
 
-    fast = torch.backends.mha.get_fastpath_enabled()  # attention's way without gradients, which vmap does not know
+    # without the fused kernels of attention and recurrence, which vmap does not know
+    fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        grads = vmap(grad(of_one), in_dims=(None, 0, 0), randomness="different")(weights, chunk.x, chunk.y)
+        with sdpa_kernel(SDPBackend.MATH), unrolling(model):
+            grads = vmap(grad(of_one), in_dims=(None, 0, 0), randomness="different")(weights, chunk.x, chunk.y)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
     return [grads[name] for name in flat.names]

@@ -39,10 +39,10 @@ class XdG(Isolation[IsolationState]):
     stabilization.
 
     Deviations: `freeze`, which is not in the paper; False switches it off. The rows of the head are frozen with
-    their task as well. In networks that are no stack of layers with ReLU between (with skip connections or normalisation)
-    a gate is behind each layer, or behind its normalisation, which is each task's own; there all weights of an open
-    unit's row are frozen, also those from closed units, so that fewer tasks fit. The paper gates exactly 80 % of the units; here it is rounded to whole units. A task is learned
-    once: a second time under the same number is refused.
+    their task as well. In networks that are no stack of layers with ReLU between (with skip connections or
+    normalisation) a gate is behind each layer, or behind its normalisation, which is each task's own; there a whole row
+    is frozen with its unit, so that fewer tasks fit. The paper gates exactly 80 % of the units; here it is rounded to
+    whole units. A task is learned once: a second time under the same number is refused.
 
     Example:
         >>> from lifelong import Learner, stream
