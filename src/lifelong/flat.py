@@ -119,8 +119,8 @@ class Flat:
             was = old.shapes[old.names.index(name)]
             lead = vector_P.shape[:-1]
             corner = tuple(slice(0, size) for size in was)
-            source = vector_P[..., old.slices[name]].view(*lead, *was)
-            new_P[..., self.slices[name]].view(*lead, *now)[(..., *corner)] = source
+            source = vector_P[..., old.slices[name]].view((*lead, *was))
+            new_P[..., self.slices[name]].view((*lead, *now))[(..., *corner)] = source
         return new_P
 
 

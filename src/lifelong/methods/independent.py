@@ -82,9 +82,10 @@ class Independent(Method[IndependentState]):
             return super().predict(state, learner, x, task)
         place = state.tasks.index(task)
         weights = learner.flat.named(state.theta_P[place])
-        logits_BC = learner.flat.call(learner.model, {**weights, **state.buffers[place]}, x)
-        logits_BC[:, state.outputs[place] :] = float("-inf")
-        return logits_BC
+        answer = learner.flat.call(learner.model, {**weights, **state.buffers[place]}, x)
+        if 0 < state.outputs[place] < answer.shape[-1]:  # outputs that came later
+            answer[..., state.outputs[place] :] = float("-inf")
+        return answer
 
     def parameters(self, state: IndependentState) -> int:
         return sum(len(theta_P) for theta_P in state.theta_P)

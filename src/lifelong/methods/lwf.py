@@ -92,7 +92,7 @@ class LwF(Method[LwFState]):
         if not past:
             return LwFState(state.tasks)
         groups = [[other] for other in past] if learner.objective.scenario == "task" else [past]
-        classes = [torch.tensor(classes_of(learner.objective, group)) for group in groups]
+        classes = [torch.tensor(classes_of(learner.objective, group), dtype=torch.int64) for group in groups]
         device = learner.flat.theta_P.device
         return LwFState(state.tasks, snapshot(learner), [group.to(device) for group in classes])
 

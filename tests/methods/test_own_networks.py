@@ -1,4 +1,4 @@
-"""Networks with skip connections and batch normalisation, under the methods that keep past answers."""
+"""Networks of one's own: skip connections and batch normalisation under methods that keep answers; odd parameters."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from lifelong.errors import SettingError
-from lifelong.methods import EWC, GPM, HAT, Method, PackNet, XdG, build
+from lifelong.methods import EWC, GPM, HAT, METHODS, Method, PackNet, XdG
 from lifelong.models import Network, with_head
 from lifelong.models.gated import GatedLayers
 from lifelong.models.per_task import TaskNorm, norms_per_task
 from lifelong.streams import Stream
 from lifelong.training import Learner
 from lifelong.types import Space
+
+from ..small import build
 
 
 class Block(nn.Module):
@@ -163,3 +165,68 @@ def test_what_cannot_be_gated_is_refused(method: Method[Any], backbone: Callable
     space = Space((6,), None, "task")
     with pytest.raises(SettingError, match=message):
         Learner(with_head(backbone(), 5, space), method, space)
+
+
+class Cosine(nn.Module):
+    """Features of length `scale`, a parameter without dimensions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.scale = nn.Linear(6, 12), nn.Parameter(torch.tensor(5.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * nn.functional.normalize(torch.relu(self.layer(x)), dim=1)
+
+
+def unlike_layers(name: str) -> bool:
+    return name in ("gpm", "packnet", "progressive", "hat", "xdg")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", METHODS)
+def test_a_parameter_without_dimensions_and_a_growing_head(
+    name: str, clouds: Callable[..., Stream], tmp_path: Path
+) -> None:
+    scenario = "class" if "class" in METHODS[name].scenarios else "task"
+    stream = clouds(scenario)
+
+    def network() -> nn.Module:
+        torch.manual_seed(0)
+        return with_head(Cosine(), 12, stream.space, seed=1)
+
+    if unlike_layers(name):
+        with pytest.raises(SettingError, match=r"Cosine|Linear"):
+            Learner(network(), build(name), stream.space)
+        return
+    learner = Learner(
+        network(), build(name), stream.space, epochs=3, batch=10, lr=0.05, keep_optimizer=True, momentum=0.5
+    )
+    for task in stream:
+        learner.learn(task)
+        assert learner.accuracy(task) > 0.3
+        learner.save(tmp_path / "learner.safetensors")
+        loaded = Learner.load(tmp_path / "learner.safetensors", model=network())
+        assert torch.equal(loaded.logits(task.test.x, task.number), learner.logits(task.test.x, task.number))
+
+
+class Pretrained(nn.Module):
+    """A backbone that tells classes apart by a feature that raw inputs hide."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([x.norm(dim=1), torch.ones(len(x))], 1)
+
+
+@pytest.mark.parametrize("name", ["ncm", "slda", "ranpac"])
+def test_features_are_by_default_those_of_a_backbone_that_was_trained_before(name: str) -> None:
+    x = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(200) % 2
+    x *= (1 + 3 * y)[:, None]
+    stream = Stream.from_datasets([((x, y), (x, y))], scenario="domain", validation=0)
+    apart = Learner(with_head(Pretrained(), 2, stream.space), build(name), stream.space)
+    headed = Learner(nn.Sequential(Pretrained(), nn.Linear(2, 2)), build(name), stream.space)
+    raw = Learner("linear", build("ncm"), stream.space)
+    for learner in (apart, headed, raw):
+        learner.learn(stream.task(1))
+    assert apart.accuracy(stream.task(1)) > 0.9
+    assert torch.equal(headed.logits(x), apart.logits(x)), "the layer that gives the answer is the head"
+    assert raw.accuracy(stream.task(1)) < 0.7
