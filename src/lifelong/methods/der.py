@@ -12,7 +12,7 @@ from lifelong.errors import require
 from lifelong.memory import Reservoir, Rows, columns_of
 from lifelong.methods.base import Inner, LearnerView, Step, StreamSize
 from lifelong.methods.inference import chunks, evaluating
-from lifelong.methods.rehearsal import Rehearsal
+from lifelong.methods.rehearsal import Rehearsal, in_one_pass
 from lifelong.models import Network
 from lifelong.types import Data
 
@@ -42,7 +42,8 @@ class DER(Rehearsal[Reservoir]):
     network grows, an output's logits for what was stored before it are those with which it begins. As in the
     authors' code every pass over a task is offered to the reservoir (an example may be stored twice), as the answers
     of the first pass are poor. In a chain after a method that changes the batch, the logits stored are those after the
-    optimiser's step.
+    optimiser's step. Batch and replay go through the network in one pass, but where it has batch normalisation: there
+    they go apart, as in the authors' code, and each moves the running statistics. Answers of any shape may be stored.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -81,12 +82,11 @@ class DER(Rehearsal[Reservoir]):
         return state
 
     def loss(self, state: Reservoir, step: Step, inner: Inner) -> Tensor:
-        loss = inner(step)
         if len(state) == 0:
-            return loss
+            return inner(step)
         table, place_B = state.draw(self.replay_batch, step.generator)
-        now = step.on(table.at(place_B)).answer.float()
-        return loss + self.alpha * F.mse_loss(now, table.column("answer", place_B))
+        step, replay = in_one_pass(step, table.at(place_B))
+        return inner(step) + self.alpha * F.mse_loss(replay.answer.float(), table.column("answer", place_B))
 
     def after_step(self, state: Reservoir, step: Step) -> None:
         table, place, chosen = state.choose(step.batch, step.generator)

@@ -10,6 +10,7 @@ from torch import Tensor
 from lifelong.memory import Reservoir
 from lifelong.methods.base import Claim, Inner, Step
 from lifelong.methods.er import ER
+from lifelong.methods.rehearsal import in_one_pass
 
 __all__ = ["ERACE"]
 
@@ -34,6 +35,7 @@ class ERACE(ER):
     these are the same with growing heads. The reservoir is filled in the first pass over a task only. Where every
     batch has all classes that count (most often so in the scenarios domain and task), it is ER with the mean over the
     batch and the mean over the replay added up. In a chain the losses inside are those of the replayed examples.
+    Batch and replay go through the network in one pass, but where it has batch normalisation.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -56,10 +58,10 @@ class ERACE(ER):
     least = 1
 
     def loss(self, state: Reservoir, step: Step, inner: Inner) -> Tensor:
-        batch, logits_BC = step.batch, step.answer.float()
+        batch, replays = step.batch, [state.sample(self.replay_batch, step.generator)] if len(state) > 0 else []
+        step, *replayed = in_one_pass(step, *replays)
+        logits_BC = step.answer.float()
         absent_C = torch.ones_like(logits_BC[0], dtype=torch.bool).index_fill(0, batch.y, False)
         present_BC = logits_BC.masked_fill(absent_C, float("-inf"))
         loss = step.learner.objective.loss(present_BC, batch.y, batch.task)
-        if len(state) == 0:
-            return loss
-        return loss + inner(step.on(state.sample(self.replay_batch, step.generator)))
+        return loss + inner(replayed[0]) if replayed else loss

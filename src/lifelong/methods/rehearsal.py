@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lifelong.errors import DataError, require
 from lifelong.memory import Memory, kind_of
 from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
+from lifelong.models import Network
 from lifelong.types import Data, Examples, leaves
 
-__all__ = ["Rehearsal", "check_one_kind", "joined_loss"]
+__all__ = ["Rehearsal", "check_one_kind", "in_one_pass", "joined_loss"]
 
 StateT = TypeVar("StateT", bound=Memory)
+
+BATCH_NORM = nn.modules.batchnorm._NormBase
 
 
 def joined_loss(step: Step, replayed: Examples, inner: Inner) -> Tensor:
@@ -26,6 +29,29 @@ def joined_loss(step: Step, replayed: Examples, inner: Inner) -> Tensor:
         return inner(step.on(Examples.cat([batch, replayed])))
     total = len(batch) + len(replayed)
     return inner(step) * (len(batch) / total) + inner(step.on(replayed)) * (len(replayed) / total)
+
+
+def in_one_pass(step: Step, *replayed: Examples) -> list[Step]:
+    """The steps on the batch and on each of `replayed`, their answers from one forward pass of all.
+
+    They are asked apart where the answers would be others: where a normalisation is by the batch (as in the authors'
+    codes of DER and ER-ACE, which forward apart), the examples are of several kinds, or the network of each task.
+    """
+    steps, parts = [step, *(step.on(examples) for examples in replayed)], [step.batch, *replayed]
+    model, notes = step.learner.model, step.learner.flat.notes
+    if "normalised by batch" not in notes:
+        notes["normalised by batch"] = [part for part in model.modules() if isinstance(part, BATCH_NORM)]
+    apart = (
+        step._answer is not None  # asked already
+        or any(part.training for part in notes["normalised by batch"])
+        or (isinstance(model, Network) and bool(model.per_task))
+        or len({kind_of(part) for part in parts}) > 1
+    )
+    if not apart:
+        answers = step.on(Examples.cat(parts)).answer.split([len(part) for part in parts])
+        for each, answer in zip(steps, answers, strict=True):
+            each._answer = answer
+    return steps
 
 
 def check_one_kind(method: str, stored: Examples, data: Data) -> None:
