@@ -63,6 +63,7 @@ class AGEM(Method[Ring]):
     name = "agem"
     family = "gradient"
     reference = "Chaudhry et al. 2019"
+    state_class = Ring
     needs = ("task boundaries", "labels", "memory")
     claims = Claim.STORES_BATCHES
     phase = Phase.PROJECT
@@ -71,10 +72,6 @@ class AGEM(Method[Ring]):
     def validate(self) -> None:
         require(self.capacity >= 0, f"agem.capacity must be 0 or more, got {self.capacity}")
         require(self.replay_batch >= 1, f"agem.replay_batch must be 1 or more, got {self.replay_batch}")
-
-    @property
-    def state_type(self) -> type[Ring]:
-        return Ring
 
     def check(self, size: StreamSize) -> None:
         check_room(self.name, self.capacity, size.tasks, "tasks")

@@ -60,15 +60,12 @@ class DER(Rehearsal[Reservoir]):
 
     name = "der"
     reference = "Buzzega et al. 2020"
+    state_class = Reservoir
     needs = ("memory",)
 
     def validate(self) -> None:
         super().validate()
         require(self.alpha >= 0, f"{self.name}.alpha must be 0 or more, got {self.alpha}")
-
-    @property
-    def state_type(self) -> type[Reservoir]:
-        return Reservoir
 
     def declared_bytes(self, size: StreamSize) -> int:
         return self.capacity * (size.example_bytes + 4 * size.outputs)

@@ -91,6 +91,7 @@ class DGR(Method[DGRState]):
     objectives = ("classes",)
     family = "generative"
     reference = "Shin et al. 2017"
+    state_class = DGRState
     needs = ("task boundaries",)
     claims = Claim.RELIES_ON_WEIGHTS | Claim.STORES_BATCHES
 
@@ -99,10 +100,6 @@ class DGR(Method[DGRState]):
             require(getattr(self, setting) >= 1, f"dgr.{setting} must be 1 or more, got {getattr(self, setting)}")
         require(self.generator_lr > 0, f"dgr.generator_lr must be above 0, got {self.generator_lr}")
         require(self.temperature > 0, f"dgr.temperature must be above 0, got {self.temperature}")
-
-    @property
-    def state_type(self) -> type[DGRState]:
-        return DGRState
 
     def declared_bytes(self, size: StreamSize) -> int:
         weights = weight_count(size.numbers, self.hidden, self.latent)

@@ -40,10 +40,7 @@ class ER(Rehearsal[Reservoir]):
 
     name = "er"
     reference = "Chaudhry et al. 2019"
-
-    @property
-    def state_type(self) -> type[Reservoir]:
-        return Reservoir
+    state_class = Reservoir
 
     def after_step(self, state: Reservoir, step: Step) -> None:
         if step.epoch == 1:

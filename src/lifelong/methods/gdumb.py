@@ -53,15 +53,12 @@ class GDumb(Method[Balanced]):
     objectives = ("classes",)
     family = "replay"
     reference = "Prabhu et al. 2020"
+    state_class = Balanced
     needs = ("labels", "memory")
     claims = Claim.RESETS_WEIGHTS
 
     def validate(self) -> None:
         require(self.capacity >= 1, f"gdumb.capacity must be 1 or more, got {self.capacity}")
-
-    @property
-    def state_type(self) -> type[Balanced]:
-        return Balanced
 
     def check(self, size: StreamSize) -> None:
         check_room(self.name, self.capacity, size.class_task_pairs, "shares (a class in a task)")

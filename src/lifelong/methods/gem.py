@@ -56,6 +56,7 @@ class GEM(Method[Ring]):
     name = "gem"
     family = "gradient"
     reference = "Lopez-Paz & Ranzato 2017"
+    state_class = Ring
     needs = ("task boundaries", "labels", "memory")
     claims = Claim.STORES_BATCHES
     phase = Phase.PROJECT
@@ -64,10 +65,6 @@ class GEM(Method[Ring]):
     def validate(self) -> None:
         require(self.capacity >= 0, f"gem.capacity must be 0 or more, got {self.capacity}")
         require(self.margin >= 0, f"gem.margin must be 0 or more, got {self.margin}")
-
-    @property
-    def state_type(self) -> type[Ring]:
-        return Ring
 
     def check(self, size: StreamSize) -> None:
         if self.per == "total":

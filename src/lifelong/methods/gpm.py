@@ -77,6 +77,7 @@ class GPM(Method[GPMState]):
     name = "gpm"
     family = "gradient"
     reference = "Saha et al. 2021"
+    state_class = GPMState
     needs = ("task boundaries",)
     claims = Claim.RELIES_ON_WEIGHTS
     phase = Phase.PROJECT
@@ -85,10 +86,6 @@ class GPM(Method[GPMState]):
     def validate(self) -> None:
         require(0 <= self.threshold <= 1, f"gpm.threshold must be in 0 … 1, got {self.threshold}")
         require(self.samples >= 1, f"gpm.samples must be 1 or more, got {self.samples}")
-
-    @property
-    def state_type(self) -> type[GPMState]:
-        return GPMState
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         if isinstance(model, Network) and space.scenario == "task":

@@ -61,14 +61,11 @@ class GSS(Rehearsal[PriorityBuffer]):
 
     name = "gss"
     reference = "Aljundi et al. 2019"
+    state_class = PriorityBuffer
 
     def validate(self) -> None:
         super().validate()
         require(self.subset >= 1, f"gss.subset must be 1 or more, got {self.subset}")
-
-    @property
-    def state_type(self) -> type[PriorityBuffer]:
-        return PriorityBuffer
 
     def declared_bytes(self, size: StreamSize) -> int:
         return self.capacity * (size.example_bytes + 4)

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.base import Inner, LearnerView, Step, StreamSize
-from lifelong.methods.freeze import freeze, marked, nothing, rows_of
-from lifelong.methods.isolation import Isolation, IsolationState, network_of, shared
+from lifelong.methods.isolation import Frozen, Isolation, IsolationState, mask_of, network_of, rows_of, shared
 from lifelong.models.gated import Gated, GatedLayers, gated
 from lifelong.models.gates import AttentionGate
 from lifelong.types import Data, Space, Tree
@@ -98,15 +97,12 @@ class HAT(Isolation[HATState]):
 
     name = "hat"
     reference = "Serrà et al. 2018"
+    state_class = HATState
 
     def validate(self) -> None:
         require(self.s_max > 1, f"hat.s_max must be above 1, got {self.s_max}")
         require(self.sparsity >= 0, f"hat.sparsity must be 0 or more, got {self.sparsity}")
         require(0 < self.threshold < 1, f"hat.threshold must be between 0 and 1, got {self.threshold}")
-
-    @property
-    def state_type(self) -> type[HATState]:
-        return HATState
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 9 * size.parameters
@@ -119,7 +115,7 @@ class HAT(Isolation[HATState]):
 
     def init(self, learner: LearnerView) -> HATState:
         layers = shared(learner, "backbone.layers.")
-        return HATState([], nothing(learner.flat.theta_P.detach()), layers, self.s_max, torch.empty(0))
+        return HATState([], Frozen.empty(learner.flat.theta_P.detach()), layers, self.s_max, torch.empty(0))
 
     def begin_task(self, state: HATState, learner: LearnerView, task: Data) -> HATState:
         state = super().begin_task(state, learner, task)
@@ -158,10 +154,10 @@ class HAT(Isolation[HATState]):
         backbone = network_of(learner.model, self.name).backbone
         assert isinstance(backbone, (Gated, GatedLayers))
         masks = backbone.between([gate.hard(state.tasks).any(0) for gate in _gates(learner)])
-        used_P = marked(learner, {f"backbone.{name}": mask for name, mask in masks.items()})
+        used_P = mask_of(learner, {f"backbone.{name}": mask for name, mask in masks.items()})
         used_P |= rows_of(learner, state.tasks[-1])
         used_P[_embeddings(learner)] = True
-        freeze(state.frozen, used_P, learner.flat.theta_P.detach())
+        state.frozen.freeze(used_P, learner.flat.theta_P.detach())
         return state
 
 

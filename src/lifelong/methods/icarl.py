@@ -71,16 +71,13 @@ class ICaRL(Method[ICaRLState]):
     objectives = ("classes",)
     family = "replay"
     reference = "Rebuffi et al. 2017"
+    state_class = ICaRLState
     needs = ("task boundaries", "labels", "memory")
     claims = Claim.REPLACES_LOSS | Claim.RELIES_ON_WEIGHTS
     scenarios = ("task", "class")
 
     def validate(self) -> None:
         require(self.capacity >= 1, f"icarl.capacity must be 1 or more, got {self.capacity}")
-
-    @property
-    def state_type(self) -> type[ICaRLState]:
-        return ICaRLState
 
     def check(self, size: StreamSize) -> None:
         self._check_room(size.outputs)

@@ -50,12 +50,9 @@ class Independent(Method[IndependentState]):
     name = "independent"
     family = "bounds"
     reference = "Lopez-Paz & Ranzato 2017"
+    state_class = IndependentState
     needs = ("task boundaries", "task number at test")
     claims = Claim.RESETS_WEIGHTS
-
-    @property
-    def state_type(self) -> type[IndependentState]:
-        return IndependentState
 
     def declared_bytes(self, size: StreamSize) -> int:
         return size.tasks * (4 * size.parameters + size.buffers + 16)

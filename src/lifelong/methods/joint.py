@@ -44,16 +44,13 @@ class Joint(Method[Archive]):
     name = "joint"
     family = "bounds"
     reference = "Caruana 1997"
+    state_class = Archive
     needs = ("labels", "all past data")
     claims = Claim.RESETS_WEIGHTS
 
     def claimed(self) -> Claim:
         claims = super().claimed()
         return claims if self.restart else claims & ~Claim.RESETS_WEIGHTS
-
-    @property
-    def state_type(self) -> type[Archive]:
-        return Archive
 
     def declared_bytes(self, size: StreamSize) -> int:
         return size.total_examples * size.example_bytes

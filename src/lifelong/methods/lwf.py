@@ -71,6 +71,7 @@ class LwF(Method[LwFState]):
     name = "lwf"
     family = "distillation"
     reference = "Li & Hoiem 2016"
+    state_class = LwFState
     needs = ("task boundaries",)
     claims = Claim.RELIES_ON_WEIGHTS
     disabled_settings = MappingProxyType({"strength": 0.0})
@@ -78,10 +79,6 @@ class LwF(Method[LwFState]):
     def validate(self) -> None:
         require(self.strength >= 0, f"lwf.strength must be 0 or more, got {self.strength}")
         require(self.temperature > 0, f"lwf.temperature must be above 0, got {self.temperature}")
-
-    @property
-    def state_type(self) -> type[LwFState]:
-        return LwFState
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 4 * size.parameters + size.buffers + 8 * size.outputs * size.tasks

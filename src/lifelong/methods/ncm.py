@@ -45,10 +45,7 @@ class NCM(ClosedForm[ClassMeans]):
 
     name = "ncm"
     reference = "Mensink et al. 2013"
-
-    @property
-    def state_type(self) -> type[ClassMeans]:
-        return ClassMeans
+    state_class = ClassMeans
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 8 * size.outputs * (feature_count(size, self.features) + 1)

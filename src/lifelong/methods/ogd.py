@@ -64,6 +64,7 @@ class OGD(Method[OGDState]):
     name = "ogd"
     family = "gradient"
     reference = "Farajtabar et al. 2020"
+    state_class = OGDState
     needs = ("task boundaries", "labels")
     claims = Claim.RELIES_ON_WEIGHTS
     phase = Phase.PROJECT
@@ -71,10 +72,6 @@ class OGD(Method[OGDState]):
 
     def validate(self) -> None:
         require(self.capacity >= 0, f"ogd.capacity must be 0 or more, got {self.capacity}")
-
-    @property
-    def state_type(self) -> type[OGDState]:
-        return OGDState
 
     def declared_bytes(self, size: StreamSize) -> int:
         directions = min(size.tasks * min(self.capacity, size.examples), size.parameters)

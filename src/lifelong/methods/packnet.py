@@ -9,8 +9,16 @@ from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.base import LearnerView, Step, StreamSize
-from lifelong.methods.freeze import freeze, nothing, rows_of
-from lifelong.methods.isolation import Isolation, IsolationState, features_with, network_of, own_logits, shared
+from lifelong.methods.isolation import (
+    Frozen,
+    Isolation,
+    IsolationState,
+    features_with,
+    network_of,
+    rows_of,
+    shared,
+    task_logits,
+)
 from lifelong.methods.layers import weight_layers
 from lifelong.models import Network
 from lifelong.models.per_task import TaskNorm, norms_per_task
@@ -70,14 +78,11 @@ class PackNet(Isolation[PackNetState]):
 
     name = "packnet"
     reference = "Mallya & Lazebnik 2018"
+    state_class = PackNetState
 
     def validate(self) -> None:
         require(0 < self.keep <= 1, f"packnet.keep must be in 0 … 1 (0 excluded), got {self.keep}")
         require(0 < self.train_fraction <= 1, f"packnet.train_fraction must be in 0 … 1, got {self.train_fraction}")
-
-    @property
-    def state_type(self) -> type[PackNetState]:
-        return PackNetState
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 9 * size.parameters
@@ -106,7 +111,9 @@ class PackNet(Isolation[PackNetState]):
 
     def init(self, learner: LearnerView) -> PackNetState:
         theta_P = learner.flat.theta_P.detach()
-        return PackNetState([], nothing(theta_P), shared(learner), torch.zeros_like(theta_P, dtype=torch.uint8), False)
+        return PackNetState(
+            [], Frozen.empty(theta_P), shared(learner), torch.zeros_like(theta_P, dtype=torch.uint8), False
+        )
 
     def begin_task(self, state: PackNetState, learner: LearnerView, task: Data) -> PackNetState:
         done = len(state.tasks)
@@ -135,8 +142,8 @@ class PackNet(Isolation[PackNetState]):
         own_P[: state.shared] = True  # biases; of the weights none is left without an owner
         owner_P[own_P & (owner_P == FREE)] = place
         owner_P[owner_P == RELEASED] = FREE
-        state.frozen = nothing(theta_P)
-        freeze(state.frozen, owner_P != FREE, theta_P)
+        state.frozen = Frozen.empty(theta_P)
+        state.frozen.freeze(owner_P != FREE, theta_P)
         return state
 
     def predict(self, state: PackNetState, learner: LearnerView, x: Tree, task: int) -> Tensor:
@@ -145,7 +152,7 @@ class PackNet(Isolation[PackNetState]):
         place = state.tasks.index(task) + 1
         active_P = (state.owner_P != FREE) & (state.owner_P <= place)
         weights_P = torch.where(active_P, learner.flat.theta_P.detach(), 0.0)
-        return own_logits(learner, features_with(learner, weights_P, x), task)
+        return task_logits(learner, features_with(learner, weights_P, x), task)
 
     def _kept(self, free: int) -> int:
         """How many of so many free weights of a layer a task keeps."""
@@ -162,7 +169,7 @@ class PackNet(Isolation[PackNetState]):
             owner_P[size_P.topk(self._kept(free)).indices] = len(state.tasks)
         released_P = state.owner_P == RELEASED
         theta_P[released_P] = 0.0
-        freeze(state.frozen, released_P, theta_P)
+        state.frozen.freeze(released_P, theta_P)
         state.pruned = True
 
 

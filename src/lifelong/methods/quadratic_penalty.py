@@ -100,6 +100,7 @@ class QuadraticPenalty(Method[Spring]):
 
     family = "springs"
     needs = ("task boundaries",)
+    state_class = Spring
     claims = Claim.RELIES_ON_WEIGHTS
     phase = Phase.PENALISE
     unbounded = ("strength",)
@@ -109,10 +110,6 @@ class QuadraticPenalty(Method[Spring]):
 
     def validate(self) -> None:
         require(self.strength >= 0, f"{self.name}.strength must be 0 or more, got {self.strength}")
-
-    @property
-    def state_type(self) -> type[Spring]:
-        return Spring
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 8 * size.parameters

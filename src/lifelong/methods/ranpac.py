@@ -73,14 +73,11 @@ class RanPAC(ClosedForm[RanPACState]):
 
     name = "ranpac"
     reference = "McDonnell et al. 2023"
+    state_class = RanPACState
 
     def validate(self) -> None:
         require(self.width >= 1, f"ranpac.width must be 1 or more, got {self.width}")
         require(self.ridge is None or self.ridge >= 0, f"ranpac.ridge must be 0 or more, got {self.ridge}")
-
-    @property
-    def state_type(self) -> type[RanPACState]:
-        return RanPACState
 
     def declared_bytes(self, size: StreamSize) -> int:
         sums = 8 * (self.width**2 + 2 * self.width * size.outputs + size.outputs)

@@ -79,6 +79,7 @@ class RWalk(Method[RWalkState]):
     name = "rwalk"
     family = "springs"
     reference = "Chaudhry et al. 2018"
+    state_class = RWalkState
     needs = ("task boundaries",)
     claims = Claim.RELIES_ON_WEIGHTS
     unbounded = ("strength",)
@@ -89,10 +90,6 @@ class RWalk(Method[RWalkState]):
         require(0 < self.alpha <= 1, f"rwalk.alpha must be more than 0 and at most 1, got {self.alpha}")
         require(self.interval >= 1, f"rwalk.interval must be 1 or more, got {self.interval}")
         require(self.epsilon > 0, f"rwalk.epsilon must be more than 0, got {self.epsilon}")
-
-    @property
-    def state_type(self) -> type[RWalkState]:
-        return RWalkState
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 36 * size.parameters

@@ -68,6 +68,7 @@ class SI(Method[SIState]):
     name = "si"
     family = "springs"
     reference = "Zenke et al. 2017"
+    state_class = SIState
     needs = ("task boundaries",)
     claims = Claim.RELIES_ON_WEIGHTS
     unbounded = ("strength",)
@@ -76,10 +77,6 @@ class SI(Method[SIState]):
     def validate(self) -> None:
         require(self.strength >= 0, f"si.strength must be 0 or more, got {self.strength}")
         require(self.xi > 0, f"si.xi must be more than 0, got {self.xi}")
-
-    @property
-    def state_type(self) -> type[SIState]:
-        return SIState
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 28 * size.parameters

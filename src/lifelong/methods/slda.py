@@ -65,13 +65,10 @@ class SLDA(ClosedForm[SLDAState]):
 
     name = "slda"
     reference = "Hayes & Kanan 2020"
+    state_class = SLDAState
 
     def validate(self) -> None:
         require(0 < self.shrinkage <= 1, f"slda.shrinkage must be in 0 … 1 (0 excluded), got {self.shrinkage}")
-
-    @property
-    def state_type(self) -> type[SLDAState]:
-        return SLDAState
 
     def declared_bytes(self, size: StreamSize) -> int:
         features = feature_count(size, self.features)

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.base import LearnerView
-from lifelong.methods.freeze import freeze, marked, nothing, rows_of
-from lifelong.methods.isolation import Isolation, IsolationState, network_of, shared
+from lifelong.methods.isolation import Frozen, Isolation, IsolationState, mask_of, network_of, rows_of, shared
 from lifelong.models.gated import Gated, GatedLayers, gated
 from lifelong.models.gates import RandomGate
 from lifelong.types import Data, Space
@@ -62,14 +61,11 @@ class XdG(Isolation[IsolationState]):
 
     name = "xdg"
     reference = "Masse et al. 2018"
+    state_class = IsolationState
     disabled_settings = MappingProxyType({"gate": 0.0, "freeze": False})
 
     def validate(self) -> None:
         require(0 <= self.gate < 1, f"xdg.gate must be in 0 … 1 (1 excluded), got {self.gate}")
-
-    @property
-    def state_type(self) -> type[IsolationState]:
-        return IsolationState
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         def make(place: int, units: int) -> RandomGate:
@@ -78,13 +74,13 @@ class XdG(Isolation[IsolationState]):
         return gated(model, self.name, make, space)
 
     def init(self, learner: LearnerView) -> IsolationState:
-        return IsolationState([], nothing(learner.flat.theta_P.detach()), shared(learner))
+        return IsolationState([], Frozen.empty(learner.flat.theta_P.detach()), shared(learner))
 
     def end_task(self, state: IsolationState, learner: LearnerView, task: Data) -> IsolationState:
         state = super().end_task(state, learner, task)
         if self.freeze:
             used_P = self._between(learner, state.tasks[-1]) | rows_of(learner, state.tasks[-1])
-            freeze(state.frozen, used_P, learner.flat.theta_P.detach())
+            state.frozen.freeze(used_P, learner.flat.theta_P.detach())
         return state
 
     def _between(self, learner: LearnerView, task: int) -> Tensor:
@@ -92,4 +88,4 @@ class XdG(Isolation[IsolationState]):
         backbone = network_of(learner.model, self.name).backbone
         assert isinstance(backbone, (Gated, GatedLayers))
         masks = backbone.between([gate.of(task) > 0 for gate in backbone.gates if isinstance(gate, RandomGate)])
-        return marked(learner, {f"backbone.{name}": mask for name, mask in masks.items()})
+        return mask_of(learner, {f"backbone.{name}": mask for name, mask in masks.items()})
