@@ -15,7 +15,7 @@ __all__ = ["EWC"]
 
 
 @dataclass(frozen=True)
-class EWC(QuadraticPenalty):
+class EWC(QuadraticPenalty[Spring]):
     """Hold each weight near its past values by a spring as stiff as the weight was important.
 
     Formula: L_t(θ) + λ/2 Σ_k Σ_i F_{k,i} (θ_i − θ*_{k,i})², with F_{k,i} = 1/N Σ_n E_y (∂ log p(y | x_n, θ*_k)/∂θ_i)²

@@ -14,7 +14,7 @@ __all__ = ["L2"]
 
 
 @dataclass(frozen=True)
-class L2(QuadraticPenalty):
+class L2(QuadraticPenalty[Spring]):
     """Hold all weights alike near the values that they had after the last task.
 
     Formula: L_t(θ) + λ/2 ‖θ − θ*_{t−1}‖², θ* the weights after a task.

@@ -30,7 +30,7 @@ def sensitivity(learner: LearnerView, task: Data, samples: int | None = None) ->
 
 
 @dataclass(frozen=True)
-class MAS(QuadraticPenalty):
+class MAS(QuadraticPenalty[Spring]):
     """Hold each weight by how much the squared norm of the outputs changes with it, measured without labels.
 
     Formula: L_t(θ) + λ Σ_i Ω_i (θ_i − θ*_{t−1,i})², with Ω_i ← Ω_i + 1/N Σ_n |∂ ‖f(x_n; θ*_t)‖²₂ / ∂θ_i| after task t;

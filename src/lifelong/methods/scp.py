@@ -47,7 +47,7 @@ def sliced_importance(learner: LearnerView, task: Data, projections: int, sample
 
 
 @dataclass(frozen=True)
-class SCP(QuadraticPenalty):
+class SCP(QuadraticPenalty[Spring]):
     """Hold each weight by how much it moves the mean output of a task, seen along random directions.
 
     Formula: L_t(θ) + λ Σ_i Γ_i (θ_i − θ*_{t−1,i})², with Γ_i ← Γ_i + 1/L Σ_l (∂(ξ_l · φ̄)/∂θ_i)² after task t, where

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import Claim, LearnerView, Method, Step, StreamSize
-from lifelong.methods.layers import check_statistics
-from lifelong.methods.quadratic_penalty import Spring, merge, penalty_gradient, proximal_step
-from lifelong.types import Data, Space
+from lifelong.methods.base import LearnerView, Phase, Step, StreamSize
+from lifelong.methods.quadratic_penalty import QuadraticPenalty, Spring, merge
+from lifelong.types import Data
 
 __all__ = ["SI", "SIState"]
 
@@ -31,7 +28,7 @@ class SIState:
 
 
 @dataclass(frozen=True)
-class SI(Method[SIState]):
+class SI(QuadraticPenalty[SIState]):
     """Hold each weight by what it contributed to the fall of the past losses along its way.
 
     Formula: L_t(θ) + c Σ_i Ω_i (θ_i − θ*_{t−1,i})². In task t, over its steps s, ω_i = Σ_s −g_{s,i} (θ_{s+1,i} −
@@ -66,25 +63,17 @@ class SI(Method[SIState]):
     xi: float = 0.1
 
     name = "si"
-    family = "springs"
     reference = "Zenke et al. 2017"
     state_class = SIState
-    needs = ("task boundaries",)
-    claims = Claim.RELIES_ON_WEIGHTS
-    unbounded = ("strength",)
-    disabled_settings = MappingProxyType({"strength": 0.0})
+    phase = Phase.MEASURE
+    factor = 2.0
 
     def validate(self) -> None:
-        require(self.strength >= 0, f"si.strength must be 0 or more, got {self.strength}")
+        super().validate()
         require(self.xi > 0, f"si.xi must be more than 0, got {self.xi}")
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 28 * size.parameters
-
-    def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
-        if math.isinf(self.strength):
-            check_statistics(self.name, model)
-        return model
 
     def init(self, learner: LearnerView) -> SIState:
         theta_P = learner.flat.theta_P.detach()
@@ -100,10 +89,7 @@ class SI(Method[SIState]):
         # a step that will be skipped because its gradient overflowed (float16) is to add 0 to ω, not 0 · ∞
         torch.nan_to_num(grad_P, nan=0.0, posinf=0.0, neginf=0.0, out=state.grad_P)
         state.before_P.copy_(step.theta_P)
-        return penalty_gradient(state.spring, 2 * self.strength, step.theta_P, grad_P, step.max_stable_stiffness)
-
-    def correct(self, state: SIState, step: Step) -> None:
-        proximal_step(state.spring, 2 * self.strength, step.theta_P, step.lr, step.max_stable_stiffness)
+        return super().gradient(state, step, grad_P)
 
     def after_step(self, state: SIState, step: Step) -> None:
         back_P = state.before_P.sub_(step.theta_P)  # θ_s − θ_{s+1}, in place of θ_s, which is needed no more
