@@ -64,8 +64,8 @@ class Layout:
             if was is None or len(was) != len(now):
                 continue
             corner = tuple(slice(0, min(pair)) for pair in zip(was, now, strict=True))
-            source = vector_P[..., old.slices[name]].reshape(*lead, *was)
-            new_P[..., self.slices[name]].view(*lead, *now)[(..., *corner)] = source[(..., *corner)]
+            source = vector_P[..., old.slices[name]].reshape((*lead, *was))
+            new_P[..., self.slices[name]].view((*lead, *now))[(..., *corner)] = source[(..., *corner)]
         return new_P
 
 
@@ -93,6 +93,8 @@ class Flat:
         _check(named)
         self.parameters = [p for _, p in named]
         self.layout = _layout(named)
+        #: what was measured about these parameters once, and need not be asked again (never saved)
+        self.notes: dict[str, Any] = {}
         self._sparse = any(getattr(part, "sparse", False) for part in module.modules())  # as embeddings may be
         self._aliases = _aliases(module, {id(p): name for name, p in named})
         values = [p.detach().reshape(-1) for p in self.parameters]
@@ -131,6 +133,7 @@ class Flat:
         if _layout(named) != self.layout:
             return False
         _check(named)
+        self.notes = {}
         self.parameters = [p for _, p in named]
         self._aliases = _aliases(module, {id(p): name for name, p in named})
         if self.parameters:
@@ -187,12 +190,14 @@ class Flat:
         """
         torch._foreach_copy_(self._grads, self._gradients(loss))
 
-    def gradient(self, loss: Tensor) -> Tensor:
+    def gradient(self, loss: Tensor, retain_graph: bool = False) -> Tensor:
         """∂loss/∂θ as a new vector (P,); g is left as it is, parameters without influence give zeros."""
-        return torch.cat([grad.reshape(-1) for grad in self._gradients(loss)])
+        return torch.cat([grad.reshape(-1) for grad in self._gradients(loss, retain_graph)])
 
-    def _gradients(self, loss: Tensor) -> tuple[Tensor, ...]:
-        grads = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
+    def _gradients(self, loss: Tensor, retain_graph: bool = False) -> tuple[Tensor, ...]:
+        grads = torch.autograd.grad(
+            loss, self.parameters, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
+        )
         return tuple(grad.to_dense() for grad in grads) if self._sparse else grads
 
     @torch.no_grad()
