@@ -17,7 +17,7 @@ from lifelong.experiments import Experiment, MethodSpec, configure
 from lifelong.experiments.tune import Range, parse, search, with_values
 from lifelong.streams.blurry import blurred
 from lifelong.streams.stream import Stream
-from lifelong.types import Examples, Part, Task
+from lifelong.types import Examples, Split, Task
 
 RANGES = {"ewc.strength": Range(1.0, 1e4, log=True), "training.lr": Range(0.01, 0.2)}
 
@@ -62,13 +62,13 @@ def test_a_search_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> N
 def test_no_test_part_and_no_later_task_is_read(
     method: str, fraction: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: set[tuple[int, Part]] = set()
+    asked: set[tuple[int, Split]] = set()
 
     def watched(self: Experiment, seed: int) -> Stream:
         made = original(self, seed)
 
         def watch(task: Task) -> Task:
-            def load(part: Part) -> Examples | None:
+            def load(part: Split) -> Examples | None:
                 asked.add((task.number, part))
                 return task.load(part)
 

@@ -77,9 +77,9 @@ def test_labels_that_nobody_tells_are_read_once_and_classes_spare_it() -> None:
     Stream.from_datasets([(silent, silent)])
     assert 2000 <= silent.rows <= 2010
     silent = Counting(say=False)
-    told = Stream.from_datasets([(silent, silent)], classes=[[0, 1, 2]])
+    listed = Stream.from_datasets([(silent, silent)], classes=[[0, 1, 2]])
     assert silent.rows <= 4
-    assert told.task(1).classes == (0, 1, 2)
+    assert listed.task(1).classes == (0, 1, 2)
     wrong = Stream.from_datasets([(silent, silent)], classes=[[0, 1]])
     with pytest.raises(
         DataError, match=r"training part of task 1 has labels \[2\] outside the task's classes \[0, 1\]"
