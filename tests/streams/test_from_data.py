@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from lifelong.data import Concat, Lazy
 from lifelong.errors import DataError, SettingError
 from lifelong.streams import Stream, from_folder, split_by_class, stream
+from lifelong.streams.stream import cache_test_splits
 from lifelong.types import Classes, Examples, Field, Labels, Numbers, Space, Tokens
 
 X = torch.rand(12, 3)
@@ -238,3 +239,32 @@ def test_named_streams_know_what_people_call_their_classes() -> None:
     lazy.dataset.classes = ["ant", "bee", "cat"]
     assert Stream.from_datasets([(lazy, lazy)]).class_names == ("ant", "bee", "cat")
     assert split_by_class(lazy, lazy, classes_per_task=3, order=[2, 0, 1]).task(1).class_names == ("cat", "ant", "bee")
+
+
+class Ragged(Counting):
+    """Row 7 has another shape than row 0."""
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return torch.zeros(2 if index == 7 else 1), index % 3
+
+
+def test_a_row_of_another_shape_is_refused_alone_in_its_batch_too() -> None:
+    part = Stream.from_datasets([(Ragged(), Ragged())]).task(1).split("train")
+    with pytest.raises(DataError, match=r"training part of task 1: expected inputs of shape \(1,\), got \(2,\)"):
+        part.at(torch.tensor([7]))
+
+
+def test_classes_of_tasks_that_differ_are_each_tasks_own() -> None:
+    pairs = [((X, Y), (X, Y)), ((X[:, :2], Y % 2), (X[:, :2], Y % 2))]
+    mixed = Stream.from_datasets(pairs, inputs=[Field((3,)), Field((2,))])
+    assert [task.classes for task in mixed] == [(0, 1, 2), (0, 1)]
+    assert [task.space.target for task in mixed if task.space is not None] == [3, 2]
+
+
+def test_test_splits_are_cached_within_their_limit() -> None:
+    own = Stream.from_datasets([((X, Y), (X, Y))] * 3).map(lambda x: x + 1)
+    size = own.task(1).test.nbytes
+    cached = cache_test_splits(own, limit=2 * size)
+    assert [task.test.x is task.test.x for task in cached] == [True, True, False]
+    lazy = cache_test_splits(Stream.from_datasets([(Counting(), Counting())]))
+    assert lazy.task(1).split("test") is not lazy.task(1).split("test")
