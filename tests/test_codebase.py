@@ -22,10 +22,15 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 def test_public_names_are_pinned_and_load() -> None:
     assert lifelong.__all__ == [
-        "ER", "EWC", "GEM", "Chain", "DataError", "DivergedError", "Examples", "Finetune", "Independent", "Joint",
-        "Learner", "LifelongError", "Method", "ResourceError", "Results", "SettingError", "Space", "StorageError",
-        "Stream", "Task", "from_csv", "from_folder", "run", "split_by_class", "stream",
+        "AGEM", "DER", "DERPP", "DGR", "ER", "ERACE", "EWC", "GEM", "GPM", "GSS", "HAT", "L2", "MAS", "MIR", "NCM",
+        "OGD", "SCP", "SI", "SLDA", "Chain", "Classes", "DataError", "DivergedError", "Examples", "Field",
+        "Finetune", "GDumb", "ICaRL", "Independent", "Joint", "Labels", "Learner", "LifelongError", "LwF", "Method",
+        "Numbers", "OnlineEWC", "PackNet", "Progressive", "RWalk", "RanPAC", "ResourceError", "Results",
+        "SettingError", "Space", "StorageError", "Stream", "Task", "Tokens", "Training", "XdG", "chapter",
+        "from_csv", "from_folder", "reproduce", "run", "split_by_class", "stream", "tune",
     ]  # fmt: skip
+    assert dir(lifelong) == sorted(lifelong.__all__), "lifelong.<tab> shows them all"
+    assert {kind.__name__ for kind in METHODS.values()} <= set(lifelong.__all__)
     for name in lifelong.__all__:
         assert getattr(lifelong, name) is not None
     with pytest.raises(AttributeError):
