@@ -13,8 +13,10 @@ from torch.utils.data import Dataset
 
 from lifelong.data import Concat, Lazy
 from lifelong.errors import DataError, SettingError
+from lifelong.methods import build
 from lifelong.streams import Stream, from_folder, split_by_class, stream
 from lifelong.streams.stream import cache_test_splits
+from lifelong.training import Learner
 from lifelong.types import Classes, Examples, Field, Labels, Numbers, Space, Tokens
 
 X = torch.rand(12, 3)
@@ -268,3 +270,25 @@ def test_test_splits_are_cached_within_their_limit() -> None:
     assert [task.test.x is task.test.x for task in cached] == [True, True, False]
     lazy = cache_test_splits(Stream.from_datasets([(Counting(), Counting())]))
     assert lazy.task(1).split("test") is not lazy.task(1).split("test")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("method", ["finetune", "er"])
+def test_a_learner_learns_the_same_bits_from_disk(method: str, workers: int, tmp_path: Path) -> None:
+    digits = stream("split-digits", tasks=2)
+    parts = [(task.train, task.test) for task in digits]
+    disk = []
+    for number, pair in enumerate(parts):
+        for part, examples in zip(("train", "test"), pair, strict=True):
+            np.save(tmp_path / f"{number}{part}.npy", examples.x.numpy())
+        x, z = (np.load(tmp_path / f"{number}{part}.npy", mmap_mode="r") for part in ("train", "test"))
+        disk.append((Lazy((x, pair[0].y), workers=workers), Lazy((z, pair[1].y))))
+    weights = []
+    for datasets in ([((a.x, a.y), (b.x, b.y)) for a, b in parts], disk):
+        own = Stream.from_datasets(datasets, scenario="class", validation=0.1)
+        learner = Learner("mlp:16", build(method), own.space, epochs=2)
+        for task in own:
+            learner.learn(task)
+        weights.append((learner.flat.theta_P.clone(), learner.evaluate(own)))
+    assert torch.equal(weights[0][0], weights[1][0])
+    assert weights[0][1] == weights[1][1]
