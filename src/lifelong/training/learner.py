@@ -21,7 +21,7 @@ from lifelong.training.grow import carried
 from lifelong.training.preview import preview
 from lifelong.training.randomness import Randomness
 from lifelong.training.settings import Autocast, Training
-from lifelong.types import Examples, HeadKind, Space, Split, Task, as_examples
+from lifelong.types import Examples, HeadKind, Space, Split, Task, as_examples, leaves, tree_map
 
 __all__ = ["Learner"]
 
@@ -210,9 +210,17 @@ class Learner:
         known = {**self.objective.classes, task.number: task.classes}
         classes = {label for some in known.values() for label in some}
         pairs = sum(len(some) for some in known.values()) if self.space.boundaries else len(classes)
-        sizes = {"classes": len(classes), "class_task_pairs": pairs, "numbers": own.x[0].numel()}
+        one = leaves(own.at(slice(0, 1)).x)
+        sizes = {"classes": len(classes), "class_task_pairs": pairs, "numbers": sum(leaf.numel() for leaf in one)}
+        sizes["target_bytes"] = sum(leaf.nbytes for leaf in leaves(own.at(slice(0, 1)).y))
         return StreamSize.of(
-            len(known), len(own), own.x[0].nbytes, len(self.flat), len(classes), **sizes, open_ended=True
+            len(known),
+            len(own),
+            sum(leaf.nbytes for leaf in one),
+            len(self.flat),
+            len(classes),
+            **sizes,
+            open_ended=True,
         )
 
     def _begin(self, task: Task, own: Examples) -> None:
@@ -228,11 +236,12 @@ class Learner:
         place = f"the training part of task {task.number} ({task.name})"
         own.check(place)
         self.objective.check(own.y, place)
-        strange = set(own.y.unique().tolist()) - set(task.classes)
+        classes = isinstance(self.objective, ClassObjective)
+        strange = set(own.y.unique().tolist()) - set(task.classes) if classes else set()
         if strange:
             raise DataError(f"{place} has labels {sorted(strange)} outside the task's classes {task.classes}")
         shape = self.space.input_shape
-        if shape is not None and tuple(own.x.shape[1:]) != shape:
+        if shape is not None and isinstance(own.x, Tensor) and tuple(own.x.shape[1:]) != shape:
             raise DataError(f"{place} has inputs of shape {tuple(own.x.shape[1:])}, expected {shape}")
         self._check_outputs(own, place)
         return own.to(self.training.device)
@@ -355,8 +364,10 @@ class Learner:
         return made
 
     def _check_outputs(self, examples: Examples, place: str) -> None:
+        if not isinstance(self.objective, ClassObjective):
+            return
         outputs = self._output_count(examples.x)
-        if outputs is not None and isinstance(self.objective, ClassObjective):
+        if outputs is not None:
             self.objective.check_outputs(examples.y, place, outputs)
 
     @torch.no_grad()
@@ -366,7 +377,7 @@ class Learner:
             return None if self.model.head.grows else self.model.head.classes
         training = self.model.training
         self.model.eval()
-        logits_BC = self.model(x[:1].to(self.training.device))
+        logits_BC = self.model(tree_map(lambda leaf: leaf[:1].to(self.training.device), x))
         self.model.train(training)
         require(
             isinstance(logits_BC, Tensor) and logits_BC.ndim == 2,
