@@ -17,12 +17,47 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from lifelong.errors import DataError, DivergedError, LifelongError, ResourceError, SettingError, StorageError
-    from lifelong.experiments import Results, run
-    from lifelong.methods import ER, EWC, GEM, Chain, Finetune, Independent, Joint, Method
+    from lifelong.experiments import Results, chapter, reproduce, run, tune
+    from lifelong.methods import (
+        AGEM,
+        DER,
+        DERPP,
+        DGR,
+        ER,
+        ERACE,
+        EWC,
+        GEM,
+        GPM,
+        GSS,
+        HAT,
+        L2,
+        MAS,
+        MIR,
+        NCM,
+        OGD,
+        SCP,
+        SI,
+        SLDA,
+        Chain,
+        Finetune,
+        GDumb,
+        ICaRL,
+        Independent,
+        Joint,
+        LwF,
+        Method,
+        OnlineEWC,
+        PackNet,
+        Progressive,
+        RanPAC,
+        RWalk,
+        XdG,
+    )
     from lifelong.streams import Stream, from_csv, from_folder, split_by_class, stream
-    from lifelong.training import Learner
-    from lifelong.types import Examples, Space, Task
+    from lifelong.training import Learner, Training
+    from lifelong.types import Classes, Examples, Field, Labels, Numbers, Space, Task, Tokens
 
+#: the modules whose names are public here; each is imported when one of its names is first asked for
 _HOMES = {
     "lifelong.errors": (
         "DataError",
@@ -32,27 +67,115 @@ _HOMES = {
         "SettingError",
         "StorageError",
     ),
-    "lifelong.experiments": ("Results", "run"),
-    "lifelong.methods": ("EWC", "ER", "GEM", "Chain", "Finetune", "Independent", "Joint", "Method"),
-    "lifelong.streams": ("Stream", "from_csv", "from_folder", "split_by_class", "stream"),
-    "lifelong.training": ("Learner",),
-    "lifelong.types": ("Examples", "Space", "Task"),
+    "lifelong.experiments": (
+        "Results",
+        "chapter",
+        "reproduce",
+        "run",
+        "tune",
+    ),
+    "lifelong.methods": (
+        "AGEM",
+        "DER",
+        "DERPP",
+        "DGR",
+        "ER",
+        "ERACE",
+        "EWC",
+        "GEM",
+        "GPM",
+        "GSS",
+        "HAT",
+        "L2",
+        "MAS",
+        "MIR",
+        "NCM",
+        "OGD",
+        "SCP",
+        "SI",
+        "SLDA",
+        "Chain",
+        "Finetune",
+        "GDumb",
+        "ICaRL",
+        "Independent",
+        "Joint",
+        "LwF",
+        "Method",
+        "OnlineEWC",
+        "PackNet",
+        "Progressive",
+        "RWalk",
+        "RanPAC",
+        "XdG",
+    ),
+    "lifelong.streams": (
+        "Stream",
+        "from_csv",
+        "from_folder",
+        "split_by_class",
+        "stream",
+    ),
+    "lifelong.training": (
+        "Learner",
+        "Training",
+    ),
+    "lifelong.types": (
+        "Classes",
+        "Examples",
+        "Field",
+        "Labels",
+        "Numbers",
+        "Space",
+        "Task",
+        "Tokens",
+    ),
 }
 
+_MODULES = ("chapter", "reproduce", "tune")
+
 __all__ = [
+    "AGEM",
+    "DER",
+    "DERPP",
+    "DGR",
     "ER",
+    "ERACE",
     "EWC",
     "GEM",
+    "GPM",
+    "GSS",
+    "HAT",
+    "L2",
+    "MAS",
+    "MIR",
+    "NCM",
+    "OGD",
+    "SCP",
+    "SI",
+    "SLDA",
     "Chain",
+    "Classes",
     "DataError",
     "DivergedError",
     "Examples",
+    "Field",
     "Finetune",
+    "GDumb",
+    "ICaRL",
     "Independent",
     "Joint",
+    "Labels",
     "Learner",
     "LifelongError",
+    "LwF",
     "Method",
+    "Numbers",
+    "OnlineEWC",
+    "PackNet",
+    "Progressive",
+    "RWalk",
+    "RanPAC",
     "ResourceError",
     "Results",
     "SettingError",
@@ -60,18 +183,24 @@ __all__ = [
     "StorageError",
     "Stream",
     "Task",
+    "Tokens",
+    "Training",
+    "XdG",
+    "chapter",
     "from_csv",
     "from_folder",
+    "reproduce",
     "run",
     "split_by_class",
     "stream",
+    "tune",
 ]
 
 
 def __getattr__(name: str) -> Any:
     for home, names in _HOMES.items():
         if name in names:
-            return getattr(import_module(home), name)
+            return import_module(f"{home}.{name}") if name in _MODULES else getattr(import_module(home), name)
     raise AttributeError(f"module 'lifelong' has no attribute {name!r}")
 
 

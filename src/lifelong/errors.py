@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 __all__ = [
     "ConflictError",
@@ -30,7 +31,13 @@ __all__ = [
 
 
 class LifelongError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """The root of every error that this package raises on purpose.
+
+    Attributes:
+        results: The `Results` of the runs that finished, where other runs of the same call failed.
+    """
+
+    results: Any = None
 
 
 class SettingError(LifelongError, ValueError):

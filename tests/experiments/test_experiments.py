@@ -168,7 +168,9 @@ def test_results_say_what_was_found() -> None:
     assert list(frame["method"]) == ["ewc", "ewc", "finetune", "finetune"]
     plain = json.loads(json.dumps(results.to_json(), allow_nan=False))
     assert set(plain) == {"stream", "runs", "summary"}
-    assert set(plain["runs"][0]) == {"method", "settings", "seed", "matrix", "scores", "cost"}
+    assert set(plain["runs"][0]) == {
+        "method", "name", "settings", "seed", "score", "matrix", "scores", "final_scores", "matrices", "cost"
+    }  # fmt: skip
     assert set(plain["runs"][0]["scores"]) == {"acc", "bwt", "fwt", "forgetting", "learning_acc"}
     assert set(plain["runs"][0]["cost"]) == {
         "train_seconds",

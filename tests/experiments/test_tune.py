@@ -12,12 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from lifelong.cli.app import app
-from lifelong.errors import DataError, SettingError, StorageError
+from lifelong.errors import DataError, DivergedError, SettingError, StorageError
 from lifelong.experiments import Experiment, MethodSpec, configure
-from lifelong.experiments.tune import Range, parse, search, with_values
+from lifelong.experiments.tune import Range, Trial, parse, search, with_values
 from lifelong.streams.blurry import blurred
 from lifelong.streams.stream import Stream
-from lifelong.types import Examples, Part, Task
+from lifelong.types import Examples, Split, Task
 
 RANGES = {"ewc.strength": Range(1.0, 1e4, log=True), "training.lr": Range(0.01, 0.2)}
 
@@ -39,9 +39,9 @@ def test_whole_numbers_stay_whole() -> None:
 
 
 def test_a_search_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    whole: list[float] = []
-    search(small(), RANGES, first=2, trials=4, out=tmp_path / "a", on_trial=lambda _, __, value: whole.append(value))
-    parts: list[float] = []
+    whole: list[Trial] = []
+    search(small(), RANGES, first=2, trials=4, out=tmp_path / "a", on_trial=whole.append)
+    parts: list[Trial] = []
     for trials in (2, 4):
         choice = search(
             small(),
@@ -49,10 +49,10 @@ def test_a_search_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> N
             first=2,
             trials=trials,
             out=tmp_path / "b",
-            on_trial=lambda _, __, value: parts.append(value),
+            on_trial=parts.append,
         )
     assert parts == whole
-    assert choice.accuracy == max(whole)
+    assert choice.score == max(trial.score or 0.0 for trial in whole)
     assert choice.trials == 4
     with pytest.raises(StorageError, match="other settings"):
         search(small(), RANGES, first=3, trials=4, out=tmp_path / "b")
@@ -62,13 +62,13 @@ def test_a_search_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> N
 def test_no_test_part_and_no_later_task_is_read(
     method: str, fraction: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: set[tuple[int, Part]] = set()
+    asked: set[tuple[int, Split]] = set()
 
     def watched(self: Experiment, seed: int) -> Stream:
         made = original(self, seed)
 
         def watch(task: Task) -> Task:
-            def load(part: Part) -> Examples | None:
+            def load(part: Split) -> Examples | None:
                 asked.add((task.number, part))
                 return task.load(part)
 
@@ -115,7 +115,7 @@ def test_ends_and_choices_that_cannot_be_used_are_found_before_any_trial(
 def test_a_trial_whose_settings_are_refused_has_failed_and_the_search_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[float] = []
+    heard: list[Trial] = []
     judged: list[float] = []
 
     def picky(experiment: Experiment, first: int) -> float:
@@ -125,10 +125,8 @@ def test_a_trial_whose_settings_are_refused_has_failed_and_the_search_goes_on(
         return 0.5
 
     monkeypatch.setattr(sys.modules[search.__module__], "_validated", picky)
-    choice = search(
-        small(), RANGES, first=1, trials=4, out=tmp_path / "a", on_trial=lambda _, __, value: heard.append(value)
-    )
-    assert [value == 0.5 for value in heard] == [False, True, False, True]
+    choice = search(small(), RANGES, first=1, trials=4, out=tmp_path / "a", on_trial=heard.append)
+    assert [trial.score == 0.5 for trial in heard] == [False, True, False, True]
     assert len(set(judged)) == 4, "a trial that failed is not proposed again"
     assert choice.trials == 4
     judged.clear()
@@ -172,3 +170,57 @@ def test_a_list_of_values_is_told_how_choices_are_written(tmp_path: Path) -> Non
     done = CliRunner().invoke(app, command)
     assert isinstance(done.exception, SettingError)
     assert "--set 'er.replay_batch=8|16'" in str(done.exception)
+
+
+def test_trials_that_diverge_are_called_so_and_never_chosen(tmp_path: Path) -> None:
+    """All trials diverge: each says it, and none is chosen. One that does not is chosen, though its score may be 0."""
+    trials: list[Trial] = []
+    wild = replace(small("der"), stream_settings={"tasks": 2})
+    with pytest.raises(DivergedError, match=r"all of the 2 settings .* diverged, .* der\.alpha"):
+        search(
+            wild, {"der.alpha": parse("1e20..1e30:log")}, first=2, trials=2, out=tmp_path / "a", on_trial=trials.append
+        )
+    assert [trial.score for trial in trials] == [None, None]
+    assert all(trial.problem.startswith("diverged") for trial in trials)
+    again: list[Trial] = []
+    with pytest.raises(DivergedError):  # a study that is gone on with knows it too
+        search(
+            wild, {"der.alpha": parse("1e20..1e30:log")}, first=2, trials=2, out=tmp_path / "a", on_trial=again.append
+        )
+    assert not again
+
+
+def test_a_trial_that_diverged_loses_against_one_of_score_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[float] = []
+
+    def validated(experiment: Experiment, first: int) -> float:
+        judged.append(experiment.training.lr)
+        if len(judged) == 1:
+            raise DivergedError("the loss became nan")
+        return 0.0
+
+    monkeypatch.setattr(sys.modules[search.__module__], "_validated", validated)
+    choice = search(small(), {"training.lr": Range(0.01, 0.2)}, first=1, trials=2, out=tmp_path)
+    assert choice.values["training.lr"] == judged[1]
+
+
+def test_the_command_says_that_all_trials_diverged(tmp_path: Path) -> None:
+    options = [
+        "--tasks",
+        "3",
+        "--epochs",
+        "1",
+        "--on",
+        "first-2",
+        "--trials",
+        "2",
+        "--search-seeds",
+        "1",
+        "--seeds",
+        "1",
+    ]
+    command = ["tune", "rotated-digits", "-m", "der", "--set", "der.alpha=1e20..1e30:log", *options]
+    done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "t")])
+    assert isinstance(done.exception, DivergedError)
+    assert done.stderr.count(": diverged") == 2
+    assert not (tmp_path / "t" / "final").exists()

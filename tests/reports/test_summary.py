@@ -80,6 +80,9 @@ def test_json_has_every_field_and_no_nan() -> None:
         "stored_bytes": {"mean": 1500.0, "ci95": None},
         "parameters": 42,
         "capacity_used": unknown,
+        "score": "accuracy",
+        "final_scores": {},
+        "prequential": unknown,
     }
 
 

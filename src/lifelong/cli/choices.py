@@ -51,21 +51,25 @@ def seeds_from(text: str) -> list[int]:
 def assignments(texts: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, str]]:
     """`ewc.strength=10`, `stream.angles=0,45`, `training.momentum=0.9` as settings per name.
 
+    A method may be called as it is among `-m`, or by its own name where that was an import path or a class.
+
     >>> assignments(["ewc.strength=10"], ["finetune", "ewc+er"])
     {'ewc': {'strength': '10'}}
     """
-    from lifelong.methods import parts_of
+    from lifelong.methods import method_class, parts_of
 
-    known = {part for method in methods for part in parts_of(method)} | {"stream", "training"}
-    found: dict[str, dict[str, str]] = {}
+    parts = {part for method in methods for part in parts_of(method)}
+    known = {method_class(part, import_paths=True).name: part for part in parts} | {part: part for part in parts}
+    known |= {"stream": "stream", "training": "training"}
+    settings: dict[str, dict[str, str]] = {}
     for text in texts:
         path, equals, value = text.partition("=")
-        name, dot, setting = path.partition(".")
+        name, dot, setting = path.rpartition(".")
         require(bool(equals and dot and setting), f"--set takes METHOD.FIELD=VALUE, got {text!r}")
         if name not in known:
             raise unknown_name("method in --set (it must be among -m):", name, known)
-        found.setdefault(name, {})[setting] = value
-    return found
+        settings.setdefault(known[name], {})[setting] = value
+    return settings
 
 
 def experiment_from(
@@ -81,17 +85,24 @@ def experiment_from(
     evaluate: str,
     data_dir: Path | None,
     threads: int,
+    metrics: Sequence[str] = (),
+    prequential: bool = False,
+    keep_predictions: bool = False,
 ) -> Experiment:
     """The experiment that the flags of `lifelong run` mean."""
-    from lifelong.experiments import MethodSpec, configure
-    from lifelong.methods import parts_of
+    from lifelong.experiments import configure
+    from lifelong.experiments.experiment import read_methods, spec_from
+    from lifelong.plugins import add_working_folder
 
-    given = assignments(sets, methods)
-    specs = []
-    for method in methods:
-        parts = parts_of(method)
-        own = {part: given.get(part, {}) for part in parts}
-        specs.append(MethodSpec.of(method, own if len(parts) > 1 else own[method]))
+    add_working_folder()
+    listed = read_methods(methods)
+    assigned = assignments(sets, [name for name, _, _ in listed])
+    specs = [
+        spec_from(name, {part: {**assigned.get(part, {}), **inline} for part, inline in settings.items()}, label)
+        for name, settings, label in listed
+    ]
+    if prequential and training_options.get("epochs") is None and training_options.get("iterations") is None:
+        training_options = {**training_options, "epochs": 1}
     chosen = {name: value for name, value in training_options.items() if value is not None}
     settings = {name: value for name, value in stream_options.items() if value is not None}
     return configure(
@@ -99,10 +110,31 @@ def experiment_from(
         specs,
         seeds_from(seeds),
         model=model,
-        training={**chosen, **given.get("training", {})},
+        training={**chosen, **assigned.get("training", {})},
         head=head_from(head),
-        stream_settings={**settings, **given.get("stream", {})},
+        stream_settings={**settings, **assigned.get("stream", {})},
         data_dir=None if data_dir is None else str(data_dir.resolve()),
         evaluate=evaluate,
         threads=threads,
+        metrics=metrics_from(metrics),
+        prequential=prequential,
+        keep_predictions=keep_predictions,
     )
+
+
+def metrics_from(texts: Sequence[str]) -> dict[str, str]:
+    """`--metric package.module:f` or `--metric name=package.module:f` by name, which is the function's where left out.
+
+    >>> metrics_from(["mine.metrics:worst", "best=mine.metrics:best_of"])
+    {'worst': 'mine.metrics:worst', 'best': 'mine.metrics:best_of'}
+    """
+    from lifelong.plugins import is_import_path
+
+    metrics: dict[str, str] = {}
+    for text in texts:
+        name, _, path = text.rpartition("=")
+        require(is_import_path(path), f"--metric takes package.module:function, got {text!r}")
+        name = name or path.rpartition(":")[2]
+        require(name not in metrics, f"two metrics are called {name}; write --metric another={path}")
+        metrics[name] = path
+    return metrics

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar per run with task, epoch, loss and accuracy so far, and one for all with the time left."""
+"""Progress on stderr: a bar per run with task, epoch, loss and score so far, and one for all with the time left."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def following(experiment: Experiment) -> Iterator[Callbacks]:
             if key not in bars:
                 bars[key] = progress.add_task(f"{event.method} seed {event.seed}", total=1.0, news="")
             parts[key] = (event.task - 1 + event.step / event.steps) / event.tasks
-            accuracy = "" if event.accuracy is None else f" acc {100 * event.accuracy:.1f} %"
-            news = f"task {event.task}/{event.tasks} epoch {event.epoch} loss {event.loss:.3f}{accuracy}"
+            score = "" if event.score is None else f" score {100 * event.score:.1f} %"
+            news = f"task {event.task}/{event.tasks} epoch {event.epoch} loss {event.loss:.3f}{score}"
             progress.update(bars[key], completed=parts[key], news=news)
             advance()
 

@@ -17,9 +17,17 @@ Scenario = Annotated[str | None, typer.Option(help="task, domain or class")]
 
 
 def run(
-    stream: Annotated[str, typer.Argument(help="a stream (lifelong streams), an experiment.toml, or a run folder")],
+    stream: Annotated[
+        str,
+        typer.Argument(help="a stream (lifelong streams, package.module:stream), an experiment.toml, or a run folder"),
+    ],
     method: Annotated[
-        list[str] | None, typer.Option("-m", "--method", help="once per method; several join as in ewc+er")
+        list[str] | None,
+        typer.Option(
+            "-m",
+            "--method",
+            help="ewc, ewc:strength=10, package.module:MyMethod; once per method, or ewc,er; several join as in ewc+er",
+        ),
     ] = None,
     scenario: Scenario = None,
     tasks: Annotated[int | None, typer.Option(help="how many tasks")] = None,
@@ -29,13 +37,20 @@ def run(
     batch: Annotated[int | None, typer.Option(help="examples per step")] = None,
     optimizer: Annotated[str | None, typer.Option(help="sgd, adam or adamw")] = None,
     lr: Annotated[float | None, typer.Option(help="learning rate")] = None,
-    model: Annotated[str | None, typer.Option(help="mlp:400,400, cnn or linear")] = None,
+    model: Annotated[str | None, typer.Option(help="mlp:400,400, cnn, linear, or package.module:function")] = None,
     head: Annotated[str | None, typer.Option(help="all, growing or per-task")] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", help="METHOD.FIELD=VALUE, stream.FIELD=VALUE or training.FIELD=VALUE"),
     ] = None,
     evaluate: Annotated[str | None, typer.Option(help="every, every:K, last or sampled:M")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="package.module:function of decisions and targets; once per metric")
+    ] = None,
+    prequential: Annotated[bool, typer.Option("--prequential", help="answer every batch before it is learned")] = False,
+    keep_predictions: Annotated[
+        bool, typer.Option("--keep-predictions", help="keep what the finished learners decide; needs --out to last")
+    ] = False,
     data_dir: Annotated[Path | None, typer.Option(help="where the data files are; default $LIFELONG_DATA")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:N or mps")] = None,
     threads: Annotated[int | None, typer.Option(help="threads of each run  [default: 1]")] = None,
@@ -52,11 +67,14 @@ def run(
     from lifelong.cli.progress import following
     from lifelong.cli.show_results import show_results
     from lifelong.experiments import Folder, load, run_experiment
+    from lifelong.plugins import add_working_folder
 
     choices = (method, scenario, tasks, seeds, epochs, iterations, batch, optimizer, lr, model, head, sets, evaluate)
+    choices += (metric, prequential or None, keep_predictions or None)
     if is_file(stream):
         if any(choice is not None for choice in (*choices, data_dir, device, threads)):
             raise SettingError(f"{stream} says what to run; change it there, or give the name of a stream instead")
+        add_working_folder()
         experiment = load(Path(stream))
         if out is None and Path(stream).is_dir():
             out = Path(stream)
@@ -80,6 +98,9 @@ def run(
             evaluate=evaluate or "every",
             data_dir=data_dir,
             threads=threads or 1,
+            metrics=metric or (),
+            prequential=prequential,
+            keep_predictions=keep_predictions,
         )
     folder = None if out is None else Folder(out)
     with following(experiment) as (on_event, on_record):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +16,17 @@ __all__ = ["methods", "streams", "version"]
 
 def streams(name: Annotated[str | None, typer.Argument(help="show the card of this stream")] = None) -> None:
     """List the streams, or show the card of one."""
+    from lifelong.plugins import add_working_folder, entry_points
     from lifelong.streams import NAMES
-    from lifelong.streams.card import card, sentence
+    from lifelong.streams.catalogue import card, outside, sentence
 
+    add_working_folder()
     if name is not None:
-        typer.echo(card(name))
+        outer = outside(name)
+        typer.echo(card(name) if outer is None else inspect.getdoc(outer) or f"{name} has no docstring")
         return
-    _list("stream", {name: sentence(name) for name in NAMES})
+    registered = {point.name: f"registered by {_package(point)}" for point in entry_points("stream").values()}
+    _list("stream", {name: sentence(name) for name in NAMES} | registered)
 
 
 def methods(
@@ -28,11 +34,12 @@ def methods(
     write: Annotated[Path | None, typer.Option(help="write all cards as pages of markdown to this folder")] = None,
 ) -> None:
     """List the methods, or show the card of one. Several join as in ewc+er."""
-    from lifelong.errors import unknown_name
-    from lifelong.methods import METHODS
+    from lifelong.methods import METHODS, method_class
     from lifelong.methods.card import COLUMNS, card, index, page, row
+    from lifelong.plugins import add_working_folder, entry_points
     from lifelong.store import write_atomically
 
+    add_working_folder()
     if write is not None:
         write.mkdir(parents=True, exist_ok=True)
         pages = {"README": index(list(METHODS.values())), **{kind.name: page(kind) for kind in METHODS.values()}}
@@ -43,11 +50,11 @@ def methods(
         table = Table(*COLUMNS, box=None, padding=(0, 2, 0, 0))
         for kind in METHODS.values():
             table.add_row(*row(kind))
+        for point in entry_points("method").values():
+            table.add_row(point.name, f"registered by {_package(point)}")
         Console().print(table)
-    elif name in METHODS:
-        typer.echo(card(METHODS[name]))
     else:
-        raise unknown_name("method", name, METHODS)
+        typer.echo(card(method_class(name, import_paths=True)))
 
 
 def version() -> None:
@@ -55,6 +62,10 @@ def version() -> None:
     import lifelong
 
     typer.echo(lifelong.__version__)
+
+
+def _package(point: EntryPoint) -> str:
+    return point.value if point.dist is None else point.dist.name
 
 
 def _list(title: str, rows: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ from rich.columns import Columns
 from rich.console import Console
 
 from lifelong.experiments import Results
-from lifelong.reports import heat_text, paired_table, summary_table
+from lifelong.reports import heat_text, paired_table, scores_table, summary_table
 
 __all__ = ["show_results"]
 
@@ -18,6 +18,9 @@ def show_results(results: Results, console: Console) -> None:
     for name in ("hyper-parameters", "oracle"):
         if name in results.facts:
             console.print(f"{name}: {results.facts[name]}", highlight=False)
+    if any(record.matrices for record in records):
+        console.print()
+        console.print(scores_table(records))
     if len(results.methods) > 1:
         console.print()
         console.print(paired_table(records))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Annotated
 
@@ -47,12 +46,14 @@ def tune(
     from lifelong.experiments import Folder, run_experiment
     from lifelong.experiments.tune import parse, search, with_values
     from lifelong.experiments.tune.ranges import is_range
+    from lifelong.plugins import add_working_folder
     from lifelong.reports.wording import with_interval
 
     for text in sets:
         listed = "," in text and not text.startswith("stream.")  # only streams have settings that are lists
         choices = text.replace(",", "|")
         require(not listed, f"choices to search are written with |, as in --set '{choices}', got {text!r}")
+    add_working_folder()
     searched = {path: parse(value) for path, _, value in (text.partition("=") for text in sets) if is_range(value)}
     experiment = experiment_from(
         stream,
@@ -78,9 +79,9 @@ def tune(
         first=first,
         trials=trials,
         out=out,
-        on_trial=lambda number, values, value: console.print(
-            f"{number}/{trials} {_text(values)}: "
-            + ("failed, these settings do not fit" if math.isnan(value) else f"validation accuracy {100 * value:.2f} %")
+        on_trial=lambda trial: console.print(
+            f"{trial.number}/{trials} {_text(trial.values)}: "
+            + (trial.problem if trial.score is None else f"validation score {100 * trial.score:.2f} %")
         ),
     )
     seen = "all tasks" if first == total else f"tasks 1 … {first}"
@@ -90,7 +91,7 @@ def tune(
     results = run_experiment(final, Folder(out / "final"))
     rest = [100 * float(record.matrix[-1, first:].mean()) for record in results.records] if first < total else []
     if as_json:
-        found = {"values": choice.values, "validation_accuracy": choice.accuracy, "trials": choice.trials}
+        found = {"values": choice.values, "validation_score": choice.score, "trials": choice.trials}
         honest = {"rest_acc": interval(rest).mean if rest else None, "optimistic": not rest}
         typer.echo(json.dumps({**found, **honest, "results": results.to_json()}, allow_nan=False))
         return

@@ -10,7 +10,45 @@ from numpy.typing import ArrayLike
 
 from lifelong.evaluation.matrix import Array, checked
 
-__all__ = ["acc", "all_scores", "bwt", "forgetting", "fwt", "intransigence", "learning_acc", "seen_acc"]
+__all__ = [
+    "TITLES",
+    "acc",
+    "all_scores",
+    "bwt",
+    "forgetting",
+    "fwt",
+    "intransigence",
+    "learning_acc",
+    "score_title",
+    "seen_acc",
+]
+
+#: the scores of the objectives as people write them
+TITLES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "top5": "top-5 accuracy",
+    "calibration_error": "calibration error",
+    "r2_clipped": "R² (clipped at 0)",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mean_average_precision": "mean average precision",
+    "exact_match": "exact match",
+    "token_accuracy": "token accuracy",
+    "sequence_accuracy": "sequence accuracy",
+    "perplexity": "perplexity",
+    "bleu": "BLEU",
+}
+
+
+def score_title(name: str) -> str:
+    """How reports write the name of a score; several, of tasks that differ, are joined by `/`.
+
+    >>> score_title("r2_clipped"), score_title("accuracy/micro_f1"), score_title("my_metric")
+    ('R² (clipped at 0)', 'accuracy / micro-F1', 'my_metric')
+    """
+    return " / ".join(TITLES.get(part, part) for part in name.split("/"))
 
 
 def acc(matrix: ArrayLike) -> Array:

@@ -20,7 +20,7 @@ class Interval(NamedTuple):
 
 
 def interval(values: ArrayLike) -> Interval:
-    """Mean ± 95 % interval of LearnerView's t over independent values: `t_{0.975, n−1} · s / √n`.
+    """Mean ± 95 % interval of Student's t over independent values: `t_{0.975, n−1} · s / √n`.
 
     >>> mean, ci95 = interval([0.90, 0.92, 0.94])
     >>> round(mean, 2), round(ci95, 4)

@@ -6,7 +6,7 @@ Runs that are missing (another method finished more seeds) are no obstacle; comp
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from lifelong.evaluation.record import Record, by_method
 from lifelong.evaluation.scores import intransigence
 from lifelong.evaluation.statistics import Interval, interval, paired_difference
 
-__all__ = ["MethodSummary", "PairedDifference", "compare", "reference_method", "summarise"]
+__all__ = ["UNKNOWN", "MethodSummary", "PairedDifference", "compare", "reference_method", "summarise"]
 
 UNKNOWN = Interval(float("nan"), float("nan"))
 
@@ -39,13 +39,15 @@ class MethodSummary:
     stored_bytes: Interval
     parameters: int
     capacity_used: Interval
+    score: str = "accuracy"
+    final_scores: dict[str, Interval] = field(default_factory=dict)
+    prequential: Interval = UNKNOWN
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name, every interval as `{"mean", "ci95"}`; NaN becomes None."""
-        return {
-            name: {"mean": _number(value.mean), "ci95": _number(value.ci95)} if isinstance(value, Interval) else value
-            for name, value in vars(self).items()
-        }
+        others = {name: _plain(value) for name, value in self.final_scores.items()}
+        plain = {name: _plain(value) if isinstance(value, Interval) else value for name, value in vars(self).items()}
+        return {**plain, "final_scores": others}
 
 
 class PairedDifference(NamedTuple):
@@ -73,15 +75,18 @@ def summarise(records: list[Record]) -> list[MethodSummary]:
     shapes = sorted({record.matrix.shape for record in records})
     require(len(shapes) <= 1, f"expected runs of one stream, got matrices of shapes {shapes}; summarise them apart")
     groups = by_method(records)
-    joint = {record.seed: record for record in groups.get("joint", [])}
+    joint: dict[int, Record] = {}
+    for record in records:
+        if record.method_name == "joint":
+            joint.setdefault(record.seed, record)
     return [_summary(method, group, joint) for method, group in groups.items()]
 
 
 def reference_method(records: list[Record]) -> str:
     """The method that others are compared with unless told otherwise: `finetune`, or the first where it is missing."""
-    methods = list(by_method(records))
-    require(bool(methods), "expected at least one run to compare with, got none")
-    return "finetune" if "finetune" in methods else methods[0]
+    require(bool(records), "expected at least one run to compare with, got none")
+    plain = [record.method for record in records if record.method_name == "finetune"]
+    return (plain or [records[0].method])[0]
 
 
 def compare(records: list[Record], against: str) -> list[PairedDifference]:
@@ -124,12 +129,22 @@ def _summary(method: str, group: list[Record], joint: dict[int, Record]) -> Meth
         capacity_used=_interval(
             [np.nan if used is None else used for used in (run.cost.capacity_used for run in group)]
         ),
+        score=group[0].score,
+        final_scores={
+            name: _interval([run.final_scores[name] for run in group if name in run.final_scores])
+            for name in group[0].matrices
+        },
+        prequential=_interval([run.prequential.mean_score for run in group if run.prequential is not None]),
     )
 
 
 def _interval(values: list[float]) -> Interval:
     # forgetting is -inf where a task was never examined before the end: not measured, as NaN is
     return interval(values) if values and bool(np.isfinite(values).all()) else UNKNOWN
+
+
+def _plain(value: Interval) -> dict[str, float | None]:
+    return {"mean": _number(value.mean), "ci95": _number(value.ci95)}
 
 
 def _number(value: float) -> float | None:

@@ -1,21 +1,28 @@
 """A run folder: the experiment as TOML, one JSON file per finished run, one checkpoint per unfinished one.
 
 experiment.toml
-runs/<method>/seed-<n>.json             a finished run
-runs/<method>/seed-<n>.safetensors      an unfinished one
+runs/<method>/seed-<n>.json                   a finished run
+runs/<method>/seed-<n>.predictions.npz        its predictions, where they are wanted
+runs/<method>/seed-<n>.safetensors            an unfinished one
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
 
 from lifelong.errors import StorageError
-from lifelong.evaluation import Record
-from lifelong.experiments.experiment import Experiment, MethodSpec, load, to_toml
+from lifelong.evaluation import Predictions, Record
+from lifelong.experiments.experiment import Experiment, load, to_toml
 from lifelong.store import read_json, write_atomically, write_json
 
-__all__ = ["Folder"]
+__all__ = ["Folder", "file_name"]
 
 
 class Folder:
@@ -40,10 +47,10 @@ class Folder:
             write_atomically(self.experiment_file, to_toml(experiment).encode())
             return
         before = load(self.experiment_file)
-        known = {method.name: method for method in before.methods}
+        known = {method.title: method for method in before.methods}
         for method in experiment.methods:
-            if known.setdefault(method.name, method) != method:
-                raise StorageError(_other(self.path, _first_difference(known[method.name], method)))
+            if known.setdefault(method.title, method) != method:
+                raise StorageError(_other(self.path, _first_difference(known[method.title], method)))
         seeds = tuple(dict.fromkeys([*before.seeds, *experiment.seeds]))
         together = replace(experiment, methods=tuple(known.values()), seeds=seeds)
         if replace(before, methods=together.methods, seeds=together.seeds) != together:
@@ -51,27 +58,57 @@ class Folder:
         if together != before:
             write_atomically(self.experiment_file, to_toml(together).encode())
 
-    def checkpoint(self, method: MethodSpec, seed: int) -> Path:
-        """Where an unfinished run is kept."""
-        return self.path / "runs" / method.name / f"seed-{seed}.safetensors"
+    def checkpoint(self, title: str, seed: int) -> Path:
+        """Where an unfinished run of the method that is called `title` is kept."""
+        return self._file(title, seed, "safetensors")
 
     def finish(self, record: Record) -> None:
         """Keep the record of a finished run, then drop its checkpoint."""
-        write_json(self._record_file(record.method, record.seed), record.to_json())
-        self.checkpoint(MethodSpec(record.method), record.seed).unlink(missing_ok=True)
+        if record.predictions:
+            buffer = BytesIO()
+            arrays = {
+                f"task-{task}/{name}": array
+                for task, answers in record.predictions.items()
+                for name, array in vars(answers).items()
+            }
+            np.savez_compressed(buffer, allow_pickle=False, **arrays)
+            write_atomically(self._file(record.method, record.seed, "predictions.npz"), buffer.getvalue())
+        write_json(self._file(record.method, record.seed, "json"), record.to_json())
+        self.checkpoint(record.method, record.seed).unlink(missing_ok=True)
 
-    def finished(self, method: MethodSpec, seed: int) -> Record | None:
+    def finished(self, title: str, seed: int) -> Record | None:
         """The record of a finished run, or None."""
-        file = self._record_file(method.name, seed)
+        file = self._file(title, seed, "json")
         if not file.exists():
             return None
         try:
-            return Record.from_json(read_json(file))
-        except (KeyError, TypeError, ValueError) as error:
+            record = Record.from_json(read_json(file))
+            file = self._file(title, seed, "predictions.npz")
+            return replace(record, predictions=_predictions(file)) if file.exists() else record
+        except (KeyError, TypeError, ValueError, OSError, BadZipFile) as error:
             raise StorageError(f"{file} is damaged: {error!r}; remove it to have the run made again") from error
 
-    def _record_file(self, method: str, seed: int) -> Path:
-        return self.path / "runs" / method / f"seed-{seed}.json"
+    def _file(self, title: str, seed: int, suffix: str) -> Path:
+        return self.path / "runs" / file_name(title) / f"seed-{seed}.{suffix}"
+
+
+def file_name(title: str) -> str:
+    """A name for the folder of a method that is safe on every file system and different for different titles.
+
+    Example:
+        >>> file_name("ewc+er"), file_name("ewc:strength=1")
+        ('ewc+er', 'ewc-strength-1-32d11aec')
+    """
+    if re.fullmatch(r"[a-z0-9_][a-z0-9+._-]*", title) and len(title) <= 100:
+        return title
+    stem = re.sub("[^a-z0-9]+", "-", title.lower()).strip("-")[:60] or "method"
+    return f"{stem}-{hashlib.sha256(title.encode()).hexdigest()[:8]}"
+
+
+def _predictions(file: Path) -> dict[int, Predictions]:
+    with np.load(file, allow_pickle=False) as arrays:
+        tasks = sorted({int(name.partition("/")[0].removeprefix("task-")) for name in arrays.files})
+        return {task: Predictions(arrays[f"task-{task}/decision"], arrays[f"task-{task}/y"]) for task in tasks}
 
 
 def _other(path: Path, difference: str) -> str:

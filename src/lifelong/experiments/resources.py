@@ -15,6 +15,7 @@ from lifelong.experiments.experiment import Experiment
 from lifelong.methods import Method, check_space, stream_size
 from lifelong.models import build
 from lifelong.streams import Stream
+from lifelong.types import leaves
 
 __all__ = ["check_fit", "check_methods"]
 
@@ -23,7 +24,7 @@ def check_fit(experiment: Experiment, stream: Stream, processes: int) -> None:
     """Try every method of `experiment` on the model and the size of the life; see `check_methods`."""
 
     def make() -> nn.Module:
-        return build(experiment.model, stream.space, experiment.head)
+        return build(experiment.model, stream.space, experiment.head, import_paths=True)
 
     check_methods([spec.build() for spec in experiment.methods], make, stream, processes)
 
@@ -36,8 +37,9 @@ def check_methods(
     Raises: `SettingError` where a method does not fit the stream or the model; `ResourceError` where the runs need
         more memory than is free.
     """
-    sized = [replace(task, known_size=task.size) for task in stream]
-    one = stream.task(1).train.x[0]
+    sized = [replace(task, sizes={"train": task.size}) for task in stream]
+    first = leaves(stream.task(1).split("train").at(slice(0, 1)).x)  # no more is read of data that is on disk
+    one = first[0][0] if len(first) == 1 else torch.cat([leaf[0].flatten().float() for leaf in first])
     stored = largest = data = 0
     for method in methods:
         check_space(method, stream.space)

@@ -2,41 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import torch
+from torch import nn
 
-from lifelong.errors import LifelongError, require
+from lifelong.errors import LifelongError, SettingError, require
 from lifelong.evaluation import Record
 from lifelong.evaluation.matrix import schedule
-from lifelong.experiments.experiment import Experiment, MethodSpec, defaults_for, load
+from lifelong.experiments.experiment import (
+    Experiment,
+    MethodSpec,
+    defaults_for,
+    distinct_titles,
+    labelled,
+    load,
+    read_methods,
+    spec_from,
+)
 from lifelong.experiments.folder import Folder
-from lifelong.experiments.job import run_job
-from lifelong.experiments.own import run_in_process
 from lifelong.experiments.pool import Answer, cores, run_parallel
-from lifelong.experiments.resources import check_fit
-from lifelong.experiments.results import Results
-from lifelong.experiments.single import Event
-from lifelong.methods import Method
-from lifelong.methods import build as build_method
+from lifelong.experiments.resources import check_fit, check_methods
+from lifelong.experiments.results import Results, oracle_facts
+from lifelong.experiments.single import Event, checked_metrics, run_job, run_single
+from lifelong.methods import Method, as_method, settings_of
+from lifelong.models import Head, build, factory_of, from_factory
+from lifelong.objectives import Metric
+from lifelong.plugins import import_path_of, load_object
+from lifelong.progress import ProgressLine
 from lifelong.streams import Stream, settings_for
 from lifelong.streams import stream as named_stream
+from lifelong.streams.catalogue import outside
+from lifelong.training import Learner, Training
 from lifelong.training.learner import ModelLike
 from lifelong.training.settings import training_from
 from lifelong.types import HeadKind, Scenario
 
-__all__ = ["collect", "configure", "describe", "run", "run_experiment"]
+__all__ = ["collect", "configure", "describe", "reinitialised", "run", "run_experiment"]
 
 OnEvent = Callable[[Event], None]
 OnRecord = Callable[[Record], None]
+MethodLike: TypeAlias = str | Method[Any] | type[Method[Any]]
 
 
 def run(
     stream: str | Stream,
-    methods: Sequence[str | Method[Any]] = ("finetune", "ewc", "er", "joint"),
+    methods: MethodLike | Sequence[MethodLike] = ("finetune", "ewc", "er", "joint"),
     *,
     seeds: int | Iterable[int] = 5,
     model: ModelLike | None = None,
@@ -51,69 +68,286 @@ def run(
     training: dict[str, Any] | None = None,
     head: HeadKind | None = None,
     evaluate: str = "every",
+    metrics: Mapping[str, Metric | str] | None = None,
+    prequential: bool = False,
+    keep_predictions: bool = False,
     data_dir: str | Path | None = None,
     device: str | None = None,
     jobs: int | None = None,
     checkpoint_every: int | None = None,
     out: str | Path | None = None,
+    progress: bool = True,
     on_event: OnEvent | None = None,
 ) -> Results:
-    """Run `methods` × `seeds` on `stream` and return what was found; the Python twin of `lifelong run`.
+    """Run `methods` × `seeds` on `stream` and return what they learned; the Python twin of `lifelong run`.
 
-    Arguments:
-        stream: a name (`lifelong streams` lists them), or a `Stream` of your own.
-        methods: names or method objects. seeds: how many (0, 1, …), or which.
-        model: a name, a function that makes a module, or a module (copied for each run). The default suits the
-            stream, as do epochs, batch and lr.
-        scenario, tasks, stream_settings: of a named stream. training: further settings of `Training`.
+    Functions and classes that stand in a module are used by their import path, so that their runs go to worker
+    processes and resume as named ones do. A `Stream` or a module as an object, and what stands in a notebook or a
+    script, is run in this process, one run after the other.
+
+    Args:
+        stream: A name (`lifelong streams` lists them), an import path `package.module:name`, or a `Stream`.
+        methods: Names (`ewc`, `ewc:strength=10`, `package.module:MyMethod`), objects or classes; one or several.
+        seeds: How many (0, 1, …), or which.
+        model: A name, an import path, a function of the space (or of nothing) that makes a module, or a module. With
+            several seeds the layers of a module that are not frozen are initialised anew from each seed
+            (`reinitialised`); with one seed it is copied as it is. The default suits the stream, as do epochs and lr.
+        scenario: Of a named stream.
+        tasks: How many tasks of a named stream.
+        epochs: As for `Training`.
+        iterations: As for `Training`.
+        batch: As for `Training`.
+        optimizer: As for `Training`.
+        lr: As for `Training`.
+        stream_settings: Further settings of a named stream.
+        training: Further settings of `Training`.
+        head: all, growing or per-task.
         evaluate: every, every:K, last or sampled:M; which tasks are examined after each task.
-        jobs: runs at a time; the default is one per core, and 1 for streams and models of your own.
-        out: a folder for results and checkpoints; the same call goes on from it. None keeps nothing.
-        on_event: hears of the progress.
+        metrics: Metrics of your own by name: functions (decisions, targets) → number, or their import paths.
+        prequential: Answer every batch before it is learned; one pass over each task.
+        keep_predictions: Keep what the finished learners decide: `results.predictions`, `results.per_class`.
+        data_dir: Where the data files are.
+        device: cpu, cuda, cuda:N or mps.
+        jobs: Runs at a time; the default is one per core.
+        checkpoint_every: Also save every so many steps within a task.
+        out: A folder for results and checkpoints; the same call goes on from it. None keeps nothing.
+        progress: A line on the terminal or in the notebook; never where stderr is neither.
+        on_event: Hears of the progress.
 
-    Raises: `LifelongError`s, after all other runs are done where one run fails.
+    Raises:
+        LifelongError: A run failed; raised after all others are done. Its `results` holds those that finished.
 
-    >>> results = run("permuted-digits", ["finetune"], seeds=1, tasks=2, epochs=1)
-    >>> results.matrix.shape
-    (1, 3, 2)
+    Example:
+        >>> results = run("permuted-digits", "finetune", seeds=1, tasks=2, epochs=1)
+        >>> results.matrix.shape
+        (1, 3, 2)
     """
     numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     chosen = {
-        "epochs": epochs,
+        "epochs": 1 if prequential and epochs is None and iterations is None else epochs,
         "iterations": iterations,
         "batch": batch,
         "optimizer": optimizer,
         "lr": lr,
         "device": device,
     }
-    given = {**(training or {}), **{name: value for name, value in chosen.items() if value is not None}}
+    how = {**(training or {}), **{name: value for name, value in chosen.items() if value is not None}}
     settings = {**(stream_settings or {})}
     settings |= {name: value for name, value in (("scenario", scenario), ("tasks", tasks)) if value is not None}
-    if isinstance(stream, Stream) or not (model is None or isinstance(model, str)):
-        require(out is None, "runs with a stream or a model of your own cannot be kept: no file could start them again")
-        if isinstance(stream, Stream):
-            require(not settings, f"a stream of your own has its settings already, got {settings}")
-            own = stream
-        else:
-            own = named_stream(stream, data_dir=data_dir, **settings)
-            given = {**{k: v for k, v in defaults_for(stream).items() if k != "model"}, **given}
-        made = [method if isinstance(method, Method) else build_method(method) for method in methods]
-        return run_in_process(
-            own, model or "mlp:256,256", made, numbers, training_from(given), head, evaluate, on_event
+    listed = [methods] if isinstance(methods, (str, Method, type)) else list(methods)
+    named_model = _by_path(model) if model is not None else None
+    paths = {
+        name: metric if isinstance(metric, str) else import_path_of(metric) for name, metric in (metrics or {}).items()
+    }
+    obstacle = _obstacle(stream, model, named_model, listed, paths)
+    if not obstacle:
+        experiment = configure(
+            str(stream),
+            _specs(listed),
+            numbers,
+            model=named_model,
+            training=how,
+            head=head,
+            stream_settings=settings,
+            data_dir=None if data_dir is None else str(data_dir),
+            evaluate=evaluate,
+            metrics={name: path for name, path in paths.items() if path is not None},
+            prequential=prequential,
+            keep_predictions=keep_predictions,
         )
-    experiment = configure(
-        stream,
-        [MethodSpec.of(method) for method in methods],
-        numbers,
-        model=model,
-        training=given,
-        head=head,
-        stream_settings=settings,
-        data_dir=None if data_dir is None else str(data_dir),
-        evaluate=evaluate,
+        folder = None if out is None else Folder(Path(out))
+        with ProgressLine(progress, len(experiment.methods) * len(numbers)) as line:
+            return run_experiment(
+                experiment,
+                folder,
+                jobs=jobs,
+                checkpoint_every=checkpoint_every,
+                on_event=_both(line.event, on_event),
+                on_record=line.finished,
+            )
+    require(
+        out is None,
+        f"runs with {obstacle} cannot be kept, as no file could start them again; put it into a module and name it as "
+        "package.module:name",
     )
-    folder = None if out is None else Folder(Path(out))
-    return run_experiment(experiment, folder, jobs=jobs, checkpoint_every=checkpoint_every, on_event=on_event)
+    require(
+        jobs is None or jobs == 1,
+        f"{obstacle} cannot go to {jobs} worker processes; put it into a module and name it as package.module:name, or "
+        "leave jobs out",
+    )
+    if isinstance(stream, Stream):
+        require(not settings, f"a stream of your own has its settings already, got {settings}")
+        tasks_of = dict.fromkeys(numbers, stream)
+    else:
+        how = {**{name: value for name, value in defaults_for(stream).items() if name != "model"}, **how}
+        tasks_of = {seed: named_stream(stream, data_dir=data_dir, **{"seed": seed, **settings}) for seed in numbers}
+    functions = {
+        name: load_object(metric, "metric") if isinstance(metric, str) else metric
+        for name, metric in (metrics or {}).items()
+    }
+    plan = Plan(
+        tasks_of, _objects(listed), "mlp:256,256" if model is None else model, training_from(how), head,
+        partial(run_single, evaluate=evaluate, metrics=checked_metrics(functions), prequential=prequential,
+                keep_predictions=keep_predictions),
+    )  # fmt: skip
+    with ProgressLine(progress, len(plan.methods) * len(numbers)) as line:
+        return _run_plan(plan, _both(line.event, on_event), line.finished)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs of objects: the stream of each seed, methods by title, the model, and how a run is done."""
+
+    streams: Mapping[int, Stream]
+    methods: Mapping[str, Method[Any]]
+    model: ModelLike
+    training: Training
+    head: HeadKind | None
+    run: Callable[..., Record]
+
+    def network(self, seed: int) -> ModelLike:
+        """The model of the run with `seed`: a module as a copy."""
+        if not isinstance(self.model, nn.Module):
+            return self.model
+        return copy.deepcopy(self.model) if len(self.streams) == 1 else reinitialised(self.model, seed)
+
+    def learner(self, title: str, seed: int) -> Learner:
+        """A new learner."""
+        training = asdict(self.training)
+        return Learner(
+            self.network(seed), self.methods[title], self.streams[seed].space, head=self.head, seed=seed, **training
+        )
+
+
+def _run_plan(plan: Plan, on_event: OnEvent, on_record: OnRecord) -> Results:
+    """The runs one after the other in this process; nothing of them is on disk."""
+    stream = next(iter(plan.streams.values()))
+
+    def make() -> nn.Module:
+        network = plan.network(next(iter(plan.streams)))
+        if isinstance(network, nn.Module):
+            return network
+        factory = factory_of(network, import_paths=True) if isinstance(network, str) else network
+        if isinstance(network, str) and factory is None:
+            return build(network, stream.space, plan.head)
+        return from_factory(factory, str(network), stream.space, plan.head)
+
+    check_methods([*plan.methods.values()], make, stream)
+    records: dict[tuple[str, int], Record] = {}
+
+    def one(title: str, seed: int) -> None:
+        make_one = partial(plan.learner, title, seed)
+        record = plan.run(make_one, Learner.load, plan.streams[seed], seed=seed, title=title, on_event=on_event)
+        records[title, seed] = record
+        on_record(record)
+
+    failures = _one_by_one([partial(one, title, seed) for seed in plan.streams for title in plan.methods])
+    plain = {"name": stream.name, "scenario": stream.scenario, "tasks": [task.name for task in stream]}
+    facts = {"stream": stream.name, "scenario": stream.scenario, "tasks": str(len(stream))}
+    facts |= oracle_facts(plan.methods, stream.scenario)
+    keys = [(title, seed) for title in plan.methods for seed in plan.streams]
+    return _finished(plain, facts, tuple(records[key] for key in keys if key in records), failures)
+
+
+def reinitialised(module: nn.Module, seed: int) -> nn.Module:
+    """A copy of `module` whose weights are drawn anew from `seed`, as its layers draw them when they are made.
+
+    Layers whose parameters are all frozen keep their weights.
+
+    Raises:
+        SettingError: A layer with parameters has no `reset_parameters`.
+
+    Example:
+        >>> one, two = (reinitialised(nn.Linear(2, 1), seed) for seed in (0, 1))
+        >>> torch.equal(one.weight, two.weight)
+        False
+    """
+    network = copy.deepcopy(module)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name, layer in network.named_modules():
+            direct = list(layer.parameters(recurse=False))
+            if direct and not any(p.requires_grad for p in direct):
+                continue
+            if isinstance(layer, Head):
+                layer.seed = seed
+                weight, bias = layer.initial_rows(0, layer.classes)
+                with torch.no_grad():
+                    layer.weight.copy_(weight)
+                    layer.bias.copy_(bias)
+                continue
+            reset = getattr(layer, "reset_parameters", None) or getattr(layer, "_reset_parameters", None)
+            require(
+                reset is not None or not direct,
+                f"several seeds need several initialisations, and the layer {name or 'itself'!r} "
+                f"({type(layer).__name__}) has no reset_parameters; give a function that makes the model, its import "
+                "path, or seeds=1",
+            )
+            if reset is not None:
+                reset()
+    return network
+
+
+def _by_path(model: ModelLike) -> str | None:
+    """The name or the import path of a model; None for a module, and for a function that no path leads to."""
+    if isinstance(model, (str, nn.Module)):
+        return model if isinstance(model, str) else None
+    return import_path_of(model)
+
+
+def _specs(methods: Sequence[MethodLike]) -> list[MethodSpec]:
+    specs: list[MethodSpec] = []
+    for method in methods:
+        if isinstance(method, str):
+            specs += [spec_from(*one) for one in read_methods([method])]
+        else:
+            specs.append(MethodSpec.of(method))
+    return specs
+
+
+def _objects(methods: Sequence[MethodLike]) -> dict[str, Method[Any]]:
+    """Methods by title, those of one title told apart by their settings."""
+    pairs: list[tuple[str, Method[Any]]] = []
+    for method in methods:
+        if isinstance(method, str):
+            pairs += [(spec.title, spec.build()) for spec in _specs([method])]
+        else:
+            pairs.append((as_method(method).title, as_method(method)))
+    titles = distinct_titles([(title, settings_of(method)) for title, method in pairs])
+    return {title: method for title, (_, method) in zip(titles, pairs, strict=True)}
+
+
+def _obstacle(
+    stream: str | Stream,
+    model: ModelLike | None,
+    named_model: str | None,
+    methods: Sequence[MethodLike],
+    metrics: Mapping[str, str | None],
+) -> str:
+    """What of a run is an object of this process alone; empty where all has a name."""
+    if isinstance(stream, Stream):
+        return "a Stream object"
+    if model is not None and named_model is None:
+        return "a module object" if isinstance(model, nn.Module) else "a model's function without an import path"
+    if not all(metrics.values()):
+        return "a metric without an import path"
+    for method in methods:
+        if not isinstance(method, str):
+            value = as_method(method)  # what is no method is an error, not an obstacle
+            try:
+                MethodSpec.of(value)
+            except SettingError:
+                return f"the method object {value.title}"
+    return ""
+
+
+def _both(first: OnEvent, second: OnEvent | None) -> OnEvent:
+    def hear(event: Event) -> None:
+        first(event)
+        if second is not None:
+            second(event)
+
+    return hear
 
 
 def configure(
@@ -128,14 +362,18 @@ def configure(
     data_dir: str | None = None,
     evaluate: str = "every",
     threads: int = 1,
+    metrics: dict[str, str] | None = None,
+    prequential: bool = False,
+    keep_predictions: bool = False,
 ) -> Experiment:
     """The experiment that these choices mean, what is left out at the stream's default."""
-    settings_for(stream, stream_settings)
+    if outside(stream) is None:
+        settings_for(stream, stream_settings)
     defaults = defaults_for(stream)
     usual = defaults.pop("model")
     return Experiment(
         stream=stream,
-        methods=tuple(methods),
+        methods=labelled(methods),
         seeds=tuple(seeds),
         model=model or usual,
         training=training_from({**defaults, **(training or {})}),
@@ -144,6 +382,9 @@ def configure(
         data_dir=data_dir,
         evaluate=evaluate,
         threads=threads,
+        metrics=dict(metrics or {}),
+        prequential=prequential,
+        keep_predictions=keep_predictions,
     )
 
 
@@ -167,20 +408,21 @@ def run_experiment(
     schedule(experiment.evaluate, 0, len(stream))
     processes = min(jobs or cores(experiment.threads), len(experiment.methods) * len(experiment.seeds))
     check_fit(experiment, stream, processes)
+    checked_metrics({name: load_object(path, "metric") for name, path in experiment.metrics.items()})
     if folder is not None:
         folder.claim(experiment)
     records: dict[tuple[int, int], Record] = {}
     todo: list[tuple[int, int]] = []
     for seed in experiment.seeds:  # seeds first, so that an interrupted experiment compares all methods
         for place, spec in enumerate(experiment.methods):
-            record = None if folder is None else folder.finished(spec, seed)
+            record = None if folder is None else folder.finished(spec.title, seed)
             if record is None:
                 todo.append((place, seed))
             else:
                 records[place, seed] = record
                 if on_record is not None:
                     on_record(record)
-    places = {spec.name: place for place, spec in enumerate(experiment.methods)}
+    places = {spec.title: place for place, spec in enumerate(experiment.methods)}
 
     def keep(record: Record) -> None:
         records[places[record.method], record.seed] = record
@@ -188,10 +430,8 @@ def run_experiment(
             on_record(record)
 
     failures = _run_all(experiment, todo, folder, min(processes, len(todo)), checkpoint_every, on_event, keep)
-    if failures:
-        raise _together(failures)
     ordered = tuple(records[key] for key in sorted(records))
-    return Results(describe(experiment, stream), experiment.facts(), ordered)
+    return _finished(describe(experiment, stream), experiment.facts(), ordered, failures)
 
 
 def collect(path: Path) -> Results:
@@ -201,8 +441,8 @@ def collect(path: Path) -> Results:
     """
     require((path / "experiment.toml").is_file(), f"{path} is no run folder: it has no experiment.toml")
     experiment, folder = load(path), Folder(path)
-    found = [folder.finished(spec, seed) for spec in experiment.methods for seed in experiment.seeds]
-    records = tuple(record for record in found if record is not None)
+    finished = [folder.finished(spec.title, seed) for spec in experiment.methods for seed in experiment.seeds]
+    records = tuple(record for record in finished if record is not None)
     require(len(records) > 0, f"{path} has no finished run yet; finish one with: lifelong run {path}")
     facts = {**experiment.facts(), "command": f"lifelong run {path}"}
     return Results(describe(experiment, experiment.stream_for(experiment.seeds[0])), facts, records)
@@ -233,7 +473,7 @@ def _run_all(
         plain = msgspec.to_builtins(experiment)
         lines = [
             {
-                "name": f"{experiment.methods[place].name} with seed {seed}",
+                "name": f"{experiment.methods[place].title} with seed {seed}",
                 "experiment": plain,
                 "method": place,
                 "seed": seed,
@@ -245,28 +485,52 @@ def _run_all(
 
         def hear(answer: Answer) -> None:
             if "record" in answer:
-                keep(Record.from_json(answer["record"]))
+                record = Record.from_json(answer["record"])
+                if folder is not None and experiment.keep_predictions:
+                    record = folder.finished(record.method, record.seed) or record  # predictions go through the folder
+                keep(record)
             elif on_event is not None:
                 on_event(Event(**answer["event"]))
 
         return run_parallel(lines, processes, experiment.threads, hear)
-    failures: list[LifelongError] = []
     before = torch.get_num_threads()
     torch.set_num_threads(experiment.threads)
     try:
-        for place, seed in todo:
-            try:
-                keep(run_job(experiment, place, seed, folder, checkpoint_every, on_event))
-            except LifelongError as error:
-                failures.append(error)
+        return _one_by_one(
+            [
+                partial(_run_here, keep, experiment, place, seed, folder, checkpoint_every, on_event)
+                for place, seed in todo
+            ]
+        )
     finally:
         torch.set_num_threads(before)
+
+
+def _run_here(keep: OnRecord, *job: Any) -> None:
+    keep(run_job(*job))
+
+
+def _one_by_one(runs: Iterable[Callable[[], None]]) -> list[LifelongError]:
+    """Do the runs in this process; the failures, none of which stops the others."""
+    failures: list[LifelongError] = []
+    for one in runs:
+        try:
+            one()
+        except LifelongError as error:
+            failures.append(error)
     return failures
 
 
-def _together(failures: list[LifelongError]) -> LifelongError:
-    """One error for all failures, of the first one's class."""
-    if len(failures) == 1:
-        return failures[0]
+def _finished(
+    stream: dict[str, Any], facts: dict[str, str], records: tuple[Record, ...], failures: list[LifelongError]
+) -> Results:
+    """The results; where runs failed, one error of the first one's class that says them all and holds the results."""
+    results = Results(stream, facts, records)
+    if not failures:
+        return results
     texts = list(dict.fromkeys(str(failure) for failure in failures))
-    return type(failures[0])(f"{len(failures)} runs failed:\n" + "\n".join(f"- {text}" for text in texts))
+    error = failures[0]
+    if len(failures) > 1:
+        error = type(error)(f"{len(failures)} runs failed:\n" + "\n".join(f"- {text}" for text in texts))
+    error.results = results
+    raise error

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from lifelong.evaluation import Array, Cost, Record, empty, fill_row, schedule
-from lifelong.methods import Method, settings_of
+from lifelong.errors import SettingError, require
+from lifelong.evaluation import Array, Cost, Predictions, Prequential, Record, empty, schedule
+from lifelong.evaluation.scores import TITLES
+from lifelong.experiments.experiment import Experiment
+from lifelong.experiments.folder import Folder
+from lifelong.methods import Claim, Method, settings_of
+from lifelong.methods.evaluating import evaluating
+from lifelong.objectives import Metric
+from lifelong.plugins import load_object
 from lifelong.streams import Stream
-from lifelong.streams.keep import cache_test_splits
+from lifelong.streams.stream import cache_test_splits
 from lifelong.training import Learner, Report
 from lifelong.training.checkpoint import extra_of
+from lifelong.training.preview import preview
+from lifelong.types import Examples, Task, as_examples
 
-__all__ = ["Event", "Progress", "run_single"]
+__all__ = ["Event", "RunState", "checked_metrics", "run_job", "run_single"]
 
 
 @dataclass(frozen=True)
 class Event:
-    """News of a run: where it is, the `loss` of the last steps, and the mean `accuracy` on the tasks seen so far."""
+    """News of a run: where it is, the `loss` of the last steps, and the mean `score` on the tasks seen so far."""
 
     method: str
     seed: int
@@ -32,27 +44,71 @@ class Event:
     steps: int
     epoch: int
     loss: float
-    accuracy: float | None
+    score: float | None
 
 
 @dataclass
-class Progress:
-    """What a run has so far beside its learner; saved with it."""
+class RunState:
+    """What a run has so far beside its learner; saved with it.
+
+    Args:
+        matrix: R (T + 1, T).
+        matrices: Every score by name, each as R.
+        first: The name of the score that R holds of each task.
+        train_seconds: Of learning.
+        eval_seconds: Of examining.
+        prequential: Test-then-train, where it was asked for.
+    """
 
     matrix: Array
+    matrices: dict[str, Array] = field(default_factory=dict)
+    first: dict[int, str] = field(default_factory=dict)
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
+    prequential: Prequential | None = None
+
+    def fill(self, row: int, task: int, scores: Mapping[str, float]) -> None:
+        """Enter the scores on `task` after learning `row` tasks."""
+        self.first[task] = next(iter(scores))
+        value = scores[self.first[task]]
+        require(
+            0 <= value <= 1,
+            f"the first score of an objective enters R and must be in 0 … 1, got {self.first[task]} = {value:g} on "
+            f"task {task}; let the objective name another score first",
+        )
+        self.matrix[row, task - 1] = scores[self.first[task]]
+        for name, value in scores.items():
+            self.matrices.setdefault(name, empty(self.matrix.shape[1]))[row, task - 1] = value
+
+    @property
+    def score(self) -> str:
+        """The name of the score that R holds; several, where tasks differ, are joined by `/`."""
+        return "/".join(dict.fromkeys(self.first[task] for task in sorted(self.first)))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; NaN becomes None."""
-        rows = [[None if np.isnan(value) else value for value in row] for row in self.matrix.tolist()]
-        return {"matrix": rows, "train_seconds": self.train_seconds, "eval_seconds": self.eval_seconds}
+        """Plain values; NaN and infinity become None."""
+        tested = None if self.prequential is None else self.prequential.to_json()
+        return {
+            "matrix": _rows(self.matrix),
+            "matrices": {name: _rows(matrix) for name, matrix in self.matrices.items()},
+            "first": list(self.first.items()),
+            "train_seconds": self.train_seconds,
+            "eval_seconds": self.eval_seconds,
+            "prequential": tested,
+        }
 
     @staticmethod
-    def from_json(data: dict[str, Any]) -> Progress:
+    def from_json(data: dict[str, Any]) -> RunState:
         """What `to_json` gave."""
-        matrix = np.array(data["matrix"], dtype=np.float64)
-        return Progress(matrix, data["train_seconds"], data["eval_seconds"])
+        tested = data["prequential"]
+        return RunState(
+            np.array(data["matrix"], dtype=np.float64),
+            {name: np.array(rows, dtype=np.float64) for name, rows in data["matrices"].items()},
+            {int(task): name for task, name in data["first"]},
+            data["train_seconds"],
+            data["eval_seconds"],
+            None if tested is None else Prequential.from_json(tested),
+        )
 
 
 def run_single(
@@ -61,61 +117,210 @@ def run_single(
     stream: Stream,
     *,
     seed: int,
+    title: str | None = None,
     evaluate: str = "every",
+    metrics: Mapping[str, Metric] | None = None,
+    prequential: bool = False,
+    keep_predictions: bool = False,
     checkpoint: Path | None = None,
     checkpoint_every: int | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Record:
     """Learn `stream` from its first task, or go on from `checkpoint` where that file is.
 
-    Arguments: `make` a new learner; `load` one from a file; `seed` names the run; `evaluate` see
-        `evaluation.schedule`; `checkpoint` is written before the first task and after each, and every
-        `checkpoint_every` steps within.
+    Args:
+        make: A new learner.
+        load: One from a file.
+        stream: What to learn.
+        seed: Names the run.
+        title: What results call the method; its title where left out.
+        evaluate: See `evaluation.schedule`.
+        metrics: Metrics of your own by name, as `checked_metrics` gives them.
+        prequential: Answer every batch before it is learned.
+        keep_predictions: Keep what the finished learner decides on the test of every task.
+        checkpoint: Written before the first task and after each, and every `checkpoint_every` steps within.
+        checkpoint_every: In steps.
+        on_event: Hears of the progress.
     """
     stream = cache_test_splits(stream)
     tasks = len(stream)
-    if checkpoint is not None and checkpoint.exists():
-        learner, progress = load(checkpoint), Progress.from_json(extra_of(checkpoint))
+    resumes = checkpoint is not None and checkpoint.exists()
+    learner = load(checkpoint) if resumes and checkpoint is not None else make()
+    learner.objective.metrics = metrics or {}
+    if prequential:
+        _check_prequential(learner)
+    if resumes and checkpoint is not None:
+        state = RunState.from_json(extra_of(checkpoint))
     else:
-        learner, progress = make(), Progress(empty(tasks))
-        _examine(learner, stream, progress, 0, evaluate, seed)
-        _save(learner, progress, checkpoint)
-    accuracy: float | None = None
+        state = RunState(empty(tasks), prequential=Prequential() if prequential else None)
+        _examine(learner, stream, state, 0, evaluate, seed)
+        _save(learner, state, checkpoint)
+    title = title or learner.method.title
+    score: float | None = None
 
     def tell(report: Report) -> None:
         if on_event is not None:
-            done = (report.task, tasks, report.step, report.steps, report.epoch)
-            on_event(Event(learner.method.name, seed, *done, report.loss, accuracy))
+            place = (report.task, tasks, report.step, report.steps, report.epoch)
+            on_event(Event(title, seed, *place, report.loss, score))
 
     def save_within(step: int) -> None:
         if checkpoint_every is not None and step % checkpoint_every == 0:
             nonlocal start
-            progress.train_seconds += time.perf_counter() - start
-            _save(learner, progress, checkpoint)
+            state.train_seconds += time.perf_counter() - start
+            _save(learner, state, checkpoint)
             start = time.perf_counter()
 
+    options: dict[str, Any] = {
+        "progress": False,
+        "on_report": tell,
+        "on_step": None if checkpoint_every is None else save_within,
+    }
+    if state.prequential is not None:
+        options["on_batch"] = partial(_test_first, learner, state.prequential)
     for task in stream.tasks[len(learner.tasks) :]:
         start = time.perf_counter()
-        learner.learn(task, on_report=tell, on_step=save_within if checkpoint_every is not None else None)
-        progress.train_seconds += time.perf_counter() - start
-        _examine(learner, stream, progress, task.number, evaluate, seed)
-        accuracy = float(np.nanmean(progress.matrix[task.number, : task.number]))
-        _save(learner, progress, checkpoint)
-    seconds = (progress.train_seconds, progress.eval_seconds)
+        learner.learn(task, **options)
+        state.train_seconds += time.perf_counter() - start
+        _examine(learner, stream, state, task.number, evaluate, seed)
+        score = float(np.nanmean(state.matrix[task.number, : task.number]))
+        _save(learner, state, checkpoint)
+    predictions = {task.number: _predictions(learner, task) for task in stream} if keep_predictions else {}
+    seconds = (state.train_seconds, state.eval_seconds)
     cost = Cost(*seconds, learner.stored_bytes, learner.parameters, learner.capacity_used)
-    return Record(learner.method.name, _settings(learner.method), seed, progress.matrix, cost)
+    return Record(
+        title,
+        _settings(learner.method),
+        seed,
+        state.matrix,
+        cost,
+        name=learner.method.name,
+        matrices=state.matrices,
+        score=state.score,
+        prequential=state.prequential,
+        predictions=predictions,
+    )
 
 
-def _examine(learner: Learner, stream: Stream, progress: Progress, row: int, evaluate: str, seed: int) -> None:
+def run_job(
+    experiment: Experiment,
+    method: int,
+    seed: int,
+    folder: Folder | None,
+    checkpoint_every: int | None,
+    on_event: Callable[[Event], None] | None,
+) -> Record:
+    """Run method number `method` (from 0) of `experiment` with `seed`, and keep the record in `folder`."""
+    spec = experiment.methods[method]
+    stream = experiment.stream_for(seed)
+    make = partial(
+        Learner,
+        experiment.model,
+        spec.build(),
+        stream.space,
+        head=experiment.head,
+        seed=seed,
+        **asdict(experiment.training),
+    )
+    record = run_single(
+        make,
+        partial(Learner.load, model=experiment.model, method=spec.build()),  # by the experiment's word, not the file's
+        stream,
+        seed=seed,
+        title=spec.title,
+        evaluate=experiment.evaluate,
+        metrics=checked_metrics({name: load_object(path, "metric") for name, path in experiment.metrics.items()}),
+        prequential=experiment.prequential,
+        keep_predictions=experiment.keep_predictions,
+        checkpoint=None if folder is None else folder.checkpoint(spec.title, seed),
+        checkpoint_every=checkpoint_every,
+        on_event=on_event,
+    )
+    if folder is not None:
+        folder.finish(record)
+    return record
+
+
+def checked_metrics(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """Metrics of your own, each of which says its name where it fails.
+
+    Raises:
+        SettingError: One is no function, or has the name of a score that there is.
+    """
+
+    def checked(name: str, metric: Metric) -> Metric:
+        def guarded(decisions: Tensor, targets: Tensor) -> float:
+            try:
+                return float(metric(decisions, targets))
+            except Exception as error:  # it is the user's own: anything may go wrong in it
+                raise SettingError(
+                    f"metric {name!r} failed on decisions {tuple(decisions.shape)} and targets {tuple(targets.shape)} "
+                    f"with {type(error).__name__}: {error}; it must give one number"
+                ) from error
+
+        return guarded
+
+    for name, metric in metrics.items():
+        require(callable(metric), f"metric {name!r} must be a function of decisions and targets, got {metric!r}")
+        require(name not in TITLES, f"there is a score called {name!r} already; give the metric another name")
+    return {name: checked(name, metric) for name, metric in metrics.items()}
+
+
+def _examine(learner: Learner, stream: Stream, state: RunState, row: int, evaluate: str, seed: int) -> None:
     start = time.perf_counter()
-    columns = schedule(evaluate, row, len(stream), seed)
-    fill_row(progress.matrix, row, columns, lambda number: learner.accuracy(stream.task(number)))
-    progress.eval_seconds += time.perf_counter() - start
+    for number in schedule(evaluate, row, len(stream), seed):
+        state.fill(row, number, learner.objective.all_scores(_collected(learner, stream.task(number))))
+    state.eval_seconds += time.perf_counter() - start
 
 
-def _save(learner: Learner, progress: Progress, checkpoint: Path | None) -> None:
+@torch.no_grad()
+def _collected(learner: Learner, task: Task) -> dict[str, Tensor]:
+    """What the objective collects of the answers to the test of `task`, which need not have been learned yet."""
+    exam = as_examples(task.split("test"))
+    place = f"the test split of task {task.number} ({task.name})"
+    exam.check(place)
+    learner.objective.check(exam.y, place)
+    learner._check_outputs(exam, place)
+    view = preview(learner, task)
+    answer = learner._logits(view, exam.x, task.number)
+    return view.objective.collect(answer.cpu(), exam.y.cpu(), task.number)
+
+
+def _predictions(learner: Learner, task: Task) -> Predictions:
+    collected = _collected(learner, task)
+    return Predictions(collected["decision"].numpy(), collected["y"].numpy())
+
+
+@torch.no_grad()
+def _test_first(learner: Learner, tested: Prequential, batch: Examples) -> None:
+    """Answer a batch that comes next, and enter the score and the loss."""
+    [task] = set(batch.task_numbers().tolist())
+    with evaluating(learner.model), learner.autocast():
+        answer = learner.ask(batch.x, task).float()
+    objective = learner.objective
+    collected = objective.collect(objective.masked(answer, task), batch.y, task)
+    score = next(iter(objective.scores(collected).values()))
+    tested.add(task, len(batch), score, float(objective.loss(answer, batch.y, task)))
+
+
+def _check_prequential(learner: Learner) -> None:
+    training, method = learner.training, learner.method
+    require(
+        training.epochs == 1 and training.iterations is None,
+        "prequential means one pass, each example answered before it is learned: set epochs=1 and no iterations",
+    )
+    require(
+        Claim.CHOOSES_DATA not in method.claimed(),
+        f"prequential needs a method that learns the batches of the stream as they come; {method.name} chooses its own",
+    )
+
+
+def _save(learner: Learner, state: RunState, checkpoint: Path | None) -> None:
     if checkpoint is not None:
-        learner.save(checkpoint, progress.to_json())
+        learner.save(checkpoint, state.to_json())
+
+
+def _rows(matrix: Array) -> list[list[float | None]]:
+    return [[value if np.isfinite(value) else None for value in row] for row in matrix.tolist()]
 
 
 def _settings(method: Method[Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import torch
 from lifelong.errors import LifelongError
 from lifelong.experiments.experiment import Experiment
 from lifelong.experiments.folder import Folder
-from lifelong.experiments.job import run_job
+from lifelong.experiments.single import run_job
 
 __all__ = ["main"]
 
@@ -52,7 +52,7 @@ def main() -> None:
                 job["checkpoint_every"],
                 lambda event: answer({"event": asdict(event)}),
             )
-            answer({"record": record.to_json()})
+            answer({"record": record.to_json(with_predictions=folder is None)})  # in a folder they are in a file
         except LifelongError as error:
             answer({"error": str(error), "kind": type(error).__name__})
 

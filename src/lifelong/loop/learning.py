@@ -87,7 +87,7 @@ def first_version(
     learner = project.new_learner()
     for task in tasks:
         _check_inputs(project, task)
-        learner.learn(task, on_report=on_report, on_step=on_step)
+        learner.learn(task, on_report=on_report, on_step=on_step, progress=False)
     return Candidate.of(learner)
 
 
@@ -132,7 +132,7 @@ def update(
     chosen = (method or project.method).build()
     if chosen != learner.method:
         learner = _with_method(learner, chosen)
-    learner.learn(task, on_report=on_report, on_step=on_step)
+    learner.learn(task, on_report=on_report, on_step=on_step, progress=False)
     return Candidate.of(learner)
 
 

@@ -19,6 +19,7 @@ from lifelong.loop.quarantine import Rules
 from lifelong.loop.schema import InputSchema
 from lifelong.loop.triggers import Amount, Trigger, trigger_from
 from lifelong.methods import Method, build, settings_of
+from lifelong.plugins import is_import_path
 from lifelong.training import Learner, Training
 from lifelong.types import HeadKind, Scenario, Space
 
@@ -55,6 +56,13 @@ class LearnerSettings:
     model: str = "mlp:256,256"
     head: HeadKind | None = None
     training: Training = field(default_factory=lambda: Training(epochs=10))
+
+    def __post_init__(self) -> None:
+        require(  # a project may come in a request, and no request says what is imported
+            not is_import_path(self.model),
+            f"learner.model must be a model that lifelong knows by name, got the import path {self.model!r}; "
+            "register it as an entry point lifelong.models",
+        )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from lifelong.methods.agem import AGEM
 from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
-from lifelong.methods.catalogue import METHODS, build, parts_of, settings_of
+from lifelong.methods.catalogue import METHODS, as_method, build, method_class, parts_of, settings_of
 from lifelong.methods.chain import Chain
 from lifelong.methods.compatibility import check_space, stream_size
 from lifelong.methods.der import DER
@@ -76,8 +76,10 @@ __all__ = [
     "Step",
     "StreamSize",
     "XdG",
+    "as_method",
     "build",
     "check_space",
+    "method_class",
     "parts_of",
     "settings_of",
     "stream_size",

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from lifelong.errors import SettingError, unknown_name
+from lifelong.errors import SettingError, require, unknown_name
 from lifelong.methods.agem import AGEM
 from lifelong.methods.base import Method
 from lifelong.methods.chain import Chain
@@ -47,8 +47,9 @@ from lifelong.methods.scp import SCP
 from lifelong.methods.si import SI
 from lifelong.methods.slda import SLDA
 from lifelong.methods.xdg import XdG
+from lifelong.plugins import find
 
-__all__ = ["METHODS", "build", "parts_of", "settings_of"]
+__all__ = ["METHODS", "as_method", "build", "method_class", "parts_of", "settings_of"]
 
 METHODS: dict[str, type[Method[Any]]] = {
     kind.name: kind
@@ -88,8 +89,10 @@ METHODS: dict[str, type[Method[Any]]] = {
 }
 
 
-def build(label: str, settings: Mapping[str, Any] | None = None) -> Method[Any]:
+def build(label: str, settings: Mapping[str, Any] | None = None, *, import_paths: bool = False) -> Method[Any]:
     """The method called `label`, or the chain `ewc+er`, with `settings` (values may be text).
+
+    `import_paths` allows `package.module:MyMethod`: only where the person who starts the program wrote the label.
 
     >>> build("ewc", {"strength": "10"}).strength
     10.0
@@ -99,11 +102,63 @@ def build(label: str, settings: Mapping[str, Any] | None = None) -> Method[Any]:
     settings = settings or {}
     names = parts_of(label)
     if len(names) == 1:
-        return _single(names[0], settings)
+        return _single(names[0], settings, import_paths)
     for name in settings:
         if name not in names:
             raise unknown_name(f"part of {label}", name, names)
-    return Chain(*(_single(name, settings.get(name, {})) for name in names))
+    return Chain(*(_single(name, settings.get(name, {}), import_paths) for name in names))
+
+
+def as_method(method: str | Method[Any] | type[Method[Any]]) -> Method[Any]:
+    """A method that was given by name, as an object, or as its class, which stands for its default settings.
+
+    Raises:
+        SettingError: It is none of these, or a class whose settings have no defaults.
+
+    Example:
+        >>> as_method("ewc") == as_method(EWC) == as_method(EWC())
+        True
+    """
+    if isinstance(method, Method):
+        return method
+    if isinstance(method, str):
+        return build(method, import_paths=True)
+    require(
+        isinstance(method, type) and issubclass(method, Method),
+        f"a method is a name as in 'ewc', an object as in EWC(), or a class as in EWC; got {method!r}",
+    )
+    try:
+        return method()
+    except TypeError as error:
+        raise SettingError(
+            f"{method.__name__} has settings without defaults: give an object in place of the class"
+        ) from error
+
+
+def method_class(name: str, *, import_paths: bool = False) -> type[Method[Any]]:
+    """The class of the method called `name`: a name, a class name, an entry point of an installed package, or a path.
+
+    Raises:
+        SettingError: There is no such method, or what the path leads to is none.
+
+    Example:
+        >>> method_class("EWC").name
+        'ewc'
+    """
+    if name in METHODS:
+        return METHODS[name]
+    by_class = {kind.__name__: kind for kind in METHODS.values()}
+    if name in by_class:
+        return by_class[name]
+    kind = find(name, "method", import_paths=import_paths)
+    if kind is None:
+        raise unknown_name("method", name, METHODS)
+    require(
+        isinstance(kind, type) and issubclass(kind, Method) and kind is not Chain,
+        f"method {name!r} is {kind!r}; expected the name of a class that derives from lifelong.Method",
+    )
+    require(hasattr(kind, "name"), f"method {name!r} has no name: give the class one, as in name = 'mine'")
+    return kind
 
 
 def parts_of(label: str) -> list[str]:
@@ -126,10 +181,8 @@ def settings_of(method: Method[Any]) -> dict[str, Any]:
     return {name: getattr(method, name) for name in method.settings()}
 
 
-def _single(name: str, settings: Mapping[str, Any]) -> Method[Any]:
-    if name not in METHODS:
-        raise unknown_name("method", name, METHODS)
-    kind = METHODS[name]
+def _single(name: str, settings: Mapping[str, Any], import_paths: bool) -> Method[Any]:
+    kind = method_class(name, import_paths=import_paths)
     known = kind.settings()
     for setting, value in settings.items():
         if setting not in known:

@@ -11,6 +11,9 @@
 Weights begin as PyTorch's layers do; `@xavier` at the end (`mlp:100,100@xavier`) draws them from N(0, 2 / (in + out)),
 biases 0 (Glorot & Bengio 2010, equation 12), the head's too where it does not grow. `memn2n` and `gru` have ways of
 their own to begin.
+
+`package.module:function`, or the name of an entry point `lifelong.models`, is a function (or a module's class) of your
+own that makes the network: see `from_factory`.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ import copy
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +33,12 @@ from lifelong.models.gru import GRU
 from lifelong.models.head import Head
 from lifelong.models.memn2n import MemN2N
 from lifelong.models.per_task import PerTask
+from lifelong.plugins import find, required_arguments
 from lifelong.types import DEFAULT_HEAD, HeadKind, Space
 
-__all__ = ["Network", "build", "cnn", "linear", "mlp", "reader", "with_head"]
+__all__ = ["Network", "build", "cnn", "factory_of", "from_factory", "linear", "mlp", "reader", "with_head"]
+
+NAMES = ("mlp", "linear", "cnn", "memn2n", "gru")
 
 
 class Network(nn.Module):
@@ -165,14 +173,65 @@ def with_head(backbone: nn.Module, features: int, space: Space, head: HeadKind |
     return Network(backbone, Head(features, rows, seed, grows=kind != "all"))
 
 
-def build(name: str, space: Space, head: HeadKind | None = None, seed: int = 0) -> Network:
+def from_factory(factory: Any, name: str, space: Space, head: HeadKind | None = None, seed: int = 0) -> nn.Module:
+    """The network that a function of your own makes; it draws the weights from torch's global generator.
+
+    The function is called with the space where it has an argument without a default, or one called `space`; else with
+    nothing. Where it has arguments called `seed` or `head`, it is given these, too.
+
+    Args:
+        factory: The function, or the class of a module.
+        name: What the user called it, for errors.
+        space: What the stream asks; `space.classes` outputs, `space.input_shape`.
+        head: all, growing or per-task, for `with_head`.
+        seed: Of the learner.
+
+    Raises:
+        SettingError: It is no such function, or what it gives is no module.
+
+    Example:
+        >>> from_factory(lambda space: nn.Linear(space.features, 2), "mine", Space((4,), 2)).in_features
+        4
+    """
+    require(
+        callable(factory) and not isinstance(factory, nn.Module),
+        f"model {name!r} is {type(factory).__name__}; expected a function of the space that makes a module, so that "
+        "its weights follow the seed",
+    )
+    required = required_arguments(factory)
+    named: dict[str, Any] = {"space": space, "head": head, "seed": seed}
+    by_name = {argument: named[argument] for argument in named if argument in signature(factory).parameters}
+    require(
+        len([argument for argument in required if argument not in by_name]) <= (0 if "space" in by_name else 1),
+        f"model {name!r} is called with the space or with nothing, and needs {', '.join(required)}; give defaults",
+    )
+    first = [space] if required and "space" not in by_name else []
+    network = factory(*first, **by_name)
+    require(isinstance(network, nn.Module), f"model {name!r} gave {network!r}; expected a torch.nn.Module")
+    return network
+
+
+def factory_of(name: str, *, import_paths: bool = False) -> Any | None:
+    """The function behind an entry point or an import path; None where `name` is a network of this package, or none."""
+    return None if name.partition("@")[0].partition(":")[0] in NAMES else find(name, "model", import_paths=import_paths)
+
+
+def build(
+    name: str, space: Space, head: HeadKind | None = None, seed: int = 0, *, import_paths: bool = False
+) -> nn.Module:
     """The network called `name` for `space`, its weights drawn from `seed`; the global generator is left alone.
+
+    `import_paths` allows `package.module:function`: only where the person who starts the program wrote the name.
 
     >>> build("mlp:8", Space((4,), 3)).head.classes
     3
     """
     layers, _, init = name.partition("@")
     kind, _, text = layers.partition(":")
+    if (factory := factory_of(name, import_paths=import_paths)) is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return from_factory(factory, name, space, head, seed)
     require(init in ("", "xavier"), f"model {name!r}: after the @ only xavier is known, got {init!r}")
     try:
         sizes = tuple(int(size) for size in text.split(",")) if text else ()
@@ -199,7 +258,7 @@ def build(name: str, space: Space, head: HeadKind | None = None, seed: int = 0) 
         elif reads:
             backbone, features = reader(kind, space, sizes)
         else:
-            raise unknown_name("model", kind, ["mlp", "linear", "cnn", "memn2n", "gru"])
+            raise unknown_name("model", kind, NAMES)
         network = with_head(backbone, features, space, head, seed)
         network.untrained = True
         if init == "xavier":

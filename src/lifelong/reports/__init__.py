@@ -13,15 +13,17 @@ from lifelong.errors import SettingError
 if TYPE_CHECKING:
     from lifelong.reports.curves import mean_curve, task_curves
     from lifelong.reports.matrices import heat_map
-    from lifelong.reports.page import write_report
-    from lifelong.reports.terminal import heat_text, paired_table, summary_table
+    from lifelong.reports.page import figures, write_report
+    from lifelong.reports.terminal import heat_text, paired_table, scores_table, summary_table
     from lifelong.reports.transfer import transfer_scatter
 
 __all__ = [
+    "figures",
     "heat_map",
     "heat_text",
     "mean_curve",
     "paired_table",
+    "scores_table",
     "summary_table",
     "task_curves",
     "transfer_scatter",
@@ -29,10 +31,12 @@ __all__ = [
 ]
 
 _MODULES = {
+    "figures": "page",
     "heat_map": "matrices",
     "heat_text": "terminal",
     "mean_curve": "curves",
     "paired_table": "terminal",
+    "scores_table": "terminal",
     "summary_table": "terminal",
     "task_curves": "curves",
     "transfer_scatter": "transfer",

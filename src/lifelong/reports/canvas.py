@@ -58,7 +58,7 @@ def checked_groups(groups: Groups) -> Groups:
 
 
 def spread(values: Array) -> tuple[Array, Array]:
-    """Mean and half-width of the 95 % interval (LearnerView's t) over the first axis, NaN left out entry by entry.
+    """Mean and half-width of the 95 % interval (Student's t) over the first axis, NaN left out entry by entry.
 
     Both are NaN where nothing was measured; the half-width also where there is one value only.
 

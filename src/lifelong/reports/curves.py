@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lifelong.evaluation import Array, seen_acc
+from lifelong.evaluation import Array, score_title, seen_acc
 from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.canvas import Groups, Look, blank, checked_groups, life, looks, plain, spread, tidy
 
@@ -26,8 +26,8 @@ TASK = Text("task", "任务")
 PANELS_PER_ROW = 3
 
 
-def task_curves(groups: Groups, language: Language = "en") -> Figure:
-    """The accuracy of every task after 0 … T tasks, one panel per method, with 95 % bands over seeds.
+def task_curves(groups: Groups, language: Language = "en", score: str = "accuracy") -> Figure:
+    """The score of every task after 0 … T tasks, one panel per method, with 95 % bands over seeds.
 
     Takes matrices (seeds, T + 1, T) by method, fractions or NaN; measured points are joined across NaN. A dot marks
     where a task was learned. Raises `SettingError` for other shapes.
@@ -59,7 +59,7 @@ def task_curves(groups: Groups, language: Language = "en") -> Figure:
     for axes in panels[: len(groups)][-columns:]:
         axes.set_xlabel(LEARNED.of(language))
     for axes in panels[::columns]:
-        axes.set_ylabel(ACCURACY.of(language))
+        axes.set_ylabel(ACCURACY.of(language) if score == "accuracy" else f"{score_title(score)} (%)")
     if tasks <= MOST_IN_LEGEND:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper", frameon=False)
@@ -70,8 +70,8 @@ def task_curves(groups: Groups, language: Language = "en") -> Figure:
     return figure
 
 
-def mean_curve(groups: Groups, language: Language = "en") -> Figure:
-    """Mean accuracy over the tasks seen so far after 1 … T tasks, one line per method, with 95 % bands over seeds.
+def mean_curve(groups: Groups, language: Language = "en", score: str = "accuracy") -> Figure:
+    """Mean score over the tasks seen so far after 1 … T tasks, one line per method, with 95 % bands over seeds.
 
     Takes matrices (seeds, T + 1, T) by method, fractions or NaN. The bounds `joint` and `finetune` are dashed. Raises
     `SettingError` for other shapes.
@@ -89,7 +89,7 @@ def mean_curve(groups: Groups, language: Language = "en") -> Figure:
     axes.set_ylim(max(low, -2), min(high, 102))
     life(axes, 1, max(matrices.shape[2] for matrices in groups.values()))
     axes.set_xlabel(LEARNED.of(language))
-    axes.set_ylabel(SEEN.of(language))
+    axes.set_ylabel(SEEN.of(language) if score == "accuracy" else f"mean {score_title(score)} on the tasks seen (%)")
     figure.legend(loc="outside right upper", frameon=False)
     return figure
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from lifelong.evaluation import Array
+from lifelong.evaluation import Array, score_title
 from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.canvas import blank, checked_groups, plain
 
@@ -17,7 +17,7 @@ MOST_NUMBERED = 10
 NOT_MEASURED = "#c8c8c8"
 
 
-def heat_map(matrix_mean: Array, title: str, language: Language = "en") -> Figure:
+def heat_map(matrix_mean: Array, title: str, language: Language = "en", score: str = "accuracy") -> Figure:
     """R (T + 1, T), fractions, from 0 to 100 % on the same scale for every method; what is NaN is grey.
 
     Row 0 is the random initialisation. An outline marks the diagonal: each task just after it was learned. Up to 10
@@ -45,10 +45,14 @@ def heat_map(matrix_mean: Array, title: str, language: Language = "en") -> Figur
     axes.set_yticks([0, *shown], [Text("0 (start)", "0（开始）").of(language), *(str(task) for task in shown)])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel(Text("accuracy on task", "在任务上的正确率").of(language))
+    known = score == "accuracy"
+    axes.set_xlabel(
+        Text("accuracy on task", "在任务上的正确率").of(language) if known else f"{score_title(score)} on task"
+    )
     axes.set_ylabel(Text("after learning task", "学完任务之后").of(language))
     axes.set_title(plain(title), loc="left", fontweight="bold")
-    bar = figure.colorbar(image, ax=axes, label=Text("accuracy (%)", "正确率（%）").of(language))
+    label = Text("accuracy (%)", "正确率（%）").of(language) if known else f"{score_title(score)} (%)"
+    bar = figure.colorbar(image, ax=axes, label=label)
     bar.outline.set_visible(False)
     return figure
 

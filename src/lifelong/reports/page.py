@@ -13,18 +13,20 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
+from matplotlib.figure import Figure
 
 from lifelong.errors import DataError
-from lifelong.evaluation import Record, by_method
+from lifelong.evaluation import Record, by_method, score_title
 from lifelong.evaluation.summary import MethodSummary, compare, reference_method, summarise
 from lifelong.reports.canvas import Groups, png, spread
 from lifelong.reports.curves import mean_curve, task_curves
 from lifelong.reports.matrices import heat_map
+from lifelong.reports.prequential import prequential_curve
 from lifelong.reports.transfer import transfer_scatter
-from lifelong.reports.wording import DASH, percent, points, seconds, size, with_interval
+from lifelong.reports.wording import DASH, number, percent, points, seconds, size, with_interval
 from lifelong.store.files import write_atomically
 
-__all__ = ["file_names", "write_report"]
+__all__ = ["figures", "file_names", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,8 @@ def write_report(place: str | Path, title: str, facts: dict[str, str], records: 
     page = Path(place) if Path(place).suffix == ".html" else Path(place) / "report.html"
     summaries = summarise(records)
     against = reference_method(records)
-    groups = {method: np.stack([record.matrix for record in group]) for method, group in by_method(records).items()}
-    charts = _charts(groups, summaries)
-    heats = _heats(groups)
+    charts = _pictures(records, summaries)
+    heats = [picture for name, picture in charts.items() if name.startswith("heat-")]
     html = (
         _environment()
         .from_string(files("lifelong.reports").joinpath("page.html.j2").read_text("utf-8"))
@@ -70,10 +71,13 @@ def write_report(place: str | Path, title: str, facts: dict[str, str], records: 
             differences=compare(records, against),
             charts=charts,
             heats=heats,
+            score=score_title(records[0].score),
+            others=list(summaries[0].final_scores),
+            score_title=score_title,
         )
     )
     paths = [page]
-    for picture in (*charts.values(), *heats):
+    for picture in charts.values():
         paths.append(page.with_name(f"{page.stem}-{picture.name}.png"))
         write_atomically(paths[-1], picture.data)
     write_atomically(page, html.encode())
@@ -97,36 +101,57 @@ def file_names(methods: list[str]) -> dict[str, str]:
     return names
 
 
-def _charts(groups: Groups, summaries: list[MethodSummary]) -> dict[str, Picture]:
-    """The figures that show all methods at once, by name."""
+def figures(records: list[Record]) -> dict[str, Figure]:
+    """The figures of the report by name: `mean`, `curves`, `transfer`, `prequential` where it was measured, then one
+    heat map per method, `heat-NAME`.
+
+    Raises:
+        SettingError: There are no records, or they do not fit together.
+    """
+    groups, score = _groups(records), records[0].score if records else "accuracy"
+    found = {
+        "mean": mean_curve(groups, score=score),
+        "curves": task_curves(groups, score=score),
+        "transfer": transfer_scatter(groups),
+    }
+    tested = {
+        method: [run.prequential for run in group if run.prequential is not None and run.prequential.examples]
+        for method, group in by_method(records).items()
+    }
+    if any(tested.values()):
+        found["prequential"] = prequential_curve({name: some for name, some in tested.items() if some}, score)
+    for method, name in file_names([*groups]).items():
+        found[f"heat-{name}"] = heat_map(spread(groups[method])[0], method, score=score)
+    return found
+
+
+def _groups(records: list[Record]) -> Groups:
+    return {method: np.stack([record.matrix for record in group]) for method, group in by_method(records).items()}
+
+
+def _pictures(records: list[Record], summaries: list[MethodSummary]) -> dict[str, Picture]:
+    """The figures with what they show in words."""
+    groups, what = _groups(records), score_title(records[0].score)
     last = _listing(f"{row.method} {percent(row.acc.mean)} %" for row in summaries)
     transfer = _listing(f"{row.method} {points(row.fwt.mean)} and {points(row.bwt.mean)}" for row in summaries)
-    mean_alt = f"Line chart, one line per method: mean accuracy on the tasks seen so far. After the last task: {last}."
-    curves_alt = f"Line charts of the accuracy on every task over the life, one chart for each of {_listing(groups)}."
-    transfer_alt = f"Scatter plot of forward and backward transfer by method, in percentage points: {transfer}."
-    pictures = (
-        Picture("mean", mean_alt, png(mean_curve(groups))),
-        Picture("curves", curves_alt, png(task_curves(groups))),
-        Picture("transfer", transfer_alt, png(transfer_scatter(groups))),
-    )
-    return {picture.name: picture for picture in pictures}
-
-
-def _heats(groups: Groups) -> list[Picture]:
-    """One heat map per method, of the mean over its seeds."""
-    heats = []
+    tested = _listing(f"{row.method} {percent(row.prequential.mean)} %" for row in summaries)
+    alts = {
+        "mean": f"Line chart, one line per method: mean {what} on the tasks seen so far. After the last task: {last}.",
+        "curves": f"Line charts of the {what} on every task over the life, one chart for each of {_listing(groups)}.",
+        "transfer": f"Scatter plot of forward and backward transfer by method, in percentage points: {transfer}.",
+        "prequential": f"Line chart of the {what} on each batch before it was learned. Mean over the life: {tested}.",
+    }
     for method, name in file_names([*groups]).items():
-        mean, _ = spread(groups[method])
-        last = _listing(percent(float(value)) for value in mean[-1])
-        alt = f"Heat map of the accuracies of {method}. Percent on each task after the last one: {last}."
-        heats.append(Picture(f"heat-{name}", alt, png(heat_map(mean, method))))
-    return heats
+        row = _listing(percent(float(value)) for value in spread(groups[method])[0][-1])
+        alts[f"heat-{name}"] = f"Heat map of the {what} of {method}. Percent on each task after the last one: {row}."
+    return {name: Picture(name, alts[name], png(figure)) for name, figure in figures(records).items()}
 
 
 def _environment() -> Environment:
     """Jinja that escapes everything, refuses what is missing, and writes numbers as the rest of the package does."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["percent"] = with_interval
+    environment.filters["number"] = partial(with_interval, write=number)
     environment.filters["points"] = partial(with_interval, write=points)
     environment.filters["seconds"] = partial(with_interval, write=seconds)
     environment.filters["size"] = partial(with_interval, write=size)

@@ -14,11 +14,11 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from lifelong.evaluation import Array, Interval, Record
-from lifelong.evaluation.summary import compare, reference_method, summarise
-from lifelong.reports.wording import DASH, count, points, seconds, size, with_interval
+from lifelong.evaluation import Array, Interval, Record, score_title
+from lifelong.evaluation.summary import UNKNOWN, compare, reference_method, summarise
+from lifelong.reports.wording import DASH, count, number, points, seconds, size, with_interval
 
-__all__ = ["heat_text", "paired_table", "summary_table"]
+__all__ = ["heat_text", "paired_table", "scores_table", "summary_table"]
 
 # five anchors of the colour map cividis, dark = 0 % to light = 100 %, readable with every kind of colour vision
 CIVIDIS = np.array([[0, 34, 78], [67, 78, 108], [125, 124, 120], [188, 174, 108], [254, 232, 56]])
@@ -32,7 +32,7 @@ def summary_table(records: list[Record]) -> Table:
     Takes finished runs of one stream; methods may have different seeds. "–" means not measured.
     """
     table = _table(
-        "percent, mean ±95 % interval over seeds; forg: forgetting; learn: accuracy on each task just after "
+        f"percent of {_scores(records)}, mean ±95 % interval over seeds; forg: forgetting; learn: each task just after "
         "learning it; intr: intransigence, how far that lies below joint training"
     )
     for heading in ("ACC", "BWT", "FWT", "forg", "learn", "intr"):
@@ -49,6 +49,23 @@ def summary_table(records: list[Record]) -> Table:
         costs = (seconds(row.train_seconds.mean), size(row.stored_bytes.mean), count(row.parameters))
         costs += (with_interval(row.capacity_used, sign=" ±"),) if fills else ()
         table.add_row(_name(row.method), *(with_interval(score, sign=" ±") for score in scores), *costs)
+    return table
+
+
+def scores_table(records: list[Record]) -> Table:
+    """Every score at the end, the mean over the tests of all tasks, and the prequential one where it was measured.
+
+    Plain numbers, mean ± 95 % interval over seeds.
+    """
+    rows = summarise(records)
+    names = list(dict.fromkeys(name for row in rows for name in row.final_scores))
+    table = _table("every score after the last task, mean over all tests; plain numbers ±95 % interval over seeds")
+    tested = any(not math.isnan(row.prequential.mean) for row in rows)
+    for heading in [*map(score_title, names), *(["prequential"] if tested else [])]:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        values = [row.final_scores.get(name, UNKNOWN) for name in names] + ([row.prequential] if tested else [])
+        table.add_row(_name(row.method), *(with_interval(value, number, " ±") for value in values))
     return table
 
 
@@ -121,3 +138,7 @@ def _cell(fraction: float) -> Style:
     red, green, blue = (round(float(np.interp(fraction, places, channel))) for channel in CIVIDIS.T)
     ink = "black" if fraction > 0.5 else "white"
     return Style(color=ink, bgcolor=f"rgb({red},{green},{blue})")
+
+
+def _scores(records: list[Record]) -> str:
+    return ", ".join(dict.fromkeys(score_title(record.score) for record in records))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from lifelong.evaluation import Interval
 
-__all__ = ["DASH", "count", "percent", "points", "seconds", "size", "with_interval"]
+__all__ = ["DASH", "count", "number", "percent", "points", "seconds", "size", "with_interval"]
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -23,6 +23,15 @@ def percent(fraction: float) -> str:
         return DASH
     text = f"{100 * fraction:.1f}" if abs(fraction) <= 1 else f"{100 * fraction:.0f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def number(value: float) -> str:
+    """A score that is no percentage, to three digits.
+
+    >>> number(0.91234), number(1234.5), number(-0.5), number(float("nan"))
+    ('0.912', '1.23e+03', '−0.5', '–')
+    """
+    return DASH if math.isnan(value) else f"{value:.3g}".replace("-", MINUS, 1) if value < 0 else f"{value:.3g}"
 
 
 def points(fraction: float) -> str:

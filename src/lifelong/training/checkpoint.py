@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lifelong.errors import SettingError, StorageError
 from lifelong.methods import Method, build, settings_of
+from lifelong.plugins import is_import_path
 from lifelong.store import replacing
 from lifelong.training import loop, serialise
 from lifelong.types import Classes, Field, Labels, Numbers, Space, Tokens
@@ -81,14 +82,15 @@ def load(
         if optimizer is None:
             raise SettingError(f"{path} was saved with an optimizer of your own: give load(…, optimizer=…)")
         training["optimizer"] = optimizer
-    if header["model_name"].startswith("own:") and model is None:
+    name = header["model_name"]
+    if model is None and (name.startswith("own:") or is_import_path(name)):  # no file says what is imported
         raise SettingError(
-            f"{path} was saved with a model of your own ({header['model_name'][4:]}): give load(…, model=…)"
+            f"{path} was saved with a model of your own ({name.removeprefix('own:')}): give load(…, model=…)"
         )
     try:
         learner = Learner(
             model if model is not None else header["model_name"],
-            method or build(header["method"]["name"], header["method"]["settings"]),
+            method or _method(path, header["method"]["name"], header["method"]["settings"]),
             space_from_plain(header["space"]),
             head=header["head"],
             seed=header["seed"],
@@ -101,6 +103,13 @@ def load(
     except (KeyError, RuntimeError, msgspec.ValidationError) as error:
         raise StorageError(f"{path} does not fit the learner that it describes: {error}; it is damaged") from error
     return learner
+
+
+def _method(path: Path, name: str, settings: dict[str, Any]) -> Method[Any]:
+    try:
+        return build(name, settings)
+    except SettingError as error:
+        raise SettingError(f"{path} needs its method, load(…, method=…), as this one is not known: {error}") from error
 
 
 def space_to_plain(space: Space) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from torch.optim import Optimizer
 
 from lifelong.errors import DataError, DivergedError, SettingError, require
 from lifelong.flat import Flat
-from lifelong.methods import Claim, Finetune, LearnerView, Method, StreamSize, check_space
-from lifelong.models import Network, build
+from lifelong.methods import Claim, Finetune, LearnerView, Method, StreamSize, as_method, check_space
+from lifelong.models import Network, build, factory_of, from_factory
 from lifelong.objectives import ClassObjective, objective_for
+from lifelong.progress import ProgressLine
 from lifelong.training import loop, optimizers, serialise
 from lifelong.training.grow import carried
 from lifelong.training.preview import preview
@@ -27,7 +28,7 @@ __all__ = ["Learner"]
 
 CHUNK = 2048
 
-ModelLike = str | nn.Module | Callable[[], nn.Module]
+ModelLike = str | nn.Module | Callable[..., nn.Module]
 
 
 class Learner:
@@ -35,7 +36,8 @@ class Learner:
 
     Arguments:
         model: a name (`mlp:400,400`, `cnn`, `linear`), a module that maps x (B, …) to logits (B, C), or a function
-            that makes one. A module is taken as it is, not copied.
+            of the space, or of nothing, that makes one; also by import path (`package.module:function`). A module is
+            taken as it is, not copied.
         method: how forgetting is fought; None is fine-tuning.
         space: input shape, number of outputs and scenario; `stream.space`. A module of your own needs the scenario
             only.
@@ -58,7 +60,7 @@ class Learner:
     def __init__(
         self,
         model: ModelLike,
-        method: Method[Any] | None = None,
+        method: str | Method[Any] | type[Method[Any]] | None = None,
         space: Space | None = None,
         *,
         optimizer: str | optimizers.OptimizerFactory = "sgd",
@@ -89,7 +91,7 @@ class Learner:
             device=device,
             autocast=autocast,
         )
-        method, space = method or Finetune(), space or Space()
+        method, space = Finetune() if method is None else as_method(method), space or Space()
         check_space(method, space)
         self.method, self.space, self.seed, self.head = method, space, seed, head
         self.randomness = Randomness(seed, device)
@@ -158,15 +160,28 @@ class Learner:
         *,
         on_report: Callable[[loop.Report], None] | None = None,
         on_step: Callable[[int], None] | None = None,
+        on_batch: Callable[[Examples], None] | None = None,
+        progress: bool = True,
     ) -> None:
         """Learn `task`; a learner that was saved in the middle of it goes on from there.
 
         Only the training part is read. Bad data is found before anything changes. `on_report` hears of the progress
-        now and then; `on_step(step)` is called after each step and may `save`.
+        now and then; `on_step(step)` is called after each step and may `save`; `on_batch(batch)` before the step that
+        learns the batch. `progress` shows a line on a terminal or in a notebook, and nothing elsewhere.
 
         Raises: `DataError` for bad data; `DivergedError` for a loss that is not finite, after which this learner
         can only be replaced by its last saved file.
         """
+        with ProgressLine(progress) as line:
+            self._learn(task, line.reporting_to(on_report), on_step, on_batch)
+
+    def _learn(
+        self,
+        task: Task,
+        on_report: Callable[[loop.Report], None] | None,
+        on_step: Callable[[int], None] | None,
+        on_batch: Callable[[Examples], None] | None,
+    ) -> None:
         self._check_usable()
         own = self._training_part(task)
         if self._position is not None and self._position.task != task.number:
@@ -197,6 +212,7 @@ class Learner:
                     steps,
                     on_report,
                     on_step,
+                    on_batch,
                 )
                 self.state = self.method.end_task(self.state, self, own)
         except BaseException as error:
@@ -355,13 +371,12 @@ class Learner:
     # --- inside ---
 
     def _made(self, model: ModelLike) -> nn.Module:
-        if isinstance(model, str):
+        if isinstance(model, nn.Module):
+            return model
+        factory = factory_of(model, import_paths=True) if isinstance(model, str) else model
+        if isinstance(model, str) and factory is None:
             return build(model, self.space, self.head, self.seed)
-        made = model if isinstance(model, nn.Module) else model()
-        require(
-            isinstance(made, nn.Module), f"model must be a name, a module or a function that makes one, got {made!r}"
-        )
-        return made
+        return from_factory(factory, _name_of(model), self.space, self.head, self.seed)
 
     def _check_outputs(self, examples: Examples, place: str) -> None:
         if not isinstance(self.objective, ClassObjective):
@@ -417,5 +432,7 @@ class Learner:
             raise DivergedError(f"this learner is spoiled ({self._failed}); load its last saved file")
 
 
-def _name_of(model: nn.Module | Callable[[], nn.Module]) -> str:
+def _name_of(model: ModelLike) -> str:
+    if isinstance(model, str):
+        return model
     return type(model).__name__ if isinstance(model, nn.Module) else getattr(model, "__name__", type(model).__name__)

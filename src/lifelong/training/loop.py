@@ -92,9 +92,11 @@ def run(
     steps: int,
     on_report: Callable[[Report], None] | None = None,
     on_step: Callable[[int], None] | None = None,
+    on_batch: Callable[[Examples], None] | None = None,
 ) -> None:
     """Learn from `examples` from `position` on; `position.step` counts the steps done.
 
+    `on_batch(batch)` is called before the step that learns it, and may ask the learner.
     `on_step(step)` is called after each step, where everything may be saved; `on_report` every `WINDOW` steps.
     Raises `DivergedError` that names the first step whose loss was not finite.
     """
@@ -103,6 +105,8 @@ def run(
     limit, per_epoch = max_stable_stiffness(optimizer), training.steps_per_epoch(len(examples))
     losses: list[Tensor] = []
     for number, epoch, batch in batches(examples, training, order, position, steps):
+        if on_batch is not None:
+            on_batch(batch)
         lr = optimizer.param_groups[0]["lr"]
         step = Step(learner, forward, batch, task, number, steps, epoch, per_epoch, lr, limit)
         loss = method.loss(state, step, Step.base_loss)

@@ -72,7 +72,7 @@ def _joint(setup: Setup, scratch: Path) -> Values:
         learner = Learner.load(checkpoint)
     else:
         learner = Learner("memn2n", None, tasks.space, seed=setup.seed, **asdict(training))
-    learner.learn(merged, on_step=lambda step: learner.save(checkpoint) if step % 2000 == 0 else None)
+    learner.learn(merged, on_step=lambda step: learner.save(checkpoint) if step % 2000 == 0 else None, progress=False)
     accuracies = [learner.accuracy(replace(task, number=1)) for task in tasks]
     return {"accuracies": accuracies, "names": [task.name for task in tasks], "epochs": training.epochs}
 

@@ -53,7 +53,7 @@ def _on_validation(setup: Setup, noise: float) -> float:
     model, training = _training(setup)
     stream = _stream(setup, noise, setup.seed)
     learner = Learner(model, None, stream.space, seed=setup.seed, **asdict(training))
-    learner.learn(stream.task(1))
+    learner.learn(stream.task(1), progress=False)
     return learner.accuracy(stream.task(1), "validation")
 
 

@@ -110,7 +110,7 @@ def _watched(setup: Setup, method: str, settings: dict[str, Any], scratch: Path)
     watch.learner = learner
     matrix = [learner.evaluate(tasks)]
     for task in tasks:
-        learner.learn(task)
+        learner.learn(task, progress=False)
         matrix.append(learner.evaluate(tasks))
     return {"matrix": matrix, "stored_bytes": learner.stored_bytes, "angles": watch.found}
 

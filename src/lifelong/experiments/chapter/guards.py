@@ -56,7 +56,7 @@ def _curvature(setup: Setup, scratch: Path) -> Values:
     tasks = data_stream(setup, "permuted", tasks=1)
     model, training = usual(setup)
     learner = Learner(model, build("+".join(MEASURED)), tasks.space, seed=setup.seed, **asdict(training))
-    learner.learn(tasks.task(1))
+    learner.learn(tasks.task(1), progress=False)
     theta_P = learner.flat.theta_P.detach().double()
     size, limit = (1000, None) if setup.full else (DRAWN, EXAMPLES)
     index_K = drawn(len(theta_P), size, setup.seed)

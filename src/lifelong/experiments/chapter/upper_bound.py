@@ -65,7 +65,7 @@ def one_by_one(make: Callable[[], Learner], stream: Stream, lengths: Sequence[in
         todo = stream.tasks[len(learner.tasks) : number]
         start = time.process_time()
         for task in todo:
-            learner.learn(task)
+            learner.learn(task, progress=False)
         noted.append(_measured(learner, stream, number, (time.process_time() - start) / len(todo)))
         learner.save(file, {"noted": noted})
     return noted

@@ -56,7 +56,7 @@ def joint_after(tasks: int, stream: Stream, model: str, training: Training, seed
         learner.state.add(task.train)
     last = stream.task(tasks)
     start = time.process_time()
-    learner.learn(last)
+    learner.learn(last, progress=False)
     return learner, time.process_time() - start
 
 

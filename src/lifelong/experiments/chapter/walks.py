@@ -80,7 +80,7 @@ def walked(learner: Learner, task: Task, every: int = 1) -> Tensor:
         if step % every == 0:
             way.append(learner.flat.theta_P.detach().clone())
 
-    learner.learn(task, on_step=note)
+    learner.learn(task, on_step=note, progress=False)
     way.append(learner.flat.theta_P.detach().clone())
     return torch.stack(way)
 
@@ -98,7 +98,7 @@ def walks(tasks: Stream, make: Make, methods: Mapping[str, Method[Any]], every: 
         first_SP, after[name] = (walked(learner, task, every) for task in tasks)
     joint = make(build("joint"))
     for task in tasks:
-        joint.learn(task)
+        joint.learn(task, progress=False)
     parts = [task.train.at(slice(0, examples)) for task in tasks]
     both = tuple(task_loss(learner, part) for part in parts)
     return Walks(tasks, learner, both, first_SP, after, joint.flat.theta_P.detach())

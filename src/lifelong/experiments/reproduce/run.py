@@ -50,7 +50,7 @@ def run_table(
         folder = Folder(out / table.name / part.folder)
         folder.claim(experiment)
         for seed in experiment.seeds:
-            record = folder.finished(experiment.methods[0], seed)
+            record = folder.finished(experiment.methods[0].title, seed)
             if record is not None:
                 found[part.folder].append(record)
                 continue

@@ -14,6 +14,7 @@ import msgspec
 import lifelong
 from lifelong.errors import StorageError
 from lifelong.evaluation import Record
+from lifelong.experiments.experiment import Experiment
 from lifelong.experiments.reproduce.compare import Compared, beside, compare
 from lifelong.experiments.reproduce.table import Part, Table
 from lifelong.store import read_json, write_json
@@ -63,7 +64,7 @@ def read_all(folder: Path, table: Table) -> list[Stored]:
                 stored = msgspec.convert(read_json(file), Stored)
             except msgspec.ValidationError as error:
                 raise StorageError(f"{file} is damaged: {error}; remove it and run its command again") from error
-            if stored.settings not in (None, _settings(part)):
+            if stored.settings is not None and _experiment(stored.settings) != _experiment(_settings(part)):
                 continue
             cells = {cell.measure: cell for cell in part.cells}
             found.append(replace(stored, cells=[beside(cells.get(ours.measure), ours) for ours in stored.cells]))
@@ -72,6 +73,13 @@ def read_all(folder: Path, table: Table) -> list[Stored]:
 
 def _settings(part: Part) -> dict[str, Any]:
     """What the runs of a part are made with, as it is read back from a file."""
-    made = msgspec.to_builtins(replace(part.experiment, seeds=(0,), data_dir=None, note=""))
-    kept: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))
-    return {name: value for name, value in kept.items() if name not in ("seeds", "data_dir", "note")}
+    plain = msgspec.to_builtins(replace(part.experiment, seeds=(0,), data_dir=None, note=""))
+    read: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(plain))
+    return {name: value for name, value in read.items() if name not in ("seeds", "data_dir", "note")}
+
+
+def _experiment(settings: dict[str, Any]) -> Experiment:
+    """The experiment of stored settings: what experiments have in addition by now is at its default. What methods have
+    in addition is not, as they learn otherwise.
+    """
+    return msgspec.convert({**settings, "seeds": [0]}, Experiment)

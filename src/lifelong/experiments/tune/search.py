@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from lifelong.errors import DivergedError, SettingError, StorageError, require
 from lifelong.experiments.experiment import Experiment, MethodSpec, to_toml
 from lifelong.experiments.resources import check_fit
 from lifelong.experiments.tune.ranges import Range
-from lifelong.methods import build, parts_of, settings_of
+from lifelong.methods import method_class, parts_of
 from lifelong.streams import Stream
 from lifelong.training import Learner
 from lifelong.training.settings import training_from
@@ -26,16 +25,26 @@ try:
 except ImportError as error:
     raise SettingError("tuning needs optuna: pip install 'lifelong[tune]'") from error
 
-__all__ = ["Choice", "search", "with_values"]
+__all__ = ["Choice", "Trial", "search", "with_values"]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The best values found, their validation accuracy, and after how many trials."""
+    """The best values, their validation score, and after how many trials."""
 
     values: dict[str, Any]
-    accuracy: float
+    score: float
     trials: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial: its number from 1, its values, and its validation score; None where `problem` says what went wrong."""
+
+    number: int
+    values: dict[str, Any]
+    score: float | None
+    problem: str = ""
 
 
 def search(
@@ -45,20 +54,28 @@ def search(
     first: int,
     trials: int,
     out: Path,
-    on_trial: Callable[[int, dict[str, Any], float], None] | None = None,
+    on_trial: Callable[[Trial], None] | None = None,
 ) -> Choice:
     """Choose the settings in `ranges` for the one method of `experiment`.
 
-    Objective: the mean accuracy on the *validation* parts of tasks 1 … `first` after learning exactly these, averaged
-    over the seeds of the experiment. No test part and no later task is read. A trial that diverges counts as 0; one
-    whose settings are refused has failed, and `on_trial` hears NaN of it.
+    Objective: the mean of the first score on the *validation* splits of tasks 1 … `first` after learning exactly these,
+    averaged over the seeds of the experiment. No test split and no later task is read. A trial that diverges counts as
+    0 for the proposals that follow and is never chosen; one whose settings are refused has failed.
 
-    Arguments: `ranges` by name: `METHOD.FIELD` or `training.FIELD`; `first` how many tasks may be seen; `trials` to
-        finish in all; `out` the folder of the study, which is gone on with where it is there. A proposal depends on the
-        finished trials and their number only, so a search that was stopped ends as one that was not.
+    Args:
+        experiment: What is tuned.
+        ranges: By name: `METHOD.FIELD` or `training.FIELD`.
+        first: How many tasks may be seen.
+        trials: To finish in all.
+        out: The folder of the study, which is gone on with where it is there. A proposal depends on the finished
+            trials and their number only, so a search that was stopped ends as one that was not.
+        on_trial: Hears of each.
 
-    Raises: `SettingError` where the ends of a range, or one of its choices, cannot be used in the whole life, before
-        the folder is touched; `StorageError` where the folder holds a study of other settings.
+    Raises:
+        SettingError: The ends of a range, or one of its choices, cannot be used in the whole life (found before the
+            folder is touched), or none of the settings that were tried could be used.
+        DivergedError: Every trial that could be used diverged.
+        StorageError: The folder holds a study of other settings.
     """
     require(len(experiment.methods) == 1, "tune one method at a time")
     require(trials >= 1, f"trials must be 1 or more, got {trials}")
@@ -68,28 +85,36 @@ def search(
     for values in _extremes(ranges):
         check_fit(with_values(experiment, values), life, 1)
     study = _study(experiment, ranges, first, out)
-    refused = ""
+    problem = ""
     while (number := len(_finished(study))) < trials:
         study.sampler = optuna.samplers.TPESampler(seed=number, n_startup_trials=6)
         trial = study.ask(spaces)
+        score: float | None = None
+        said = ""
         try:
             chosen = with_values(experiment, trial.params)
             check_fit(chosen, life, 1)
-            value = _validated(chosen, first)
-        except DivergedError:
-            value = 0.0
+            score = _validated(chosen, first)
+            study.tell(trial, score)
+        except DivergedError as error:
+            problem, said = str(error), f"diverged, {error}"
+            trial.set_user_attr("diverged", problem)
+            study.tell(trial, 0.0)
         except SettingError as error:  # a value between the ends that does not fit
-            refused = str(error)
+            problem, said = str(error), f"failed, these settings do not fit: {error}"
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            if on_trial is not None:
-                on_trial(number + 1, trial.params, math.nan)
-            continue
-        study.tell(trial, value)
         if on_trial is not None:
-            on_trial(number + 1, trial.params, value)
-    if not _finished(study, complete=True):
-        raise SettingError(f"none of the {trials} settings that were tried could be used, the last because: {refused}")
-    best = study.best_trial
+            on_trial(Trial(number + 1, trial.params, score, said))
+    complete = _finished(study, complete=True)
+    usable = [trial for trial in complete if "diverged" not in trial.user_attrs]
+    if not usable and complete:
+        raise DivergedError(
+            f"all of the {len(complete)} settings that could be used diverged, so there is none to choose; search "
+            f"smaller values of {' or '.join(ranges)}, or learn with a smaller training.lr"
+        )
+    if not usable:
+        raise SettingError(f"none of the {trials} settings that were tried could be used, the last because: {problem}")
+    best = max(usable, key=lambda trial: (trial.value or 0.0, -trial.number))
     return Choice(dict(best.params), float(best.value or 0.0), len(_finished(study)))
 
 
@@ -97,21 +122,22 @@ def with_values(experiment: Experiment, values: Mapping[str, Any]) -> Experiment
     """`experiment` with settings replaced: `{"ewc.strength": 10.0, "training.lr": 0.1}`."""
     [spec] = experiment.methods
     parts = parts_of(spec.name)
-    settings = {name: dict(own) if isinstance(own, dict) else own for name, own in spec.settings.items()}
+    names = {part: part for part in parts} | {method_class(part, import_paths=True).name: part for part in parts}
+    settings = {name: dict(some) if isinstance(some, dict) else some for name, some in spec.settings.items()}
     training = asdict(experiment.training)
     for path, value in values.items():
-        name, _, setting = path.partition(".")
+        name, _, setting = path.rpartition(".")
         if name == "training":
             training[setting] = value
         else:
-            require(name in parts, f"{path}: the method to tune is {spec.name}")
-            (settings if len(parts) == 1 else settings[name])[setting] = value
-    made = build(spec.name, settings)
-    return replace(experiment, methods=(MethodSpec(made.name, settings_of(made)),), training=training_from(training))
+            require(name in names, f"{path}: the method to tune is {spec.title}")
+            (settings if len(parts) == 1 else settings[names[name]])[setting] = value
+    tuned = MethodSpec.of(spec.name, settings, spec.label)
+    return replace(experiment, methods=(tuned,), training=training_from(training))
 
 
 def _validated(experiment: Experiment, first: int) -> float:
-    found = []
+    scores = []
     for seed in experiment.seeds:
         seen = experiment.stream_for(seed).first(first)
         learner = Learner(
@@ -123,9 +149,9 @@ def _validated(experiment: Experiment, first: int) -> float:
             **asdict(experiment.training),
         )
         for task in seen:
-            learner.learn(task)
-        found.append(np.mean(learner.evaluate(seen, split="validation")))
-    return float(np.mean(found))
+            learner.learn(task, progress=False)
+        scores.append(np.mean(learner.evaluate(seen, split="validation")))
+    return float(np.mean(scores))
 
 
 def _study(experiment: Experiment, ranges: Mapping[str, Range], first: int, out: Path) -> optuna.Study:
@@ -156,7 +182,7 @@ def _life(experiment: Experiment, first: int) -> Stream:
     stream = experiment.stream_for(experiment.seeds[0])
     seen = stream.first(first)
     size = seen.task(1).size
-    later = [replace(task, known_size=task.known_size or size) for task in stream.tasks[first:]]
+    later = [replace(task, sizes=task.sizes or {"train": size}) for task in stream.tasks[first:]]
     return replace(stream, tasks=(*seen.tasks, *later))
 
 

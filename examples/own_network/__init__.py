@@ -1,0 +1,1 @@
+"""A network of your own in a package of your own."""
