@@ -7,7 +7,7 @@ M stored examples, N examples, P parameters, T tasks, V vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
@@ -317,8 +317,9 @@ class Task:
         name: For people.
         classes: The outputs of the task; () where the target has no classes.
         load: The data of a split, None where there is none.
-        known_size: How many examples `train` has, where that is known without making them.
+        sizes: How many examples each split has, where that is known without making them.
         space: What this task asks where the tasks of a stream differ; None for what the stream asks.
+        class_names: What people call the `classes`, in their order; () where nobody said.
 
     Example:
         >>> x, y = torch.zeros(4, 2), torch.tensor([0, 1, 0, 1])
@@ -331,13 +332,14 @@ class Task:
     name: str
     classes: tuple[int, ...]
     load: Callable[[Split], Data | None]
-    known_size: int | None = None
+    sizes: Mapping[Split, int] | None = None
     space: Space | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
         """How many examples there are to learn from."""
-        return len(self.split("train")) if self.known_size is None else self.known_size
+        return len(self.split("train")) if self.sizes is None else self.sizes["train"]
 
     def split(self, split: Split) -> Data:
         """The data of one split.

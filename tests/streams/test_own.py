@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from lifelong.errors import DataError, SettingError
-from lifelong.streams.convert import examples_of
-from lifelong.streams.own import from_folder, split_by_class
-from lifelong.streams.split import split
-from lifelong.types import Examples, Scenario
+from lifelong.streams.from_data import data_of
+from lifelong.streams.images import from_folder
+from lifelong.streams.split import split, split_by_class
+from lifelong.types import Examples, Scenario, as_examples
 
 
 class Listed(Dataset[object]):
@@ -40,6 +40,11 @@ class Endless(IterableDataset[object]):
 
     def __iter__(self) -> Iterator[object]:
         return iter(())
+
+
+def read(data: object, place: str) -> Examples:
+    """All of `data`, however it is read."""
+    return as_examples(data_of(data, place))
 
 
 X, Y = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1, 0])
@@ -67,7 +72,7 @@ READ_ONLY.flags.writeable = False
     ],
 )
 def test_the_same_data_in_any_dress_gives_the_same_examples(data: object) -> None:
-    examples = examples_of(data, "here")
+    examples = read(data, "here")
     assert examples.x.dtype == torch.float32
     assert examples.x.is_contiguous()
     assert not examples.x.requires_grad
@@ -81,17 +86,17 @@ def test_bytes_become_0_to_1_and_other_numbers_stay() -> None:
     values = [[0, 51, 255]]
     for data in (torch.tensor(values, dtype=torch.uint8), np.array(values, dtype=np.uint8)):
         before = data.tolist()
-        assert torch.allclose(examples_of((data, Y[:1]), "here").x, torch.tensor([[0, 0.2, 1]]))
+        assert torch.allclose(read((data, Y[:1]), "here").x, torch.tensor([[0, 0.2, 1]]))
         assert data.tolist() == before
-    assert examples_of((np.array(values, dtype=np.uint16), Y[:1]), "here").x.tolist() == values
+    assert read((np.array(values, dtype=np.uint16), Y[:1]), "here").x.tolist() == values
 
 
 def test_pictures_of_a_dataset_get_their_channels_first() -> None:
     red = Image.new("RGB", (3, 2), (255, 0, 51))
-    x = examples_of(Listed((red, 0)), "here").x
+    x = read(Listed((red, 0)), "here").x
     assert x.shape == (1, 3, 2, 3)
     assert torch.allclose(x[0, :, 0, 0], torch.tensor([1, 0, 0.2]))
-    assert examples_of(Listed((red.convert("L"), 0)), "here").x.shape == (1, 1, 2, 3)
+    assert read(Listed((red.convert("L"), 0)), "here").x.shape == (1, 1, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +114,7 @@ def test_pictures_of_a_dataset_get_their_channels_first() -> None:
         ((X, Y[:, None]), r"use y\[:, 0\]"),
         ((Y, Y), r"x\[:, None\]"),
         ((X[:, :0], Y), "at least one feature"),
-        ((X, Y[:1]), "one label per example"),
+        ((X, Y[:1]), "one target per example"),
         ((X[:0], Y[:0]), "here is empty"),
         ((X, Y + 0.5), "whole numbers, got 1.5 at row 0"),
         ((X, torch.tensor([0, torch.nan])), "whole numbers, got nan at row 1"),
@@ -118,17 +123,17 @@ def test_pictures_of_a_dataset_get_their_channels_first() -> None:
         ((X.log() - torch.inf, Y), "NaN or infinity, first at row 0"),
         ((X_ARRAY.astype(float) * 1e300, Y), "NaN or infinity"),
         (Listed(), "here is empty"),
-        (Listed((X[0], 1), X[1]), "item 1: expected .x, y., got Tensor"),
-        (Listed((X[0], 1), (X, 1)), r"x of one shape, got \(2,\) at item 0 and \(2, 2\) at item 1"),
-        (Listed(("text", 1)), "item 0: .* got str"),
-        (Listed((X[0], "cat")), "label of item 0"),
+        (Listed((X[0], 1), X[1]), "row 1: expected .x, y., got Tensor"),
+        (Listed((X[0], 1), (X, 1)), r"x of one shape, got \(2,\) at row 0 and \(2, 2\) at row 1"),
+        (Listed(("text", 1)), "x of row 0: .* got str"),
+        (Listed((X[0], "cat")), "y of row 0"),
         (Endless(), "Endless without a length"),
         (TensorDataset(X), "tuple of 1"),
     ],
 )
 def test_data_that_does_not_fit_is_refused_with_its_reason(data: object, told: str) -> None:
     with pytest.raises(DataError, match=told):
-        examples_of(data, "here")
+        read(data, "here")
 
 
 def labelled(labels: list[int]) -> tuple[Tensor, Tensor]:
@@ -175,7 +180,7 @@ def test_every_example_is_in_one_place_with_its_output(
 
 def test_split_by_class_names_tasks_and_the_seed_matters() -> None:
     data = labelled([3, 1, 5, 9] * 20)
-    stream, other = (split_by_class(data, data, seed=seed) for seed in (0, 1))
+    stream, other = (split_by_class(data, data, seed=seed, validation=0.1) for seed in (0, 1))
     assert [task.name for task in stream] == ["classes 1, 3", "classes 5, 9"]
     assert stream.task(1).train.x.tolist() != other.task(1).train.x.tolist()
     assert split_by_class(data, data, classes_per_task=1).task(4).name == "class 9"
@@ -214,12 +219,12 @@ def test_split_by_class_refuses(error: type[Exception], told: str, changes: dict
 def test_split_refuses_groups(told: str, groups: list[list[int]]) -> None:
     data = labelled([0, 1, 2])
     with pytest.raises(SettingError, match=told):
-        split("s", *data, *data, groups, "domain", 0, 0)
+        split("s", Examples(*data, 0), Examples(*data, 0), groups, "domain", 0, 0)
 
 
 def test_split_leaves_other_classes_out() -> None:
-    data = labelled([0, 1, 2, 1])
-    (task,) = split("s", *data, *data, [[1]], "class", 0, 0)
+    data = Examples(*labelled([0, 1, 2, 1]), 0)
+    (task,) = split("s", data, data, [[1]], "class", 0, 0)
     assert task.train.x.tolist() == [[1], [3]]
     assert task.test.y.tolist() == [0, 0]
 

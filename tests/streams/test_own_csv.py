@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lifelong.errors import DataError, SettingError
-from lifelong.streams.own import from_csv
+from lifelong.streams import from_csv
 
 
 def table(folder: Path, text: str) -> Path:
@@ -39,8 +39,9 @@ def test_csv_tasks_by_column_in_order_of_appearance(tmp_path: Path) -> None:
 def test_csv_is_standardised_by_the_training_part_of_task_1_only(tmp_path: Path) -> None:
     text = "a,b,c,y\n" + "".join(f"{i * i},{3e9 + i},{0.1 + i // 20},{i // 20}\n" for i in range(60))
     path, settings_ = table(tmp_path, text), {"label": "y", "classes_per_task": 1, "scenario": "class"}
-    raw = from_csv(path, standardize=False, **settings_)  # type: ignore[arg-type]
     stream = from_csv(path, **settings_)  # type: ignore[arg-type]
+    short = table(tmp_path, "a,y\n" + "".join(f"{i * i},{i // 20}\n" for i in range(60)))
+    raw = from_csv(short, standardize=False, **settings_)  # type: ignore[arg-type]
     first = raw.task(1).train.x.double()
     for task, plain in zip(stream, raw, strict=True):
         a = (plain.test.x[:, 0] - first[:, 0].mean()) / first[:, 0].std(correction=0)
@@ -93,3 +94,63 @@ def test_csv_files_and_settings_are_checked(tmp_path: Path) -> None:
     path.write_bytes(b"a,kind\n1,\xff\n")
     with pytest.raises(DataError, match="UTF-8"):
         from_csv(path, label="kind")
+
+
+FAR = {
+    "seconds since 1970": [1_700_000_000 + i for i in range(100)],
+    "milliseconds": [1_700_000_000_000 + 1000 * i for i in range(100)],
+    "ids from 2^24": [2**24 + i for i in range(100)],
+    "one and a little": [1 + 1e-9 * i for i in range(100)],
+    "a few and far": [3e30 + 1e22 * i for i in range(100)],
+}
+
+
+@pytest.mark.parametrize("by", ["label", "column"])
+@pytest.mark.parametrize("name", FAR)
+def test_a_csv_column_far_from_0_keeps_every_value(tmp_path: Path, name: str, by: str) -> None:
+    """float32 has 24 bits: the column is centred in float64 first, and equals the same column without its offset."""
+    settings_ = {"task": "t"} if by == "column" else {}
+    streams = []
+    for values in (FAR[name], list(range(100))):
+        text = "n,t,y\n" + "".join(f"{value!r},{i % 2 if by == 'column' else 0},{i % 4 // 2}\n"
+                                   for i, value in enumerate(values))  # fmt: skip
+        streams.append(from_csv(table(tmp_path, text), label="y", **settings_))  # type: ignore[arg-type]
+    far, near = streams
+    for task, plain in zip(far, near, strict=True):
+        assert len(task.train.x[:, 0].unique()) == len(plain.train.x[:, 0].unique()) > 30
+        assert torch.allclose(task.train.x[:, 0], plain.train.x[:, 0], atol=1e-6)
+        assert task.train.x.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_a_csv_column_that_float32_cannot_hold_is_refused_where_it_is_not_standardised(
+    tmp_path: Path, name: str
+) -> None:
+    text = "n,y\n" + "".join(f"{value!r},{i % 2}\n" for i, value in enumerate(FAR[name]))
+    with pytest.raises(DataError, match=r"column 'n' goes from .* cannot tell its values apart; use standardize=True"):
+        from_csv(table(tmp_path, text), label="y", standardize=False)
+
+
+def test_csv_constants_large_and_small_become_0(tmp_path: Path) -> None:
+    text = "a,b,n,y\n" + "".join(f"1.7e12,0.1,{i},{i % 2}\n" for i in range(30))
+    (task,) = from_csv(table(tmp_path, text), label="y")
+    assert task.train.x[:, :2].abs().max() == 0
+
+
+def test_csv_whole_numbers_that_float64_would_merge_are_refused(tmp_path: Path) -> None:
+    text = "id,y\n" + "".join(f"{2**60 + i},{i % 2}\n" for i in range(20))
+    with pytest.raises(DataError, match=r"column 'id': numbers beyond 2\^53 that differ would become equal"):
+        from_csv(table(tmp_path, text), label="y")
+    text = "id,y\n" + "".join(f"{2**60 + 2**20 * i},{i % 2}\n" for i in range(20))
+    assert len(from_csv(table(tmp_path, text), label="y").task(1).train.x.unique()) == 16
+
+
+def test_csv_dates_are_named_as_dates(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 2, column 'day': .* got '2024-05-01'; turn dates into numbers"):
+        from_csv(table(tmp_path, "day,y\n2024-05-01,a\n"), label="y")
+
+
+def test_csv_labels_name_the_classes(tmp_path: Path) -> None:
+    text = "n,t,y\n" + "".join(f"{i},{i // 20},{'ab'[i % 2]}\n" for i in range(40))
+    assert from_csv(table(tmp_path, text), label="y").class_names == ("a", "b")
+    assert from_csv(table(tmp_path, text), label="y", task="t").class_names == ("a", "b")

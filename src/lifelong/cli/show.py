@@ -18,8 +18,7 @@ def streams(name: Annotated[str | None, typer.Argument(help="show the card of th
     """List the streams, or show the card of one."""
     from lifelong.plugins import add_working_folder, entry_points
     from lifelong.streams import NAMES
-    from lifelong.streams.card import card, sentence
-    from lifelong.streams.catalogue import outside
+    from lifelong.streams.catalogue import card, outside, sentence
 
     add_working_folder()
     if name is not None:

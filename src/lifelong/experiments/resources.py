@@ -37,7 +37,7 @@ def check_methods(
     Raises: `SettingError` where a method does not fit the stream or the model; `ResourceError` where the runs need
         more memory than is free.
     """
-    sized = [replace(task, known_size=task.size) for task in stream]
+    sized = [replace(task, sizes={"train": task.size}) for task in stream]
     first = leaves(stream.task(1).split("train").at(slice(0, 1)).x)  # no more is read of data that is on disk
     one = first[0][0] if len(first) == 1 else torch.cat([leaf[0].flatten().float() for leaf in first])
     stored = largest = data = 0

@@ -23,7 +23,7 @@ from lifelong.methods.evaluating import evaluating
 from lifelong.objectives import Metric
 from lifelong.plugins import load_object
 from lifelong.streams import Stream
-from lifelong.streams.keep import cache_test_splits
+from lifelong.streams.stream import cache_test_splits
 from lifelong.training import Learner, Report
 from lifelong.training.checkpoint import extra_of
 from lifelong.training.preview import preview

@@ -9,16 +9,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lifelong.data import concat, subset
 from lifelong.errors import require
 from lifelong.streams.stream import Stream
-from lifelong.types import Examples, Split, Task
+from lifelong.types import Data, Split, Task, Tree
 
 __all__ = ["Blurry", "blurred"]
 
 Share = Literal["earlier", "own", "later"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Blurry(Stream):
     """A stream whose tasks hold examples of their neighbours in the stream `pure`."""
 
@@ -30,7 +31,7 @@ class Blurry(Stream):
         """The stream that ends after `tasks` tasks, cut before it is blurred: no example is of a later one."""
         return blurred(self.pure.first(tasks), self.fraction, self.seed)
 
-    def map(self, function: Callable[[Tensor], Tensor], name: str | None = None) -> Stream:
+    def map(self, function: Callable[[Tree], Tree], name: str | None = None) -> Stream:
         """As of any stream; what is cut from it later is mapped too."""
         return blurred(self.pure.map(function, name), self.fraction, self.seed)
 
@@ -60,29 +61,31 @@ def blurred(stream: Stream, fraction: float, seed: int) -> Stream:
     for place, task in enumerate(stream.tasks):
         near = stream.tasks[max(0, place - 1) : place + 2]
         classes = tuple(sorted({label for other in near for label in other.classes}))
-        tasks.append(replace(task, classes=classes, load=_loader(stream, task, fraction, seed), known_size=None))
+        tasks.append(
+            replace(task, classes=classes, load=_loader(stream, task, fraction, seed), sizes=None, class_names=())
+        )
     space = replace(stream.space, boundaries=False)
     return Blurry(stream.name, space, tuple(tasks), stream, fraction, seed)
 
 
-def _loader(stream: Stream, task: Task, fraction: float, seed: int) -> Callable[[Split], Examples | None]:
-    def load(split: Split) -> Examples | None:
+def _loader(stream: Stream, task: Task, fraction: float, seed: int) -> Callable[[Split], Data | None]:
+    def load(split: Split) -> Data | None:
         if split != "train":
             return task.load(split)
         parts = [_share(stream, task.number - 1, "later", fraction, seed)]
         parts.append(_share(stream, task.number, "own", fraction, seed))
         parts.append(_share(stream, task.number + 1, "earlier", fraction, seed))
-        return Examples.cat([one for one in parts if one is not None])
+        return concat([one for one in parts if one is not None])
 
     return load
 
 
-def _share(stream: Stream, number: int, share: Share, fraction: float, seed: int) -> Examples | None:
+def _share(stream: Stream, number: int, share: Share, fraction: float, seed: int) -> Data | None:
     """What task `number` gives to the task before it, keeps, or gives to the task after it."""
     if not 1 <= number <= len(stream):
         return None
-    examples = stream.task(number).train
-    return replace(examples.at(_positions(len(examples), number, len(stream), fraction, seed)[share]), task=0)
+    data = stream.task(number).split("train").with_task(0)
+    return subset(data, _positions(len(data), number, len(stream), fraction, seed)[share])
 
 
 def _positions(count: int, number: int, tasks: int, fraction: float, seed: int) -> dict[Share, Tensor]:

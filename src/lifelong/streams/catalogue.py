@@ -1,7 +1,8 @@
-"""The streams by name: a kind over a data set, as in `permuted-digits` or `split-fashion-mnist`, and `babi`."""
+"""The streams by name, a kind over a data set as in `permuted-digits` or `split-fashion-mnist`, and their cards."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import fields
 from inspect import Parameter, signature
@@ -17,7 +18,14 @@ from lifelong.streams.kinds import KINDS, Kind
 from lifelong.streams.sources import SOURCES, load
 from lifelong.streams.stream import Stream
 
-__all__ = ["NAMES", "kind_of", "outside", "settings_for", "stream"]
+__all__ = ["NAMES", "card", "kind_of", "outside", "sentence", "settings_for", "stream"]
+
+DATA = {
+    "digits": "1,797 real handwritten digits of 8×8 pixels, embedded",
+    "mnist": "70,000 handwritten digits of 28×28 pixels",
+    "fashion-mnist": "70,000 pictures of clothes of 28×28 pixels",
+    "babi": "The bAbI tasks: 1,000 questions each, simulated or from the official files",
+}
 
 OWN: dict[str, type[Babi]] = {"babi": Babi}
 
@@ -43,8 +51,8 @@ def settings_for(name: str, settings: Mapping[str, Any] | None = None) -> Kind |
     for setting, value in given.items():
         if setting not in known:
             raise unknown_name(f"setting of {name}", setting, known)
-        if setting in ("angles", "order") and isinstance(value, str):
-            given[setting] = value.split(",")
+        if isinstance(value, str) and ("," in value if setting == "classes_per_task" else _is_list(setting, value)):
+            given[setting] = [part.strip() for part in value.split(",")]
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -55,6 +63,11 @@ def settings_for(name: str, settings: Mapping[str, Any] | None = None) -> Kind |
 def outside(name: str) -> Any | None:
     """The function or stream that an entry point or an import path leads to; None for the streams of this package."""
     return None if name in NAMES else find(name, "stream")
+
+
+def _is_list(setting: str, text: str) -> bool:
+    """Whether `text` is a list of numbers, and not the name of a file."""
+    return setting in ("angles", "order") and set(text) <= set("0123456789.,- ")
 
 
 def stream(name: str, *, data_dir: str | Path | None = None, **settings: Any) -> Stream:
@@ -103,3 +116,19 @@ def _typed(name: str, parameter: Parameter, value: Any) -> Any:
         return msgspec.convert(value, type(parameter.default), strict=False)
     except msgspec.ValidationError as error:
         raise SettingError(f"{name}: {parameter.name}: {error} (given: {value!r})") from error
+
+
+def sentence(name: str) -> str:
+    """What the stream is, in one line.
+
+    Example:
+        >>> sentence("split-digits")
+        'Every task brings new classes. 1,797 real handwritten digits of 8×8 pixels, embedded.'
+    """
+    data = name.partition("-")[2] or name
+    return f"{card(name).splitlines()[0]} {DATA[data]}."
+
+
+def card(name: str) -> str:
+    """The card of a stream: its sentence and its settings."""
+    return inspect.getdoc(kind_of(name)) or ""

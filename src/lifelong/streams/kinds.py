@@ -11,10 +11,9 @@ from lifelong.errors import require
 from lifelong.streams import transforms
 from lifelong.streams.blurry import blurred
 from lifelong.streams.sources import Source
-from lifelong.streams.split import split
+from lifelong.streams.split import class_groups, read_order, split, with_repetition
 from lifelong.streams.stream import Stream
-from lifelong.streams.transformed import transformed
-from lifelong.types import Scenario
+from lifelong.types import Examples, Scenario
 
 __all__ = ["KINDS", "ClassSplit", "Kind", "Noisy", "Permuted", "Rotated"]
 
@@ -49,7 +48,9 @@ class Permuted:
             for number in numbers
         ]
         titles = ["original order" if number in plain else f"permutation {number}" for number in numbers]
-        pure = transformed(name, source, through, titles, self.scenario, self.validation, self.seed, self.samples)
+        pure = transforms.transformed(
+            name, source, through, titles, self.scenario, self.validation, self.seed, self.samples
+        )
         return blurred(pure, self.blurry, self.seed)
 
 
@@ -87,7 +88,9 @@ class Rotated:
         angles = self._angles()
         through = [transforms.rotation(angle, self.interpolation) for angle in angles]
         titles = [f"{angle:.4g}°" for angle in angles]
-        return transformed(name, source, through, titles, self.scenario, self.validation, self.seed, self.samples)
+        return transforms.transformed(
+            name, source, through, titles, self.scenario, self.validation, self.seed, self.samples
+        )
 
     def _angles(self) -> list[float]:
         if self.angles is not None:
@@ -105,40 +108,51 @@ class Rotated:
 class ClassSplit:
     """Every task brings new classes.
 
-    Arguments: `tasks`, or None for as many as the classes give; `scenario`; `classes_per_task`; `drawn` orders the
-    classes by `seed` instead of 0, 1, 2, …; `blurry` fraction of the training examples that is met in a neighbouring
-    task, above 0 there are no boundaries; `validation` fraction held out of each training part; `seed` of the order and
-    of what is held out.
+    Arguments: `tasks`, or None for as many as the classes give; `scenario`; `classes_per_task`, a number or one for
+    each task as 4,3,3; `first`, classes in the first task, where it is larger; `overlap`, classes that each task shares
+    with the one before it; `order` of the classes as 3,1,2,0, or a file of it; `drawn` orders the classes by `seed`
+    instead of 0, 1, 2, …; `repetition`, the probability with which each class comes back in each later task, of which
+    there may then be more than the classes give; `imbalance`, ρ above 0 and at most 1: class c of C trains on
+    ρ^(c / (C − 1)) times the examples of the largest; `blurry` fraction of the training examples that is met in a
+    neighbouring task, above 0 there are no boundaries; `validation` fraction held out of each training part; `seed` of
+    all draws.
     """
 
     tasks: int | None = None
     scenario: Scenario = "class"
-    classes_per_task: int = 2
+    classes_per_task: int | tuple[int, ...] = 2
+    first: int | None = None
+    overlap: int = 0
+    order: tuple[int, ...] | str | None = None
     drawn: bool = False
+    repetition: float = 0.0
+    imbalance: float = 1.0
     blurry: float = 0.0
     validation: float = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:
         _at_least_one(self.tasks if self.tasks is not None else 1)
-        require(self.classes_per_task >= 1, f"classes_per_task must be 1 or more, got {self.classes_per_task}")
+        require(not (self.drawn and self.order), "give order= or drawn=, not both: each orders the classes")
+        # what does not depend on the data set fails before it is read
+        class_groups(range(1000), self.classes_per_task, self.first, self.overlap, rest=True)
 
     def build(self, name: str, source: Source) -> Stream:
         """The stream over `source`."""
-        possible = source.classes // self.classes_per_task
-        tasks = possible if self.tasks is None else self.tasks
-        require(
-            1 <= tasks <= possible,
-            f"{name} has {source.classes} classes, which give at most {possible} tasks of {self.classes_per_task}, "
-            f"got tasks={tasks}",
-        )
-        order = list(range(source.classes))
+        order = read_order(self.order, range(source.classes))
         if self.drawn:
             order = torch.randperm(source.classes, generator=torch.Generator().manual_seed(self.seed)).tolist()
-        size = self.classes_per_task
-        groups = [order[start : start + size] for start in range(0, tasks * size, size)]
-        parts = (source.train_x, source.train_y, source.test_x, source.test_y)
-        pure = split(name, *parts, groups, self.scenario, self.validation, self.seed)
+        groups = class_groups(order, self.classes_per_task, self.first, self.overlap, rest=True)
+        tasks = len(groups) if self.tasks is None else self.tasks
+        require(
+            len(groups) >= 1 and (tasks <= len(groups) or self.repetition > 0),
+            f"{name} has {source.classes} classes, which give at most {len(groups)} tasks of {self.classes_per_task}, "
+            f"got tasks={tasks}",
+        )
+        groups = with_repetition(groups, self.repetition, tasks, self.seed)
+        train, test = Examples(source.train_x, source.train_y, 0), Examples(source.test_x, source.test_y, 0)
+        names = dict(enumerate(source.names))
+        pure = split(name, train, test, groups, self.scenario, self.validation, self.seed, names, self.imbalance)
         return blurred(pure, self.blurry, self.seed)
 
 
@@ -164,7 +178,7 @@ class Noisy:
         """The stream over `source`."""
         through = [transforms.noise(self.noise, self.seed), transforms.noise(0.0, self.seed)]
         titles = [f"noise {self.noise:g}", "clean"]
-        return transformed(name, source, through, titles, self.scenario, self.validation, self.seed)
+        return transforms.transformed(name, source, through, titles, self.scenario, self.validation, self.seed)
 
 
 Kind = Permuted | Rotated | ClassSplit | Noisy

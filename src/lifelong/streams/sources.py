@@ -23,7 +23,7 @@ __all__ = ["FILES", "SOURCES", "Source", "data_folder", "load", "read_idx"]
 
 @dataclass(frozen=True)
 class Source:
-    """Images (N, channels, height, width) in [0, 1] with labels 0 … classes − 1."""
+    """Images (N, channels, height, width) in [0, 1] with labels 0 … classes − 1, which people call `names`."""
 
     name: str
     train_x: Tensor
@@ -31,12 +31,18 @@ class Source:
     test_x: Tensor
     test_y: Tensor
     classes: int
+    names: tuple[str, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one input."""
         return tuple(self.train_x.shape[1:])
 
+
+FIGURES = tuple(str(figure) for figure in range(10))
+CLOTHES = (
+    "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+)  # fmt: skip
 
 FILES = {
     "train_x": "train-images-idx3-ubyte",
@@ -60,7 +66,7 @@ def digits(folder: Path | None = None) -> Source:
     order = order[torch.argsort(y[order], stable=True)]
     test = torch.zeros(len(y), dtype=torch.bool)
     test[order[::5]] = True
-    return Source("digits", x[~test], y[~test], x[test], y[test], 10)
+    return Source("digits", x[~test], y[~test], x[test], y[test], 10, FIGURES)
 
 
 def _idx_source(name: str) -> Callable[[Path | None], Source]:
@@ -80,7 +86,7 @@ def _idx_source(name: str) -> Callable[[Path | None], Source]:
             else torch.from_numpy(array).long()
             for part, array in arrays.items()
         }
-        return Source(name, **tensors, classes=10)
+        return Source(name, **tensors, classes=10, names=CLOTHES if name == "fashion-mnist" else FIGURES)
 
     return load_files
 

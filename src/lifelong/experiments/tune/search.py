@@ -183,7 +183,7 @@ def _life(experiment: Experiment, first: int) -> Stream:
     stream = experiment.stream_for(experiment.seeds[0])
     seen = stream.first(first)
     size = seen.task(1).size
-    later = [replace(task, known_size=task.known_size or size) for task in stream.tasks[first:]]
+    later = [replace(task, sizes=task.sizes or {"train": size}) for task in stream.tasks[first:]]
     return replace(stream, tasks=(*seen.tasks, *later))
 
 

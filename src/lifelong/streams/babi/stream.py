@@ -73,7 +73,13 @@ class Babi:
         classes = tuple(range(len(ANSWERS)))
         space = Space(Field((self.sentences + 1, WIDTH), vocabulary=len(WORDS) + 1), len(classes), "domain")
         tasks = [
-            Task(number, f"{skill} {TITLES[skill].replace('-', ' ')}", classes, self._loader(skill, place))
+            Task(
+                number,
+                f"{skill} {TITLES[skill].replace('-', ' ')}",
+                classes,
+                self._loader(skill, place),
+                class_names=tuple(ANSWERS),
+            )
             for number, skill in enumerate(skills, start=1)
         ]
         return Stream(name, space, tuple(tasks))
