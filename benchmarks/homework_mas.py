@@ -22,11 +22,10 @@ from lifelong import run, stream
 from lifelong.experiments.reproduce import table
 from lifelong.methods import MAS
 from lifelong.methods.base import LearnerView
-from lifelong.methods.evaluating import evaluating
+from lifelong.methods.inference import chunks, evaluating
 from lifelong.methods.mas import sensitivity
-from lifelong.methods.per_sample import chunks
 from lifelong.methods.quadratic_penalty import Spring, merge
-from lifelong.types import Examples
+from lifelong.types import Data
 
 
 @dataclass
@@ -36,13 +35,14 @@ class Counted(Spring):
     total_P: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
-def batched(learner: LearnerView, task: Examples, size: int = 128) -> Tensor:
+def batched(learner: LearnerView, task: Data, size: int = 128) -> Tensor:
     """1/⌈N/B⌉ Σ_b |∂/∂θ 1/|b| Σ_{n ∈ b} ‖f(x_n)‖²| (P,)."""
-    total_P, parts = torch.zeros_like(learner.flat.grad_P), list(chunks(task, size))
-    for some in parts:
+    total_P, parts = torch.zeros_like(learner.flat.grad_P), 0
+    for some in chunks(learner, task, size):
         with evaluating(learner.model), torch.enable_grad():
             total_P += learner.flat.gradient(learner.model(some.x).square().sum(1).mean()).abs()
-    return total_P / len(parts)
+        parts += 1
+    return total_P / parts
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class HomeworkMAS(MAS):
         empty = super().init(learner)
         return Counted(empty.importance_P, empty.centre_P, 0.0, torch.zeros_like(empty.centre_P))
 
-    def end_task(self, state: Spring, learner: LearnerView, task: Examples) -> Counted:
+    def end_task(self, state: Spring, learner: LearnerView, task: Data) -> Counted:
         assert isinstance(state, Counted)
         own_P = batched(learner, task) if self.by_batch else sensitivity(learner, task, self.samples)
         sum_P = own_P + state.total_P
@@ -68,7 +68,7 @@ class HomeworkMAS(MAS):
         )
 
 
-def seen(seeds: int, samples: int | None, **how: bool) -> Iterator[tuple[float, list[float]]]:
+def seen(seeds: int, samples: int | None, **how: Any) -> Iterator[tuple[float, list[float]]]:
     """For each task the published mean accuracy on the tasks so far, and ours of every seed."""
     part = next(part for part in table("homework").parts if part.label == "mas")
     experiment = part.experiment

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,8 @@ class Flat:
     def __init__(self, module: nn.Module) -> None:
         named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
         self.names = [name for name, _ in named]
+        #: what was found out about these parameters once, and need not be asked again (never saved)
+        self.notes: dict[str, Any] = {}
         self._sparse = any(getattr(part, "sparse", False) for part in module.modules())  # as embeddings may be
         self._aliases = _aliases(module, {id(p): name for name, p in named})
         self.parameters = [p for _, p in named]
@@ -88,12 +91,14 @@ class Flat:
         """
         torch._foreach_copy_(self._grads, self._gradients(loss))
 
-    def gradient(self, loss: Tensor) -> Tensor:
+    def gradient(self, loss: Tensor, retain_graph: bool = False) -> Tensor:
         """∂loss/∂θ as a new vector (P,); g is left as it is, parameters without influence give zeros."""
-        return torch.cat([grad.reshape(-1) for grad in self._gradients(loss)])
+        return torch.cat([grad.reshape(-1) for grad in self._gradients(loss, retain_graph)])
 
-    def _gradients(self, loss: Tensor) -> tuple[Tensor, ...]:
-        grads = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
+    def _gradients(self, loss: Tensor, retain_graph: bool = False) -> tuple[Tensor, ...]:
+        grads = torch.autograd.grad(
+            loss, self.parameters, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
+        )
         return tuple(grad.to_dense() for grad in grads) if self._sparse else grads
 
     @torch.no_grad()
@@ -114,8 +119,8 @@ class Flat:
             was = old.shapes[old.names.index(name)]
             lead = vector_P.shape[:-1]
             corner = tuple(slice(0, size) for size in was)
-            source = vector_P[..., old.slices[name]].view(*lead, *was)
-            new_P[..., self.slices[name]].view(*lead, *now)[(..., *corner)] = source
+            source = vector_P[..., old.slices[name]].view((*lead, *was))
+            new_P[..., self.slices[name]].view((*lead, *now))[(..., *corner)] = source
         return new_P
 
 

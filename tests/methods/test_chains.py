@@ -16,9 +16,9 @@ from lifelong.errors import SettingError
 from lifelong.methods import DER, METHODS, Chain, Claim, Method, Progressive, Step, XdG, build
 from lifelong.methods.base import Inner
 from lifelong.methods.gss import inner_products, normalised
+from lifelong.methods.inference import answers, snapshot
 from lifelong.methods.mir import interference
 from lifelong.methods.ogd import OGDState
-from lifelong.methods.snapshot import answers, freeze
 from lifelong.models import Network
 from lifelong.streams import Stream, stream
 from lifelong.training import Learner
@@ -348,7 +348,7 @@ def test_gradients_are_compared_under_the_task_of_each_example(
 
 def test_a_teacher_answers_under_the_task_of_each_example(clouds: Callable[..., Stream]) -> None:
     learner, some = gated_life(clouds("task", tasks=2))
-    given = answers(step_of(learner, some), freeze(learner), some.x, some.task)
+    given = answers(step_of(learner, some), snapshot(learner), some.x, some.task)
     for place, (x, task) in enumerate(zip(some.x, some.task_numbers().tolist(), strict=True)):
         own = list(learner.objective.classes[task])
         assert torch.allclose(given[place, own], under_its_task(learner, x, task)[0, own], atol=1e-5)
@@ -366,12 +366,12 @@ def test_der_asks_for_new_outputs_under_the_task_of_each_example(first: str, clo
     assert isinstance(network, Network)
     network.select(2)
     state = learner.state[0 if first == "der" else 1]
-    held = state.memory.examples()
+    held = state.examples()
     state = methods[0].begin_task(state, learner, stream.task(2).train)
     with network.selecting(1), torch.no_grad():
-        assert torch.allclose(state.logits_MC[:, 2:], network(held.x)[:, 2:], atol=1e-6)
+        assert torch.allclose(state.tables[0].columns["answer"][:, 2:], network(held.x)[:, 2:], atol=1e-6)
     with network.selecting(2), torch.no_grad():
-        assert not torch.allclose(state.logits_MC[:, 2:], network(held.x)[:, 2:], atol=1e-2)
+        assert not torch.allclose(state.tables[0].columns["answer"][:, 2:], network(held.x)[:, 2:], atol=1e-2)
 
 
 @pytest.mark.parametrize("label", ["ogd+progressive", "progressive+ogd"])

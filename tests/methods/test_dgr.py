@@ -14,7 +14,16 @@ from torch.nn import functional as F
 
 from lifelong.errors import DataError
 from lifelong.methods import DGR, Step
-from lifelong.methods.generator import Generator, Likelihood, drawn, finished, improve, made, size, vae_loss
+from lifelong.methods.generator import (
+    Generator,
+    Likelihood,
+    frozen_copy,
+    improve,
+    new_generator,
+    sample,
+    vae_loss,
+    weight_count,
+)
 from lifelong.streams import Stream
 from lifelong.training import Learner, serialise
 from lifelong.types import Examples, Scenario
@@ -28,9 +37,9 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def test_its_size_and_its_first_weights() -> None:
-    generator = made(5, 4, 2, seeded(), torch.device("cpu"))
+    generator = new_generator(5, 4, 2, seeded(), torch.device("cpu"))
     layers = [(5, 4), (4, 4), (4, 4), (2, 4), (4, 4), (4, 5)]
-    assert len(generator.weights) == size(5, 4, 2) == sum(wide * narrow + narrow for wide, narrow in layers)
+    assert len(generator.weights) == weight_count(5, 4, 2) == sum(wide * narrow + narrow for wide, narrow in layers)
     start = 0
     for wide, narrow in layers:
         part = generator.weights[start : start + (wide + 1) * narrow]
@@ -40,7 +49,7 @@ def test_its_size_and_its_first_weights() -> None:
 
 @pytest.mark.parametrize("likelihood", ["linear", "sigmoid"])
 def test_its_loss_is_divergence_plus_likelihood(likelihood: Likelihood) -> None:
-    generator = made(5, 4, 2, seeded(), torch.device("cpu"))
+    generator = new_generator(5, 4, 2, seeded(), torch.device("cpu"))
     weights, x = generator.weights.double(), torch.rand(3, 5, generator=seeded(1)).double()
     ours = vae_loss(generator, weights, x, likelihood, seeded(2))
 
@@ -69,7 +78,7 @@ def test_its_loss_is_divergence_plus_likelihood(likelihood: Likelihood) -> None:
 
 
 def test_its_steps_are_those_of_adam_on_the_weighted_losses() -> None:
-    generator = made(5, 4, 2, seeded(), torch.device("cpu"))
+    generator = new_generator(5, 4, 2, seeded(), torch.device("cpu"))
     twin = torch.nn.Parameter(generator.weights.clone())
     adam = torch.optim.Adam([twin], lr=0.01)
     x, old = torch.randn(6, 5, generator=seeded(1)), torch.randn(4, 5, generator=seeded(2))
@@ -85,12 +94,12 @@ def test_its_steps_are_those_of_adam_on_the_weighted_losses() -> None:
 
 def test_what_it_draws_is_like_what_it_has_seen() -> None:
     """Two distant clouds: most draws are near one of the centres, and each is drawn."""
-    generator, random = made(2, 32, 2, seeded(), torch.device("cpu")), seeded(1)
+    generator, random = new_generator(2, 32, 2, seeded(), torch.device("cpu")), seeded(1)
     centres = torch.tensor([[3.0, 0.0], [-3.0, 0.0]])
     for _ in range(800):
         x = centres[torch.randint(2, (32,), generator=random)] + 0.3 * torch.randn(32, 2, generator=random)
         improve(generator, [(1.0, x)], "linear", 0.003, random)
-    gaps = torch.cdist(drawn(generator, 500, "linear", random), centres)
+    gaps = torch.cdist(sample(generator, 500, "linear", random), centres)
     assert float((gaps.amin(1) < 1.5).float().mean()) > 0.7
     assert 0.2 < float(gaps.argmin(1).float().mean()) < 0.8
 
@@ -122,7 +131,7 @@ def test_the_loss_mixes_new_examples_and_dreams_answered_by_the_old_network(
         learner.flat.theta_P.add_(0.1 * torch.randn(len(learner.flat), generator=seeded(5)))
     ours = method.loss(learner.state, step, Step.base_loss)
 
-    x = drawn(learner.state.previous_generator, 40, "linear", twin)
+    x = sample(learner.state.previous_generator, 40, "linear", twin)
     owners = [[1, 2][int(place)] for place in torch.randint(2, (40,), generator=twin)]
     now = learner.model(x).detach().double()
     with torch.no_grad():
@@ -170,9 +179,9 @@ def test_the_old_generator_and_the_old_network_stay_as_they_were(clouds: Clouds)
     learner.learn(stream.task(2))
     state = learner.state
     assert torch.equal(state.previous_generator.weights, weights)
-    assert torch.equal(state.solver.theta_P, theta)
+    assert torch.equal(state.previous_model.theta_P, theta)
     assert not torch.equal(state.generator.weights, weights)
-    alone: Generator = finished(state.generator)
+    alone: Generator = frozen_copy(state.generator)
     assert alone.weights.data_ptr() != state.generator.weights.data_ptr()
 
 
@@ -188,6 +197,6 @@ def test_inputs_that_it_cannot_make_are_refused() -> None:
 
 
 def test_sigmoid_draws_stay_in_range() -> None:
-    x = drawn(made(6, 8, 3, seeded(), torch.device("cpu")), 100, "sigmoid", seeded(1))
+    x = sample(new_generator(6, 8, 3, seeded(), torch.device("cpu")), 100, "sigmoid", seeded(1))
     assert 0 < float(x.min()) < float(x.max()) < 1
     assert F.mse_loss(x[0], x[1]) > 0, "different codes give different inputs"

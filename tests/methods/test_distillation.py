@@ -18,12 +18,21 @@ from torch.nn import functional as F
 from lifelong.errors import SettingError
 from lifelong.memory import herd
 from lifelong.methods import ICaRL, LwF, Method, Step
-from lifelong.methods.snapshot import answers, distance, freeze
+from lifelong.methods.icarl import ICaRLState
+from lifelong.methods.inference import answers, snapshot
+from lifelong.objectives import softmax_distance
 from lifelong.streams import Stream
 from lifelong.training import Learner
 from lifelong.types import Examples, HeadKind, Scenario, Space
 
 Clouds = Callable[..., Stream]
+
+
+def inputs(state: ICaRLState) -> list[Tensor]:
+    """The exemplars of each class."""
+    return [rows.tree("x") for rows in state.exemplars]
+
+
 LR = 0.3
 
 
@@ -34,7 +43,7 @@ def test_a_snapshot_answers_as_the_network_did() -> None:
     x = torch.randn(7, 5)
     network.eval()
     then = network(x).detach()
-    kept = freeze(learner)
+    kept = snapshot(learner)
     network.train()
     network(100 * torch.randn(7, 5))
     with torch.no_grad():
@@ -63,9 +72,9 @@ def test_distance_is_the_divergence_and_passes_over_outputs_that_do_not_count() 
     torch.manual_seed(0)
     now, then = torch.randn(2, 4, 5, dtype=torch.float64)
     now.requires_grad_()
-    assert torch.allclose(distance(now, then, 3.0), slow_distance(now, then, 3.0))
+    assert torch.allclose(softmax_distance(now, then, 3.0), slow_distance(now, then, 3.0))
     hidden = torch.tensor([False, True, False, True, False])
-    cut = distance(now.masked_fill(hidden, -math.inf), then.masked_fill(hidden, -math.inf), 3.0)
+    cut = softmax_distance(now.masked_fill(hidden, -math.inf), then.masked_fill(hidden, -math.inf), 3.0)
     assert torch.allclose(cut, slow_distance(now[:, ~hidden], then[:, ~hidden], 3.0))
     (grad,) = torch.autograd.grad(cut, now)
     assert bool(torch.isfinite(grad).all())
@@ -170,10 +179,10 @@ def test_icarl_learns_new_labels_and_old_answers_with_its_exemplars(clouds: Clou
 
     def loss(model: nn.Module, teacher: nn.Module, learner: Learner) -> Tensor:
         state = learner.state
-        x = torch.cat([task.x, *state.exemplars]).double()
+        x = torch.cat([task.x, *inputs(state)]).double()
         y = [
             *task.y.tolist(),
-            *(label for label, kept in zip(state.classes, state.exemplars, strict=True) for _ in kept),
+            *(label for label, kept in zip(state.classes, state.exemplars, strict=True) for _ in range(len(kept))),
         ]
         total = torch.zeros((), dtype=torch.float64)
         for g, g_old, label in zip(model(x).sigmoid(), teacher(x).sigmoid().detach(), y, strict=True):
@@ -196,14 +205,14 @@ def test_icarl_shares_its_places_and_answers_by_the_nearest_mean(clouds: Clouds)
         state = learner.state
         assert state.classes == list(range(2 * task.number))
         assert [len(x) for x in state.exemplars] == [13 // (2 * task.number)] * len(state.classes)
-        for label, x in zip(state.classes, state.exemplars, strict=True):
+        for label, x in zip(state.classes, inputs(state), strict=True):
             if label in former:
                 assert torch.equal(former[label][: len(x)], x), "the first of those held before are kept"
             former[label] = x
     features = copy.deepcopy(learner.model.backbone).double().requires_grad_(False)
     x = torch.cat([task.test.x for task in stream])
     answer = []
-    means = [F.normalize(features(x.double()), dim=1).mean(0) for x in learner.state.exemplars]
+    means = [F.normalize(features(x.double()), dim=1).mean(0) for x in inputs(learner.state)]
     for one in F.normalize(features(x.double()), dim=1):
         gaps = [float((one - mean / mean.norm()).norm()) for mean in means]
         answer.append(gaps.index(min(gaps)))
@@ -215,7 +224,7 @@ def test_icarl_keeps_the_examples_that_herding_chooses(clouds: Clouds) -> None:
     learner = Learner("mlp:12", ICaRL(capacity=8), stream.space, epochs=2)
     learner.learn(stream.task(1))
     train = stream.task(1).train
-    for label, kept in zip(learner.state.classes, learner.state.exemplars, strict=True):
+    for label, kept in zip(learner.state.classes, inputs(learner.state), strict=True):
         x = train.x[train.y == label]
         h = F.normalize(learner.model.backbone(x).detach().double(), dim=1)
         assert torch.equal(kept, x[herd(h, 4)])

@@ -97,7 +97,7 @@ def test_weights_between_open_channels_and_units_are_found() -> None:
         nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 2, 3, padding=1), nn.ReLU(),
         nn.Flatten(), nn.Linear(8, 4), nn.ReLU(),
     )  # fmt: skip
-    network = gated(with_head(stack, 4, SPACE), "xdg", lambda place, units: RandomGate(units, 0.5, place))
+    network = gated(with_head(stack, 4, SPACE), "xdg", lambda place, units: RandomGate(units, 0.5, place), SPACE)
     assert isinstance(network.backbone, Gated)
     network.select(3)
     x = torch.randn(2, 1, 4, 4)

@@ -55,7 +55,7 @@ def test_agem_shares_its_memory_evenly(clouds: Callable[..., Stream]) -> None:
         learner.learn(stream.task(number))
         held = [len(learner.state.of(task)) for task in learner.state.tasks]
         assert held == [min(54, 40 // number)] * number
-        assert sum(len(y) for y in learner.state.y) <= 40
+        assert len(learner.state) <= 40
 
 
 def test_agem_steps_along_the_paper_s_gradient(clouds: Callable[..., Stream]) -> None:
@@ -79,7 +79,7 @@ def test_agem_draws_stored_examples_evenly_and_none_twice() -> None:
     past = [Examples(x[:, None], x.long(), number) for number, x in enumerate(ids, start=1)]
     generator, counts = torch.Generator().manual_seed(0), Counter[int]()
     for _ in range(rounds):
-        batch = _drawn(past, size, generator)
+        [batch] = _drawn(past, size, generator)
         labels = batch.y.tolist()
         assert len(set(labels)) == size
         assert torch.equal(batch.x[:, 0].long(), batch.y)
@@ -341,7 +341,8 @@ def shared() -> nn.Module:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), "layer 1 is a BatchNorm1d"),
+        (nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), "the running statistics of 1: freeze these layers"),
+        (nn.Sequential(nn.Linear(4, 4), nn.GroupNorm(2, 4)), "layer 1 is a GroupNorm"),
         (nn.Sequential(nn.Conv2d(2, 2, 1, groups=2), nn.Flatten(), nn.LazyLinear(2)), "layer 2 is a LazyLinear"),
         (nn.Sequential(nn.Conv2d(2, 2, 1, groups=2), nn.Flatten()), "layer 0 must be a convolution with groups=1"),
         (nn.Sequential(nn.Conv2d(2, 2, 3, padding="same"), nn.Flatten()), "layer 0 must be a convolution"),

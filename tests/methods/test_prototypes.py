@@ -14,18 +14,17 @@ from torch import Tensor, nn
 
 from lifelong.errors import SettingError
 from lifelong.methods import NCM, SLDA, RanPAC
-from lifelong.methods.features import ClassMeans, means_of, merged, scatter
-from lifelong.methods.prototype import Prototype
+from lifelong.methods.closed_form import ClassMeans, ClosedForm, means_of, merged, scatter
 from lifelong.models import Network
 from lifelong.streams import Stream, stream
 from lifelong.training import Learner
 from lifelong.types import Scenario, Space, Task
 
-THREE: list[Prototype[Any]] = [NCM(), SLDA(shrinkage=0.01), RanPAC(width=40, ridge=0.1)]
+THREE: list[ClosedForm[Any]] = [NCM(), SLDA(shrinkage=0.01), RanPAC(width=40, ridge=0.1)]
 X = torch.randn(20, 6, generator=torch.Generator().manual_seed(5)) * 2
 
 
-def learned(method: Prototype[Any], stream: Stream, order: tuple[int, ...] = (1, 2, 3), **settings: Any) -> Learner:
+def learned(method: ClosedForm[Any], stream: Stream, order: tuple[int, ...] = (1, 2, 3), **settings: Any) -> Learner:
     learner = Learner("mlp:12", method, stream.space, seed=1, **settings)
     for number in order:
         learner.learn(stream.task(number))
@@ -124,7 +123,7 @@ def test_ranpac_depends_on_no_order_and_answers_well(name: str, scenario: Scenar
 
 @pytest.mark.parametrize("method", THREE, ids=lambda m: m.name)
 def test_neither_the_order_of_examples_nor_of_tasks_matters(
-    method: Prototype[Any], clouds: Callable[..., Stream]
+    method: ClosedForm[Any], clouds: Callable[..., Stream]
 ) -> None:
     stream = clouds("class")
     first = learned(method, stream)
@@ -156,7 +155,7 @@ def test_statistics_of_parts_are_those_of_the_whole(sizes: list[int], seed: int)
 
 @pytest.mark.parametrize("budget", [{"epochs": 3}, {"iterations": 7}])
 @pytest.mark.parametrize("method", THREE, ids=lambda m: m.name)
-def test_no_step_is_taken(method: Prototype[Any], budget: dict[str, int], clouds: Callable[..., Stream]) -> None:
+def test_no_step_is_taken(method: ClosedForm[Any], budget: dict[str, int], clouds: Callable[..., Stream]) -> None:
     stream = clouds("domain")
     learner = Learner("mlp:12", method, stream.space, momentum=0.9, weight_decay=0.1, **budget)
     before, steps = learner.flat.theta_P.detach().clone(), []
@@ -167,7 +166,7 @@ def test_no_step_is_taken(method: Prototype[Any], budget: dict[str, int], clouds
 
 
 @pytest.mark.parametrize("method", THREE, ids=lambda m: m.name)
-def test_the_network_answers_for_what_was_never_seen(method: Prototype[Any], clouds: Callable[..., Stream]) -> None:
+def test_the_network_answers_for_what_was_never_seen(method: ClosedForm[Any], clouds: Callable[..., Stream]) -> None:
     by_task, by_class = clouds("task"), clouds("class")
     learner = Learner("mlp:12", method, by_task.space, seed=1)
     plain = Learner("mlp:12", None, by_task.space, seed=1)
@@ -202,7 +201,7 @@ def test_features_may_come_from_the_backbone_that_was_given(clouds: Callable[...
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: NCM(features="pixels"), "ncm.features must be raw or backbone, got 'pixels'"),  # pyrefly: ignore
+        (lambda: NCM(features="pixels"), "ncm.features must be auto, raw or backbone, got 'pixels'"),  # pyrefly: ignore
         (lambda: SLDA(shrinkage=0.0), "slda.shrinkage must be"),
         (lambda: RanPAC(width=0), "ranpac.width must be 1 or more"),
         (lambda: RanPAC(ridge=-1.0), "ranpac.ridge must be 0 or more"),

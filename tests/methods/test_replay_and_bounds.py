@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -139,7 +140,7 @@ def test_a_chain_folds_springs_into_replay(clouds: Clouds) -> None:
         ("ewc", {"strenght": 1}, "did you mean 'strength'"),
         ("ewc", {"strength": "much"}, "float"),
         ("ewc", {"strength": -1}, "0 or more, got -1"),
-        ("ewc", {"fisher": "fake"}, "ewc.fisher must be true, sampled, empirical or batched, got .fake"),
+        ("ewc", {"fisher": "fake"}, "ewc.fisher must be auto, true, sampled, empirical or batched, got .fake"),
         ("er", {"replay_batch": 0}, "1 or more"),
         ("gem", {"per": "day"}, "day"),
         ("ewc+ewc", {}, "each method once"),
@@ -154,3 +155,39 @@ def test_wrong_settings_are_named_with_their_mend(name: str, settings: dict[str,
 def test_a_chain_does_not_restart_what_another_method_holds() -> None:
     with pytest.raises(SettingError, match="take one of them"):
         build("xdg+gdumb")
+
+
+RESIZED = ["er", "er-ace", "mir", "gss", "der", "der++", "gdumb", "agem", "gem"]
+
+
+@pytest.mark.parametrize(("before", "asked"), [(40, 12), (12, 40)])
+@pytest.mark.parametrize("name", RESIZED)
+def test_a_memory_follows_a_changed_capacity(
+    name: str, before: int, asked: int, clouds: Clouds, tmp_path: Path
+) -> None:
+    stream, settings = clouds("domain"), {"per": "total"} if name == "gem" else {}
+    learner = Learner("mlp:8", build(name, {"capacity": before, **settings}), stream.space)
+    learner.learn(stream.task(1))
+    learner.save(tmp_path / "learner.safetensors")
+    assert len(learner.state) == before
+    changed = build(name, {"capacity": asked, **settings})
+    again = Learner.load(tmp_path / "learner.safetensors", method=changed)
+    again.learn(stream.task(2))
+    assert len(again.state) <= asked
+    assert len(again.state) > (before if asked > before else 0)
+    again.save(tmp_path / "again.safetensors")
+    loaded = Learner.load(tmp_path / "again.safetensors")
+    for one in (again, loaded):
+        one.learn(stream.task(3))
+    assert torch.equal(again.flat.theta_P, loaded.flat.theta_P)
+    assert len(again.state) <= asked
+
+
+def test_gem_per_task_thins_past_memories_to_a_smaller_capacity(clouds: Clouds, tmp_path: Path) -> None:
+    stream = clouds("domain")
+    learner = Learner("mlp:8", GEM(capacity=20), stream.space)
+    learner.learn(stream.task(1))
+    learner.save(tmp_path / "learner.safetensors")
+    again = Learner.load(tmp_path / "learner.safetensors", method=GEM(capacity=7))
+    again.learn(stream.task(2))
+    assert [len(again.state.of(number)) for number in (1, 2)] == [7, 7]

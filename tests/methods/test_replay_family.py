@@ -105,7 +105,7 @@ def test_der_stores_what_an_independent_forward_gives_at_each_step(clouds: Cloud
         learner._announce(number, task.classes)
         models = [copy.deepcopy(learner.model).double()]
         learner.learn(task, on_step=lambda _, models=models: models.append(copy.deepcopy(learner.model).double()))
-        held, logits = learner.state.memory.examples(), learner.state.logits_MC
+        held, logits = learner.state.examples(), learner.state.tables[0].columns["answer"]
         start = 2 * WHOLE * (number - 1)
         assert len(held) == start + 2 * WHOLE, "both passes over the task are offered"
         for place in range(start, start + 2 * WHOLE):
@@ -193,7 +193,7 @@ def test_gss_scores_a_newcomer_by_its_most_similar_stored_example(clouds: Clouds
     stream = clouds("domain", tasks=1)
     learner = Learner("mlp:7", GSS(capacity=100, subset=100), stream.space, batch=27, lr=0.3)
     learner.learn(stream.task(1))
-    held, score = learner.state.examples(), learner.state.score
+    held, score = learner.state.examples(), learner.state.tables[0].columns["score"]
     model = copy.deepcopy(learner.model).double()
     unit = []
     for x, y in zip(held.x.double(), held.y, strict=True):
@@ -242,7 +242,7 @@ def test_a_gate_decides_who_challenges_and_the_own_score_who_wins() -> None:
         memory = PriorityBuffer(4)
         memory.offer(stored, torch.ones(4), generator)
         memory.offer(new, torch.full((4,), score), generator, gate)
-        assert bool((memory.x == 9).any()) is taken
+        assert bool((memory.examples().x == 9).any()) is taken
 
 
 def test_scored_places_are_taken_with_the_probabilities_of_the_paper() -> None:
@@ -254,10 +254,10 @@ def test_scored_places_are_taken_with_the_probabilities_of_the_paper() -> None:
         memory = PriorityBuffer(3)
         memory.offer(stored, torch.tensor(scores), generator)
         memory.offer(Examples(torch.tensor([9.0]), torch.ones(1).long(), 2), torch.tensor([newcomer]), generator)
-        places = (memory.x == 9).nonzero()[:, 0].tolist()
+        places = (memory.examples().x == 9).nonzero()[:, 0].tolist()
         taken[places[0] if places else 3] += 1
         if places:
-            assert float(memory.score[places[0]]) == pytest.approx(newcomer)
+            assert float(memory.tables[0].columns["score"][places[0]]) == pytest.approx(newcomer)
     assert chisquare(taken, [trials * p for p in [*chosen, 1 - sum(chosen)]]).pvalue > 1e-3
 
 

@@ -1,10 +1,19 @@
 """Stored examples for rehearsal."""
 
-from lifelong.memory.archive import Archive
-from lifelong.memory.balanced import Balanced
 from lifelong.memory.herding import herd
-from lifelong.memory.reservoir import Reservoir
-from lifelong.memory.ring import Ring
-from lifelong.memory.scored import PriorityBuffer
+from lifelong.memory.policies import Archive, Balanced, Memory, PriorityBuffer, Reservoir, Ring
+from lifelong.memory.rows import Rows, columns_of, kind_of, one_kind
 
-__all__ = ["Archive", "Balanced", "PriorityBuffer", "Reservoir", "Ring", "herd"]
+__all__ = [
+    "Archive",
+    "Balanced",
+    "Memory",
+    "PriorityBuffer",
+    "Reservoir",
+    "Ring",
+    "Rows",
+    "columns_of",
+    "herd",
+    "kind_of",
+    "one_kind",
+]

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.memory import Ring
+from lifelong.memory import Ring, one_kind
 from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
 from lifelong.methods.compatibility import check_room
-from lifelong.types import Examples
+from lifelong.methods.inference import number_of
+from lifelong.types import Data, Examples
 
 __all__ = ["AGEM", "without_conflict"]
 
@@ -62,6 +63,7 @@ class AGEM(Method[Ring]):
     name = "agem"
     family = "gradient"
     reference = "Chaudhry et al. 2019"
+    state_class = Ring
     needs = ("task boundaries", "labels", "memory")
     claims = Claim.STORES_BATCHES
     phase = Phase.PROJECT
@@ -71,18 +73,14 @@ class AGEM(Method[Ring]):
         require(self.capacity >= 0, f"agem.capacity must be 0 or more, got {self.capacity}")
         require(self.replay_batch >= 1, f"agem.replay_batch must be 1 or more, got {self.replay_batch}")
 
-    @property
-    def state_type(self) -> type[Ring]:
-        return Ring
-
     def check(self, size: StreamSize) -> None:
         check_room(self.name, self.capacity, size.tasks, "tasks")
 
     def declared_bytes(self, size: StreamSize) -> int:
-        return self.capacity * (size.input_bytes + 8)
+        return self.capacity * (size.example_bytes - 8)
 
-    def begin_task(self, state: Ring, learner: LearnerView, task: Examples) -> Ring:
-        state.begin(task.task if isinstance(task.task, int) else int(task.task[-1]))
+    def begin_task(self, state: Ring, learner: LearnerView, task: Data) -> Ring:
+        state.begin(number_of(task))
         state.shrink(self._quota(state))
         return state
 
@@ -90,7 +88,10 @@ class AGEM(Method[Ring]):
         past = state.past(step.task)
         if not past:
             return grad_P
-        return without_conflict(grad_P, step.gradient_on(_drawn(past, self.replay_batch, step.generator)))
+        batches = _drawn(past, self.replay_batch, step.generator)
+        total = sum(len(batch) for batch in batches)  # one batch, unless the tasks differ in kind
+        parts = [step.gradient_on(batch) * (len(batch) / total) for batch in batches]
+        return without_conflict(grad_P, parts[0] if len(parts) == 1 else torch.stack(parts).sum(0))
 
     def after_step(self, state: Ring, step: Step) -> None:
         if step.epoch == 1:
@@ -100,13 +101,13 @@ class AGEM(Method[Ring]):
         return self.capacity // len(state.tasks)
 
 
-def _drawn(past: list[Examples], size: int, generator: torch.Generator) -> Examples:
-    """`size` of the examples of all tasks, without repetition, gathered task by task so that none is copied in vain."""
+def _drawn(past: list[Examples], size: int, generator: torch.Generator) -> list[Examples]:
+    """`size` of the examples of all tasks, none twice, kind by kind, gathered so that none is copied in vain."""
     lengths = [len(memory) for memory in past]
     chosen_B = torch.randperm(sum(lengths), generator=generator)[:size].sort().values
     ends = torch.tensor(lengths).cumsum(0)
     counts = torch.searchsorted(chosen_B, ends).diff(prepend=torch.zeros(1, dtype=torch.int64)).tolist()
     starts = (ends - torch.tensor(lengths)).tolist()
     pieces = zip(past, starts, chosen_B.split(counts), strict=True)
-    parts = [memory.at((index - start).to(memory.y.device)) for memory, start, index in pieces if len(index) > 0]
-    return Examples.cat(parts)
+    parts = [memory.at((index - start).to(memory.device)) for memory, start, index in pieces if len(index) > 0]
+    return one_kind(parts)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, replace
-from typing import ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -162,6 +162,8 @@ class Method(Generic[StateT]):
     disabled_settings: ClassVar[Mapping[str, object] | None] = None
     #: settings that may be infinite, as its card says; others must be finite
     unbounded: ClassVar[tuple[str, ...]] = ()
+    #: the dataclass of the state
+    state_class: ClassVar[type[Any]] = NoState
     #: the scenarios in which it is defined
     scenarios: ClassVar[tuple[Scenario, ...]] = ("task", "domain", "class")
 
@@ -195,7 +197,7 @@ class Method(Generic[StateT]):
     @property
     def state_type(self) -> type[StateT]:
         """The dataclass of the state, from which a saved one is read back."""
-        raise NotImplementedError
+        return self.state_class
 
     def check(self, size: StreamSize) -> None:
         """Raise `SettingError` where the settings cannot serve a life of this size.

@@ -207,7 +207,7 @@ class StreamSize:
     `class_task_pairs`, pairs of a class and a task (each class in one task), or classes where tasks have no boundaries.
     `buffers` are the bytes of the network's buffers, `widths` the inputs of each layer that has weights, a bias as one
     more, `smallest` the weights of the smallest layer before the head (None: not known). `open_ended`: this is a life
-    so far, which may go on.
+    so far, which may go on. `target_bytes`: of one target.
 
     >>> StreamSize.of(tasks=2, examples=10, input_bytes=16, parameters=15, outputs=3).total_examples
     20
@@ -226,6 +226,12 @@ class StreamSize:
     widths: tuple[int, ...] = ()
     smallest: int | None = None
     open_ended: bool = False
+    target_bytes: int = 8
+
+    @property
+    def example_bytes(self) -> int:
+        """What a stored example takes: its input, its target, and the number of its task."""
+        return self.input_bytes + self.target_bytes + 8
 
     @staticmethod
     def of(tasks: int, examples: int, input_bytes: int, parameters: int, outputs: int, **more: Any) -> StreamSize:

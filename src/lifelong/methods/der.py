@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lifelong.errors import require
-from lifelong.memory import Reservoir
-from lifelong.memory.reservoir import write
-from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
-from lifelong.methods.evaluating import evaluating
-from lifelong.methods.per_sample import chunks
+from lifelong.memory import Reservoir, Rows, columns_of
+from lifelong.methods.base import Inner, LearnerView, Step, StreamSize
+from lifelong.methods.inference import chunks, evaluating
+from lifelong.methods.rehearsal import Rehearsal, in_one_pass
 from lifelong.models import Network
-from lifelong.types import Examples
+from lifelong.types import Data
 
-__all__ = ["DER", "DERState"]
+__all__ = ["DER"]
 
-
-@dataclass
-class DERState:
-    """A reservoir, and per place the logits of the moment of storing."""
-
-    memory: Reservoir
-    logits_MC: Tensor = field(default_factory=lambda: torch.empty(0, 0))
+CHUNK = 2048
 
 
 @dataclass(frozen=True)
-class DER(Method[DERState]):
+class DER(Rehearsal[Reservoir]):
     """Replay stored inputs against the logits that the network gave when they were stored.
 
     Formula: L(θ) = CE(B) + α · mean over (x, z) in M_B of (h_θ(x) − z)², with h the logits and M_B from a reservoir.
@@ -50,7 +42,8 @@ class DER(Method[DERState]):
     network grows, an output's logits for what was stored before it are those with which it begins. As in the
     authors' code every pass over a task is offered to the reservoir (an example may be stored twice), as the answers
     of the first pass are poor. In a chain after a method that changes the batch, the logits stored are those after the
-    optimiser's step.
+    optimiser's step. Batch and replay go through the network in one pass, but where it has batch normalisation: there
+    they go apart, as in the authors' code, and each moves the running statistics. Answers of any shape may be stored.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -63,61 +56,54 @@ class DER(Method[DERState]):
         True
     """
 
-    capacity: int = 500
-    replay_batch: int = 32
     alpha: float = 0.5
 
     name = "der"
-    family = "replay"
     reference = "Buzzega et al. 2020"
+    state_class = Reservoir
     needs = ("memory",)
-    claims = Claim.STORES_BATCHES
-    disabled_settings = MappingProxyType({"capacity": 0})
 
     def validate(self) -> None:
-        require(self.capacity >= 0, f"{self.name}.capacity must be 0 or more, got {self.capacity}")
-        require(self.replay_batch >= 1, f"{self.name}.replay_batch must be 1 or more, got {self.replay_batch}")
+        super().validate()
         require(self.alpha >= 0, f"{self.name}.alpha must be 0 or more, got {self.alpha}")
 
-    @property
-    def state_type(self) -> type[DERState]:
-        return DERState
-
     def declared_bytes(self, size: StreamSize) -> int:
-        return self.capacity * (size.input_bytes + 4 * size.outputs + 16)
-
-    def init(self, learner: LearnerView) -> DERState:
-        return DERState(Reservoir(self.capacity))
+        return self.capacity * (size.example_bytes + 4 * size.outputs)
 
     @torch.no_grad()
-    def begin_task(self, state: DERState, learner: LearnerView, task: Examples) -> DERState:
-        held, known = state.memory.examples(), state.logits_MC.shape[1]
-        model = learner.model
-        if len(held) == 0 or not isinstance(model, Network) or model.head.classes == known:
-            return state
-        fresh = []
-        for some in chunks(held, 2048):
-            with evaluating(model, some.task), learner.autocast():
-                fresh.append(model(some.x)[:, known:].float())
-        fresh_MC = torch.cat(fresh)
-        logits_MC = F.pad(state.logits_MC, (0, fresh_MC.shape[1]))
-        logits_MC[: len(held), known:] = fresh_MC
-        return DERState(state.memory, logits_MC)
+    def begin_task(self, state: Reservoir, learner: LearnerView, task: Data) -> Reservoir:
+        state = super().begin_task(state, learner, task)
+        for table in state.tables:
+            if table.size > 0 and isinstance(learner.model, Network):
+                table.columns["answer"] = _widened(table, learner)
+        return state
 
-    def loss(self, state: DERState, step: Step, inner: Inner) -> Tensor:
-        loss = inner(step)
-        if len(state.memory) == 0:
-            return loss
-        place_B = state.memory.draw(self.replay_batch, step.generator)
-        now_BC = step.on(state.memory.at(place_B)).answer.float()
-        return loss + self.alpha * F.mse_loss(now_BC, state.logits_MC.index_select(0, place_B))
+    def loss(self, state: Reservoir, step: Step, inner: Inner) -> Tensor:
+        if len(state) == 0:
+            return inner(step)
+        table, place_B = state.draw(self.replay_batch, step.generator)
+        step, replay = in_one_pass(step, table.at(place_B))
+        return inner(step) + self.alpha * F.mse_loss(replay.answer.float(), table.column("answer", place_B))
 
-    def after_step(self, state: DERState, step: Step) -> None:
-        place, kept = state.memory.add(step.batch, step.generator)
-        if len(place) == 0:
-            return
-        with torch.no_grad():
-            logits_BC = step.answer.detach().float()
-        if len(state.logits_MC) == 0:
-            state.logits_MC = logits_BC.new_zeros(self.capacity, logits_BC.shape[1])
-        write(state.logits_MC, place, logits_BC, kept)
+    def after_step(self, state: Reservoir, step: Step) -> None:
+        table, place, chosen = state.choose(step.batch, step.generator)
+        if len(place) > 0:
+            with torch.no_grad():
+                answer = step.answer.detach().float()
+            table.write(place, chosen, {**columns_of(step.batch), "answer": answer})
+
+
+def _widened(table: Rows, learner: LearnerView) -> Tensor:
+    """The stored answers with the outputs that came since: as the network answers now."""
+    known = table.columns["answer"]
+    fresh = []
+    for some in chunks(learner, table.examples(), CHUNK):
+        with evaluating(learner.model, some.task), learner.autocast():
+            answer = learner.model(some.x)[..., known.shape[-1] :].float()
+        if answer.shape[-1] == 0:
+            return known
+        fresh.append(answer)
+    new = torch.cat(fresh)
+    wider = F.pad(known, (0, new.shape[-1]))
+    wider[: len(new), ..., known.shape[-1] :] = new
+    return wider

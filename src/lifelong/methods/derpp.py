@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from lifelong.errors import require
+from lifelong.memory import Reservoir
 from lifelong.methods.base import Inner, Step
-from lifelong.methods.der import DER, DERState
+from lifelong.methods.der import DER
+from lifelong.methods.rehearsal import in_one_pass
 
 __all__ = ["DERPP"]
 
@@ -32,7 +35,8 @@ class DERPP(DER):
     equation 7, algorithm 2.
 
     Deviations: those of `der`: squares averaged over outputs too, outputs that come later held to the logits with
-    which they begin, every pass over a task offered to the reservoir.
+    which they begin, every pass over a task offered to the reservoir, one pass through networks without batch
+    normalisation.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -55,9 +59,11 @@ class DERPP(DER):
         super().validate()
         require(self.beta >= 0, f"der++.beta must be 0 or more, got {self.beta}")
 
-    def loss(self, state: DERState, step: Step, inner: Inner) -> Tensor:
-        loss = super().loss(state, step, inner)
-        if len(state.memory) == 0 or self.beta == 0:
-            return loss
-        labelled = state.memory.sample(self.replay_batch, step.generator)
-        return loss + self.beta * step.on(labelled).base_loss()
+    def loss(self, state: Reservoir, step: Step, inner: Inner) -> Tensor:
+        if len(state) == 0 or self.beta == 0:
+            return super().loss(state, step, inner)
+        table, place_B = state.draw(self.replay_batch, step.generator)
+        labelled = state.sample(self.replay_batch, step.generator)
+        step, replay, known = in_one_pass(step, table.at(place_B), labelled)
+        distance = F.mse_loss(replay.answer.float(), table.column("answer", place_B))
+        return inner(step) + self.alpha * distance + self.beta * known.base_loss()

@@ -9,12 +9,23 @@ from torch import Tensor
 
 from lifelong.errors import DataError, require
 from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
-from lifelong.methods.generator import Generator, Likelihood, drawn, finished, improve, made, renewed, weight_count
-from lifelong.methods.snapshot import Snapshot, answers, classes_of, freeze
+from lifelong.methods.generator import (
+    Generator,
+    Likelihood,
+    frozen_copy,
+    improve,
+    new_generator,
+    reset_optimizer,
+    sample,
+    weight_count,
+)
+from lifelong.methods.inference import Snapshot, answers, chunks, classes_of, number_of, snapshot
 from lifelong.objectives import softmax_distance
-from lifelong.types import Examples
+from lifelong.types import Data, Examples
 
 __all__ = ["DGR", "DGRState"]
+
+CHUNK = 2048
 
 
 @dataclass
@@ -24,7 +35,7 @@ class DGRState:
     tasks: list[int] = field(default_factory=list)
     generator: Generator | None = None
     previous_generator: Generator | None = None
-    solver: Snapshot | None = None
+    previous_model: Snapshot | None = None
     old: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
 
@@ -77,8 +88,10 @@ class DGR(Method[DGRState]):
     temperature: float = 2.0
 
     name = "dgr"
+    objectives = ("classes",)
     family = "generative"
     reference = "Shin et al. 2017"
+    state_class = DGRState
     needs = ("task boundaries",)
     claims = Claim.RELIES_ON_WEIGHTS | Claim.STORES_BATCHES
 
@@ -88,43 +101,46 @@ class DGR(Method[DGRState]):
         require(self.generator_lr > 0, f"dgr.generator_lr must be above 0, got {self.generator_lr}")
         require(self.temperature > 0, f"dgr.temperature must be above 0, got {self.temperature}")
 
-    @property
-    def state_type(self) -> type[DGRState]:
-        return DGRState
-
     def declared_bytes(self, size: StreamSize) -> int:
         weights = weight_count(size.numbers, self.hidden, self.latent)
         return 16 * weights + 4 * size.parameters + size.buffers + 8 * (size.outputs + size.tasks)
 
-    def check_data(self, state: DGRState, learner: LearnerView, task: Examples) -> None:
-        if not task.x.is_floating_point():
+    def check_data(self, state: DGRState, learner: LearnerView, task: Data) -> None:
+        x = task.at(slice(0, 1)).x
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            kind = x.dtype if isinstance(x, Tensor) else f"the fields {', '.join(x)}"
+            raise DataError(f"dgr makes one input of floating-point numbers, got {kind}; use another method, as er")
+        if state.generator is not None and x[0].numel() != state.generator.encoder[0]:
             raise DataError(
-                f"dgr makes inputs of floating-point numbers, got {task.x.dtype}; use another method, as er"
+                f"dgr makes inputs of {state.generator.encoder[0]} numbers, as those of the first task were, got "
+                f"{x[0].numel()}; use another method, as er"
             )
-        if self.output == "sigmoid" and not bool(((task.x >= 0) & (task.x <= 1)).all()):
-            low, high = float(task.x.min()), float(task.x.max())
-            raise DataError(f"dgr.output=sigmoid needs inputs in 0 … 1, got {low:g} … {high:g}; use linear")
+        for some in chunks(learner, task, CHUNK) if self.output == "sigmoid" else ():
+            low, high = float(some.x.min()), float(some.x.max())
+            if not 0 <= low <= high <= 1:
+                raise DataError(f"dgr.output=sigmoid needs inputs in 0 … 1, got {low:g} … {high:g}; use linear")
 
-    def begin_task(self, state: DGRState, learner: LearnerView, task: Examples) -> DGRState:
+    def begin_task(self, state: DGRState, learner: LearnerView, task: Data) -> DGRState:
         if state.generator is None:
-            features = task.x.flatten(1).shape[1]
-            new = made(features, self.hidden, self.latent, learner.generator, task.x.device)
-            return DGRState(generator=new)
+            features, device = task.at(slice(0, 1)).x.numel(), learner.flat.theta_P.device
+            return DGRState(generator=new_generator(features, self.hidden, self.latent, learner.generator, device))
         if not state.tasks:
             return state
-        old = torch.tensor(classes_of(learner.objective, state.tasks), device=task.y.device)
-        return DGRState(state.tasks, renewed(state.generator), finished(state.generator), freeze(learner), old)
+        old = torch.tensor(classes_of(learner.objective, state.tasks), device=learner.flat.theta_P.device)
+        return DGRState(
+            state.tasks, reset_optimizer(state.generator), frozen_copy(state.generator), snapshot(learner), old
+        )
 
     def loss(self, state: DGRState, step: Step, inner: Inner) -> Tensor:
-        if state.previous_generator is None or state.solver is None:
+        if state.previous_generator is None or state.previous_model is None:
             return inner(step)
         outputs, batch = step.learner.objective, step.batch
         with torch.no_grad():
-            x_BD = drawn(state.previous_generator, self.replay_batch, self.output, step.generator)
+            x_BD = sample(state.previous_generator, self.replay_batch, self.output, step.generator)
             past = torch.randint(len(state.tasks), (self.replay_batch,), generator=step.generator)
-            task_B = torch.tensor(state.tasks)[past].to(batch.y.device)
+            task_B = torch.tensor(state.tasks)[past].to(batch.device)
             x = x_BD.view(-1, *batch.x.shape[1:]).to(batch.x.dtype)
-            answer_BC = answers(step, state.solver, x, task_B)
+            answer_BC = answers(step, state.previous_model, x, task_B)
             known_BC = torch.full_like(answer_BC, float("-inf")).index_copy_(1, state.old, answer_BC[:, state.old])
             known_BC = outputs.masked(known_BC, task_B)
         replay = step.on(Examples(x, known_BC.argmax(1), task_B))
@@ -140,11 +156,11 @@ class DGR(Method[DGRState]):
         if state.previous_generator is not None:
             share = 1 / (len(state.tasks) + 1)
             with torch.no_grad():
-                dreams_BD = drawn(state.previous_generator, self.replay_batch, self.output, step.generator)
+                dreams_BD = sample(state.previous_generator, self.replay_batch, self.output, step.generator)
             parts = [(share, parts[0][1]), (1 - share, dreams_BD)]
         improve(state.generator, parts, self.output, self.generator_lr, step.generator)
 
-    def end_task(self, state: DGRState, learner: LearnerView, task: Examples) -> DGRState:
-        number = task.task if isinstance(task.task, int) else int(task.task[0])
+    def end_task(self, state: DGRState, learner: LearnerView, task: Data) -> DGRState:
+        number = number_of(task)
         tasks = state.tasks if number in state.tasks else [*state.tasks, number]
-        return DGRState(tasks, state.generator, state.previous_generator, state.solver, state.old)
+        return DGRState(tasks, state.generator, state.previous_generator, state.previous_model, state.old)

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lifelong.errors import require
 from lifelong.memory import Reservoir
-from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
+from lifelong.methods.base import Claim, Inner, Step
+from lifelong.methods.er import ER
+from lifelong.methods.rehearsal import in_one_pass
 
 __all__ = ["ERACE"]
 
 
 @dataclass(frozen=True)
-class ERACE(Method[Reservoir]):
+class ERACE(ER):
     """Learn a batch among its own classes only, and what is replayed among all.
 
     Formula: L(θ) = CE(B; classes in B) + CE(M_B; all outputs that count), each a mean, with M_B drawn from a reservoir.
@@ -34,6 +35,7 @@ class ERACE(Method[Reservoir]):
     these are the same with growing heads. The reservoir is filled in the first pass over a task only. Where every
     batch has all classes that count (most often so in the scenarios domain and task), it is ER with the mean over the
     batch and the mean over the replay added up. In a chain the losses inside are those of the replayed examples.
+    Batch and replay go through the network in one pass, but where it has batch normalisation.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -46,38 +48,20 @@ class ERACE(Method[Reservoir]):
         True
     """
 
-    capacity: int = 500
     replay_batch: int = 16
 
     name = "er-ace"
-    family = "replay"
     reference = "Caccia et al. 2022"
-    needs = ("labels", "memory")
-    claims = Claim.REPLACES_LOSS | Claim.STORES_BATCHES
-
-    def validate(self) -> None:
-        require(self.capacity >= 1, f"er-ace.capacity must be 1 or more, got {self.capacity}")
-        require(self.replay_batch >= 1, f"er-ace.replay_batch must be 1 or more, got {self.replay_batch}")
-
-    @property
-    def state_type(self) -> type[Reservoir]:
-        return Reservoir
-
-    def declared_bytes(self, size: StreamSize) -> int:
-        return self.capacity * (size.input_bytes + 16)
-
-    def init(self, learner: LearnerView) -> Reservoir:
-        return Reservoir(self.capacity)
+    objectives = ("classes",)
+    claims = Claim.STORES_BATCHES | Claim.REPLACES_LOSS
+    disabled_settings = None
+    least = 1
 
     def loss(self, state: Reservoir, step: Step, inner: Inner) -> Tensor:
-        batch, logits_BC = step.batch, step.answer.float()
+        batch, replays = step.batch, [state.sample(self.replay_batch, step.generator)] if len(state) > 0 else []
+        step, *replayed = in_one_pass(step, *replays)
+        logits_BC = step.answer.float()
         absent_C = torch.ones_like(logits_BC[0], dtype=torch.bool).index_fill(0, batch.y, False)
-        own_BC = logits_BC.masked_fill(absent_C, float("-inf"))
-        loss = step.learner.objective.loss(own_BC, batch.y, batch.task)
-        if len(state) == 0:
-            return loss
-        return loss + inner(step.on(state.sample(self.replay_batch, step.generator)))
-
-    def after_step(self, state: Reservoir, step: Step) -> None:
-        if step.epoch == 1:
-            state.add(step.batch, step.generator)
+        present_BC = logits_BC.masked_fill(absent_C, float("-inf"))
+        loss = step.learner.objective.loss(present_BC, batch.y, batch.task)
+        return loss + inner(replayed[0]) if replayed else loss

@@ -35,7 +35,3 @@ class Finetune(Method[NoState]):
     name = "finetune"
     family = "bounds"
     reference = "McCloskey & Cohen 1989"
-
-    @property
-    def state_type(self) -> type[NoState]:
-        return NoState

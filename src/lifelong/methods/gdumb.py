@@ -8,7 +8,8 @@ from lifelong.errors import require
 from lifelong.memory import Balanced
 from lifelong.methods.base import Claim, LearnerView, Method, StreamSize
 from lifelong.methods.compatibility import check_room
-from lifelong.types import Examples
+from lifelong.methods.rehearsal import check_one_kind
+from lifelong.types import Data, Examples
 
 __all__ = ["GDumb"]
 
@@ -49,31 +50,33 @@ class GDumb(Method[Balanced]):
     capacity: int = 500
 
     name = "gdumb"
+    objectives = ("classes",)
     family = "replay"
     reference = "Prabhu et al. 2020"
+    state_class = Balanced
     needs = ("labels", "memory")
     claims = Claim.RESETS_WEIGHTS
 
     def validate(self) -> None:
         require(self.capacity >= 1, f"gdumb.capacity must be 1 or more, got {self.capacity}")
 
-    @property
-    def state_type(self) -> type[Balanced]:
-        return Balanced
-
     def check(self, size: StreamSize) -> None:
         check_room(self.name, self.capacity, size.class_task_pairs, "shares (a class in a task)")
 
     def declared_bytes(self, size: StreamSize) -> int:
-        return self.capacity * (size.input_bytes + 16)
+        return self.capacity * (size.example_bytes)
 
     def init(self, learner: LearnerView) -> Balanced:
         return Balanced(self.capacity, by_task=learner.space.boundaries)
 
-    def begin_task(self, state: Balanced, learner: LearnerView, task: Examples) -> Balanced:
+    def check_data(self, state: Balanced, learner: LearnerView, task: Data) -> None:
+        check_one_kind(self.name, state.examples().at(slice(0, 1)), task)
+
+    def begin_task(self, state: Balanced, learner: LearnerView, task: Data) -> Balanced:
+        state.resize(self.capacity, learner.generator)
         state.add(task, learner.generator)
         learner.restart()
         return state
 
-    def examples(self, state: Balanced, task: Examples) -> Examples:
+    def examples(self, state: Balanced, task: Data) -> Examples:
         return state.examples()

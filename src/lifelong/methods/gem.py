@@ -12,9 +12,10 @@ from lifelong.errors import require
 from lifelong.memory import Ring
 from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
 from lifelong.methods.compatibility import check_room
-from lifelong.methods.per_task import task_gradients
+from lifelong.methods.inference import number_of
+from lifelong.methods.per_sample import task_gradients
 from lifelong.methods.projection import project
-from lifelong.types import Examples
+from lifelong.types import Data
 
 __all__ = ["GEM"]
 
@@ -55,6 +56,7 @@ class GEM(Method[Ring]):
     name = "gem"
     family = "gradient"
     reference = "Lopez-Paz & Ranzato 2017"
+    state_class = Ring
     needs = ("task boundaries", "labels", "memory")
     claims = Claim.STORES_BATCHES
     phase = Phase.PROJECT
@@ -64,21 +66,17 @@ class GEM(Method[Ring]):
         require(self.capacity >= 0, f"gem.capacity must be 0 or more, got {self.capacity}")
         require(self.margin >= 0, f"gem.margin must be 0 or more, got {self.margin}")
 
-    @property
-    def state_type(self) -> type[Ring]:
-        return Ring
-
     def check(self, size: StreamSize) -> None:
         if self.per == "total":
             check_room(self.name, self.capacity, size.tasks, "tasks")
 
     def declared_bytes(self, size: StreamSize) -> int:
         examples = self.capacity * (size.tasks if self.per == "task" else 1)
-        return examples * (size.input_bytes + 8)
+        return examples * (size.example_bytes - 8)
 
-    def begin_task(self, state: Ring, learner: LearnerView, task: Examples) -> Ring:
-        state.begin(task.task if isinstance(task.task, int) else int(task.task[-1]))
-        if self.per == "total":
+    def begin_task(self, state: Ring, learner: LearnerView, task: Data) -> Ring:
+        state.begin(number_of(task))
+        if self.per == "total" or any(table.size > self.capacity for table in state.tables):
             state.shrink(self._quota(state))
         return state
 

@@ -22,7 +22,17 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.adam import adam
 
-__all__ = ["Generator", "Likelihood", "drawn", "finished", "improve", "made", "renewed", "vae_loss", "weight_count"]
+__all__ = [
+    "Generator",
+    "Likelihood",
+    "frozen_copy",
+    "improve",
+    "new_generator",
+    "reset_optimizer",
+    "sample",
+    "vae_loss",
+    "weight_count",
+]
 
 Likelihood = Literal["linear", "sigmoid"]
 #: matrix (H, D) and bias (H,)
@@ -41,7 +51,7 @@ class Generator:
     steps: int = 0
 
 
-def made(features: int, hidden: int, latent: int, random: torch.Generator, device: torch.device) -> Generator:
+def new_generator(features: int, hidden: int, latent: int, random: torch.Generator, device: torch.device) -> Generator:
     """A new generator, its weights uniform in ±1/√(inputs of the layer)."""
     encoder, decoder = [features, hidden, hidden, 2 * latent], [latent, hidden, hidden, features]
     parts = [
@@ -53,13 +63,13 @@ def made(features: int, hidden: int, latent: int, random: torch.Generator, devic
     return Generator(encoder, decoder, weights, torch.zeros_like(weights), torch.zeros_like(weights))
 
 
-def renewed(generator: Generator) -> Generator:
+def reset_optimizer(generator: Generator) -> Generator:
     """The same generator, the moments of Adam forgotten."""
     zeros = torch.zeros_like(generator.weights)
     return Generator(generator.encoder, generator.decoder, generator.weights, zeros, zeros.clone())
 
 
-def finished(generator: Generator) -> Generator:
+def frozen_copy(generator: Generator) -> Generator:
     """A copy that learns no more: weights without moments."""
     none = generator.weights.new_empty(0)
     return Generator(generator.encoder, generator.decoder, generator.weights.clone(), none, none.clone())
@@ -70,7 +80,7 @@ def weight_count(features: int, hidden: int, latent: int) -> int:
     return _size([features, hidden, hidden, 2 * latent]) + _size([latent, hidden, hidden, features])
 
 
-def drawn(generator: Generator, count: int, likelihood: Likelihood, random: torch.Generator) -> Tensor:
+def sample(generator: Generator, count: int, likelihood: Likelihood, random: torch.Generator) -> Tensor:
     """`count` inputs (count, D): the decoder's answers to z ~ N(0, 1), drawn on the CPU."""
     z_BZ = torch.randn(count, generator.decoder[0], generator=random).to(generator.weights.device)
     x_BD = _through(_layers(generator, generator.weights)[1], z_BZ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -10,13 +11,13 @@ from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
-from lifelong.methods.layers import layer_inputs, weight_layers
-from lifelong.methods.linear import all_linear, hooks_see_all_uses
-from lifelong.methods.per_sample import subset
+from lifelong.methods.inference import number_of, subset
+from lifelong.methods.layers import check_statistics, layer_inputs, weight_layers
+from lifelong.methods.per_sample import way_of
 from lifelong.methods.subspace import NOISE, adaptive, extended, outside, principal
-from lifelong.models import Head
-from lifelong.models.per_task import PerTask
-from lifelong.types import Examples, Space
+from lifelong.models import Head, Network
+from lifelong.models.per_task import PerTask, TaskNorm, norms_per_task
+from lifelong.types import Data, Space, Tree
 
 __all__ = ["GPM", "GPMState"]
 
@@ -56,7 +57,8 @@ class GPM(Method[GPMState]):
     whole is taken for rounding. The way walked since the start of the task is projected, after every step, so that it
     is orthogonal with any optimiser. For gradient descent, with momentum and weight decay too, which is linear in ∇,
     that is the formula; a clipped norm is that of the whole ∇. With Adam ∇ is projected as well. In the scenario
-    `task`, rows of the head that no past task answers with are free, as the paper's separate heads are.
+    `task`, rows of the head that no past task answers with are free, as the paper's separate heads are, and
+    normalisation layers are each task's own: statistics, scale and shift. In other scenarios they must be frozen.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -75,6 +77,7 @@ class GPM(Method[GPMState]):
     name = "gpm"
     family = "gradient"
     reference = "Saha et al. 2021"
+    state_class = GPMState
     needs = ("task boundaries",)
     claims = Claim.RELIES_ON_WEIGHTS
     phase = Phase.PROJECT
@@ -84,11 +87,11 @@ class GPM(Method[GPMState]):
         require(0 <= self.threshold <= 1, f"gpm.threshold must be in 0 … 1, got {self.threshold}")
         require(self.samples >= 1, f"gpm.samples must be 1 or more, got {self.samples}")
 
-    @property
-    def state_type(self) -> type[GPMState]:
-        return GPMState
-
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
+        if isinstance(model, Network) and space.scenario == "task":
+            model = Network(norms_per_task(model.backbone), model.head)
+        if self.threshold > 0:
+            check_statistics(self.name, model)
         for name, layer in weight_layers(model):
             plain = not isinstance(layer, nn.Conv2d) or (
                 layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
@@ -100,7 +103,7 @@ class GPM(Method[GPMState]):
             )
         for name, part in model.named_modules():
             require(
-                not isinstance(part, PerTask) or all(False for _ in part.parameters()),
+                isinstance(part, TaskNorm) or not isinstance(part, PerTask) or all(False for _ in part.parameters()),
                 f"gpm: {name} is a {type(part).__name__}, which has weights of its own for each task, and gpm is about "
                 "those that tasks share; use one of the two methods alone",
             )
@@ -113,19 +116,19 @@ class GPM(Method[GPMState]):
     def init(self, learner: LearnerView) -> GPMState:
         return GPMState(torch.zeros_like(learner.flat.theta_P.detach()))
 
-    def check_data(self, state: GPMState, learner: LearnerView, task: Examples) -> None:
+    def check_data(self, state: GPMState, learner: LearnerView, task: Data) -> None:
         if self.threshold == 0:
             return
         model, one = learner.model, task.at(slice(0, 1))
         called = layer_inputs(learner, one)
         missing = [name for name, _ in weight_layers(model) if name not in called]
         require(
-            not missing and (not all_linear(model) or hooks_see_all_uses(learner, task.x)),
+            not missing and way_of(learner, task).complete,
             f"gpm must see all that {', '.join(missing) or 'a layer'} is given, and the network uses weights without "
             "calling their layer: call it, or use ogd",
         )
 
-    def begin_task(self, state: GPMState, learner: LearnerView, task: Examples) -> GPMState:
+    def begin_task(self, state: GPMState, learner: LearnerView, task: Data) -> GPMState:
         state.start_P.copy_(learner.flat.theta_P.detach())
         rows = sum(layer.classes for layer in learner.model.modules() if isinstance(layer, Head))
         apart = learner.objective.scenario == "task"
@@ -143,7 +146,13 @@ class GPM(Method[GPMState]):
         if state.bases:
             _take_inside(state, step.learner, step.theta_P, step.theta_P - state.start_P)
 
-    def end_task(self, state: GPMState, learner: LearnerView, task: Examples) -> GPMState:
+    def forward(self, state: GPMState, learner: LearnerView, x: Tree, task: int | Tensor) -> Tensor:
+        model = learner.model
+        with model.selecting(task) if isinstance(model, Network) else nullcontext():
+            answer: Tensor = model(x)
+            return answer
+
+    def end_task(self, state: GPMState, learner: LearnerView, task: Data) -> GPMState:
         inputs = layer_inputs(learner, subset(learner, task, self.samples)) if self.threshold > 0 else {}
         for name, rows_ND in inputs.items():
             known_KD = state.bases.get(name, rows_ND.new_zeros(0, rows_ND.shape[1]))
@@ -153,8 +162,7 @@ class GPM(Method[GPMState]):
             left_K = rest_ND.square().sum() - squares_K.cumsum(0) + squares_K  # before each direction is taken
             lacking_K = left_K > max(1 - self.threshold, NOISE**2) * exact_ND.square().sum()
             state.bases[name] = extended(known_KD, new_KD[lacking_K].to(known_KD))
-        number = task.task if isinstance(task.task, int) else int(task.task[-1])
-        state.tasks = sorted({*state.tasks, number})
+        state.tasks = sorted({*state.tasks, number_of(task)})
         return state
 
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lifelong.errors import require
-from lifelong.memory import PriorityBuffer
-from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
-from lifelong.methods.per_sample import products
-from lifelong.types import Examples
+from lifelong.memory import PriorityBuffer, kind_of
+from lifelong.methods.base import LearnerView, Step, StreamSize
+from lifelong.methods.per_sample import announce_cost, products
+from lifelong.methods.rehearsal import Rehearsal
+from lifelong.types import Data, Examples
 
 __all__ = ["GSS", "inner_products", "normalised", "pooled"]
 
 
 @dataclass(frozen=True)
-class GSS(Method[PriorityBuffer]):
+class GSS(Rehearsal[PriorityBuffer]):
     """Replay from a memory that prefers examples whose gradients point elsewhere.
 
     Formula: score c(x) = 1 + max over m in S of cos(∇l(x; θ), ∇l(m; θ)), S a random subset of the memory. While there
@@ -57,49 +56,35 @@ class GSS(Method[PriorityBuffer]):
         True
     """
 
-    capacity: int = 500
-    replay_batch: int = 32
     subset: int = 10
     gate: Literal["example", "batch"] = "example"
 
     name = "gss"
-    family = "replay"
     reference = "Aljundi et al. 2019"
-    needs = ("labels", "memory")
-    claims = Claim.STORES_BATCHES
-    disabled_settings = MappingProxyType({"capacity": 0})
+    state_class = PriorityBuffer
 
     def validate(self) -> None:
-        require(self.capacity >= 0, f"gss.capacity must be 0 or more, got {self.capacity}")
-        require(self.replay_batch >= 1, f"gss.replay_batch must be 1 or more, got {self.replay_batch}")
+        super().validate()
         require(self.subset >= 1, f"gss.subset must be 1 or more, got {self.subset}")
 
-    @property
-    def state_type(self) -> type[PriorityBuffer]:
-        return PriorityBuffer
-
     def declared_bytes(self, size: StreamSize) -> int:
-        return self.capacity * (size.input_bytes + 20)
+        return self.capacity * (size.example_bytes + 4)
 
-    def init(self, learner: LearnerView) -> PriorityBuffer:
-        return PriorityBuffer(self.capacity)
-
-    def loss(self, state: PriorityBuffer, step: Step, inner: Inner) -> Tensor:
-        if len(state) == 0:
-            return inner(step)
-        replayed = state.sample(self.replay_batch, step.generator)
-        return inner(step.on(Examples.cat([step.batch, replayed])))
+    def begin_task(self, state: PriorityBuffer, learner: LearnerView, task: Data) -> PriorityBuffer:
+        announce_cost(learner, task, self.name)
+        return super().begin_task(state, learner, task)
 
     def after_step(self, state: PriorityBuffer, step: Step) -> None:
         if step.epoch > 1 or self.capacity == 0:
             return
-        batch, score_B, gate_B = step.batch, torch.ones_like(step.batch.y, dtype=torch.float32), None
-        if len(state) > 0:
-            gram_NN = inner_products(step.learner, Examples.cat([batch, state.sample(self.subset, step.generator)]))
-            own_NN, own = normalised(gram_NN), len(batch)
-            score_B += own_NN[:own, own:].amax(1)
+        batch, size, gate_B = step.batch, len(step.batch), None
+        score_B = torch.ones(size, device=batch.device)
+        like = state.sample(self.subset, step.generator) if len(state) > 0 else None
+        if like is not None and kind_of(like) == kind_of(batch):
+            gram_NN = inner_products(step.learner, Examples.cat([batch, like]))
+            score_B += normalised(gram_NN)[:size, size:].amax(1)
             if self.gate == "batch":
-                gate_B = (1 + normalised(pooled(gram_NN, own))[0, 1:].amax()).expand(own)
+                gate_B = (1 + normalised(pooled(gram_NN, size))[0, 1:].amax()).expand(size)
         state.offer(batch, score_B, step.generator, gate_B)
 
 
@@ -120,13 +105,5 @@ def pooled(gram_NN: Tensor, first: int) -> Tensor:
 
 
 def inner_products(learner: LearnerView, examples: Examples) -> Tensor:
-    """⟨∇l(x_n), ∇l(x_m)⟩ (N, N), l the cross-entropy of one example, whatever its task, in evaluation mode."""
-    # one example stands for all positions: its label and its mask are looked up by its place
-    place_N = torch.arange(len(examples), device=examples.y.device)
-
-    def cross_entropy(logits_BC: Tensor, place_B: Tensor, _: int | Tensor) -> Tensor:
-        zeros_NC = torch.zeros(len(examples), logits_BC.shape[1], device=place_N.device)
-        mask_NC = learner.objective.masked(zeros_NC, examples.task)
-        return F.cross_entropy(logits_BC + mask_NC[place_B], examples.y[place_B], reduction="none")
-
-    return products(learner, Examples(examples.x, place_N, examples.task), cross_entropy)
+    """⟨∇l(x_n), ∇l(x_m)⟩ (N, N), l the loss of one example, whatever its task, in evaluation mode."""
+    return products(learner, examples, learner.objective.losses)

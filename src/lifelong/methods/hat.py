@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.base import Inner, LearnerView, Step, StreamSize
-from lifelong.methods.freeze import freeze, marked, nothing, rows_of
-from lifelong.methods.isolation import Isolation, IsolationState, network_of, shared
-from lifelong.models.gated import Gated, gated
+from lifelong.methods.isolation import Frozen, Isolation, IsolationState, mask_of, network_of, rows_of, shared
+from lifelong.models.gated import Gated, GatedLayers, gated
 from lifelong.models.gates import AttentionGate
-from lifelong.types import Examples, Space
+from lifelong.types import Data, Space, Tree
 
 __all__ = ["HAT", "HATState", "compensation", "hat_schedule"]
 
@@ -75,7 +74,9 @@ class HAT(Isolation[HATState]):
     Deviations: answers are given with gates that are exactly 0 or 1 (`threshold`), where the paper uses σ(s_max e);
     so what is frozen is frozen exactly and past answers last bit for bit. Frozen weights are put back after each step,
     for momentum and weight decay move them. In a pass of one batch s rises over the passes of the task instead. The
-    rows of the head are frozen with their task. A task is learned once: a second time is refused.
+    rows of the head are frozen with their task. A task is learned once: a second time is refused. In networks that are
+    no stack of layers with ReLU between (with skip connections or normalisation) a gate is behind each layer, or behind
+    its normalisation, which is each task's own; there a whole row is frozen with its unit, so that fewer tasks fit.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -96,15 +97,12 @@ class HAT(Isolation[HATState]):
 
     name = "hat"
     reference = "Serrà et al. 2018"
+    state_class = HATState
 
     def validate(self) -> None:
         require(self.s_max > 1, f"hat.s_max must be above 1, got {self.s_max}")
         require(self.sparsity >= 0, f"hat.sparsity must be 0 or more, got {self.sparsity}")
         require(0 < self.threshold < 1, f"hat.threshold must be between 0 and 1, got {self.threshold}")
-
-    @property
-    def state_type(self) -> type[HATState]:
-        return HATState
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 9 * size.parameters
@@ -113,13 +111,13 @@ class HAT(Isolation[HATState]):
         def make(place: int, units: int) -> AttentionGate:
             return AttentionGate(units, self.s_max, self.threshold, seed, place)
 
-        return gated(model, self.name, make)
+        return gated(model, self.name, make, space)
 
     def init(self, learner: LearnerView) -> HATState:
         layers = shared(learner, "backbone.layers.")
-        return HATState([], nothing(learner.flat.theta_P.detach()), layers, self.s_max, torch.empty(0))
+        return HATState([], Frozen.empty(learner.flat.theta_P.detach()), layers, self.s_max, torch.empty(0))
 
-    def begin_task(self, state: HATState, learner: LearnerView, task: Examples) -> HATState:
+    def begin_task(self, state: HATState, learner: LearnerView, task: Data) -> HATState:
         state = super().begin_task(state, learner, task)
         state.scale = 1 / self.s_max
         new_H = torch.cat([~gate.hard(state.tasks[:-1]).any(0) for gate in _gates(learner)]).float()
@@ -132,7 +130,7 @@ class HAT(Isolation[HATState]):
         open_H = torch.cat([gate.soft(step.task, state.scale) for gate in _gates(step.learner)])
         return loss + open_H @ state.share_H
 
-    def forward(self, state: HATState, learner: LearnerView, x: Tensor, task: int | Tensor) -> Tensor:
+    def forward(self, state: HATState, learner: LearnerView, x: Tree, task: int | Tensor) -> Tensor:
         for gate in _gates(learner):
             gate.annealed = (state.tasks[-1], state.scale)
         try:
@@ -151,21 +149,21 @@ class HAT(Isolation[HATState]):
         step.theta_P[_embeddings(step.learner)].clamp_(-WIDEST, WIDEST)
         super().correct(state, step)
 
-    def end_task(self, state: HATState, learner: LearnerView, task: Examples) -> HATState:
+    def end_task(self, state: HATState, learner: LearnerView, task: Data) -> HATState:
         state = super().end_task(state, learner, task)
         backbone = network_of(learner.model, self.name).backbone
-        assert isinstance(backbone, Gated)
+        assert isinstance(backbone, (Gated, GatedLayers))
         masks = backbone.between([gate.hard(state.tasks).any(0) for gate in _gates(learner)])
-        used_P = marked(learner, {f"backbone.{name}": mask for name, mask in masks.items()})
+        used_P = mask_of(learner, {f"backbone.{name}": mask for name, mask in masks.items()})
         used_P |= rows_of(learner, state.tasks[-1])
         used_P[_embeddings(learner)] = True
-        freeze(state.frozen, used_P, learner.flat.theta_P.detach())
+        state.frozen.freeze(used_P, learner.flat.theta_P.detach())
         return state
 
 
 def _gates(learner: LearnerView) -> list[AttentionGate]:
     backbone = learner.model.get_submodule("backbone")
-    assert isinstance(backbone, Gated)
+    assert isinstance(backbone, (Gated, GatedLayers))
     return [gate for gate in backbone.gates if isinstance(gate, AttentionGate)]
 
 

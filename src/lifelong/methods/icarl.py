@@ -9,14 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lifelong.errors import require
-from lifelong.memory import herd
+from lifelong.memory import Rows, herd
 from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
-from lifelong.methods.evaluating import evaluating
-from lifelong.methods.snapshot import Snapshot, answers, classes_of, freeze
+from lifelong.methods.inference import Snapshot, answers, classes_of, evaluating, labels_of, snapshot
 from lifelong.models import Network
-from lifelong.types import Examples, Space
+from lifelong.types import Data, Examples, Space, Tree, as_examples, leaves, tree_cat, tree_map
 
 __all__ = ["ICaRL", "ICaRLState"]
+
+CHUNK = 2048
 
 
 @dataclass
@@ -25,7 +26,7 @@ class ICaRLState:
     classes of all tasks so far, which the loss is over."""
 
     classes: list[int] = field(default_factory=list)
-    exemplars: list[Tensor] = field(default_factory=list)
+    exemplars: list[Rows] = field(default_factory=list)
     task: list[int] = field(default_factory=list)
     means_CH: Tensor = field(default_factory=lambda: torch.empty(0, 0))
     teacher: Snapshot | None = None
@@ -67,18 +68,16 @@ class ICaRL(Method[ICaRLState]):
     capacity: int = 500
 
     name = "icarl"
+    objectives = ("classes",)
     family = "replay"
     reference = "Rebuffi et al. 2017"
+    state_class = ICaRLState
     needs = ("task boundaries", "labels", "memory")
     claims = Claim.REPLACES_LOSS | Claim.RELIES_ON_WEIGHTS
     scenarios = ("task", "class")
 
     def validate(self) -> None:
         require(self.capacity >= 1, f"icarl.capacity must be 1 or more, got {self.capacity}")
-
-    @property
-    def state_type(self) -> type[ICaRLState]:
-        return ICaRLState
 
     def check(self, size: StreamSize) -> None:
         self._check_room(size.outputs)
@@ -94,19 +93,23 @@ class ICaRL(Method[ICaRLState]):
     def declared_bytes(self, size: StreamSize) -> int:
         return self.capacity * size.input_bytes + 8 * size.parameters + 16 * size.outputs
 
-    def begin_task(self, state: ICaRLState, learner: LearnerView, task: Examples) -> ICaRLState:
-        here = task.y.unique().tolist()
-        self._check_room(len({*state.classes, *here}))
-        seen = task.y.new_tensor(classes_of(learner.objective, learner.objective.classes))
+    def begin_task(self, state: ICaRLState, learner: LearnerView, task: Data) -> ICaRLState:
+        new, device = labels_of(learner, task).unique().tolist(), learner.flat.theta_P.device
+        self._check_room(len({*state.classes, *new}))
+        seen = torch.tensor(classes_of(learner.objective, learner.objective.classes), device=device)
         if not state.classes:
             return replace(state, seen=seen)
-        past = task.y.new_tensor([label for label in state.classes if label not in here])
-        return replace(state, teacher=freeze(learner), old=past, seen=seen)
+        past = torch.tensor([label for label in state.classes if label not in new], dtype=torch.int64, device=device)
+        return replace(state, teacher=snapshot(learner), old=past, seen=seen)
 
-    def examples(self, state: ICaRLState, task: Examples) -> Examples:
+    def examples(self, state: ICaRLState, task: Data) -> Examples:
         parts = zip(state.exemplars, state.classes, state.task, strict=True)
-        held = [Examples(x, task.y.new_full((len(x),), label), number) for x, label, number in parts]
-        return Examples.cat([task, *held])
+        whole = as_examples(task)
+        exemplars = [
+            Examples(rows.tree("x"), torch.full((len(rows),), label, device=whole.device), number)
+            for rows, label, number in parts
+        ]
+        return Examples.cat([whole, *exemplars])
 
     def loss(self, state: ICaRLState, step: Step, inner: Inner) -> Tensor:
         logits_BC = step.answer.float()
@@ -117,20 +120,24 @@ class ICaRL(Method[ICaRLState]):
         logits_BS, target_BS = (values_BC.index_select(1, state.seen) for values_BC in (logits_BC, target_BC))
         return F.binary_cross_entropy_with_logits(logits_BS, target_BS, reduction="sum") / len(target_BS)
 
-    def end_task(self, state: ICaRLState, learner: LearnerView, task: Examples) -> ICaRLState:
-        held = dict(zip(state.classes, zip(state.exemplars, state.task, strict=True), strict=True))
-        here = task.y.unique().tolist()
-        quota = self.capacity // len({*held, *here})
-        for label in here:
-            own = task.at(task.y == label)
-            x = torch.cat([held[label][0], own.x]) if label in held else own.x
-            held[label] = x[herd(_features(learner, x), quota)], int(own.task_numbers()[0])
-        kept = [x[:quota].clone() for x, _ in held.values()]
-        means = [F.normalize(_features(learner, x).mean(0), dim=0) for x in kept]
-        numbers = [number for _, number in held.values()]
-        return replace(state, classes=list(held), exemplars=kept, task=numbers, means_CH=torch.stack(means))
+    def end_task(self, state: ICaRLState, learner: LearnerView, task: Data) -> ICaRLState:
+        trees = [rows.tree("x") for rows in state.exemplars]
+        stored = dict(zip(state.classes, zip(trees, state.task, strict=True), strict=True))
+        y_N, device = labels_of(learner, task), learner.flat.theta_P.device
+        new = y_N.unique().tolist()
+        quota = self.capacity // len({*stored, *new})
+        for label in new:  # a class of the task is in memory at a time
+            of_class = task.at((y_N == label).nonzero()[:, 0].to(y_N.device)).to(device)
+            x = tree_cat([stored[label][0], of_class.x]) if label in stored else of_class.x
+            chosen = herd(_features(learner, x), quota)
+            stored[label] = tree_map(lambda leaf, rows=chosen: leaf[rows], x), int(of_class.task_numbers()[0])
+        exemplars = [tree_map(lambda leaf: leaf[:quota].clone(), x) for x, _ in stored.values()]
+        means = [F.normalize(_features(learner, x).mean(0), dim=0) for x in exemplars]
+        numbers = [number for _, number in stored.values()]
+        rows = [Rows.of_inputs(x) for x in exemplars]
+        return replace(state, classes=list(stored), exemplars=rows, task=numbers, means_CH=torch.stack(means))
 
-    def predict(self, state: ICaRLState, learner: LearnerView, x: Tensor, task: int) -> Tensor:
+    def predict(self, state: ICaRLState, learner: LearnerView, x: Tree, task: int) -> Tensor:
         logits_BC = super().predict(state, learner, x, task)
         asked = learner.objective.classes.get(task, ()) if learner.objective.scenario == "task" else state.classes
         if not set(asked) & set(state.classes):
@@ -147,9 +154,13 @@ class ICaRL(Method[ICaRLState]):
 
 
 @torch.no_grad()
-def _features(learner: LearnerView, x: Tensor) -> Tensor:
+def _features(learner: LearnerView, x: Tree) -> Tensor:
     """φ(x) (N, H) with norm 1, in evaluation mode."""
     model = learner.model
     assert isinstance(model, Network)
     with evaluating(model), learner.autocast():
-        return torch.cat([F.normalize(model.backbone(piece).float().flatten(1), dim=1) for piece in x.split(2048)])
+        count = len(leaves(x)[0])
+        pieces = [
+            tree_map(lambda leaf, start=start: leaf[start : start + CHUNK], x) for start in range(0, count, CHUNK)
+        ]
+        return torch.cat([F.normalize(model.backbone(piece).float().flatten(1), dim=1) for piece in pieces])

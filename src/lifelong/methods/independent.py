@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from lifelong.methods.base import Claim, LearnerView, Method, StreamSize
-from lifelong.types import Examples
+from lifelong.methods.inference import number_of
+from lifelong.types import Data, Tree
 
 __all__ = ["Independent", "IndependentState"]
 
@@ -49,22 +50,19 @@ class Independent(Method[IndependentState]):
     name = "independent"
     family = "bounds"
     reference = "Lopez-Paz & Ranzato 2017"
+    state_class = IndependentState
     needs = ("task boundaries", "task number at test")
     claims = Claim.RESETS_WEIGHTS
-
-    @property
-    def state_type(self) -> type[IndependentState]:
-        return IndependentState
 
     def declared_bytes(self, size: StreamSize) -> int:
         return size.tasks * (4 * size.parameters + size.buffers + 16)
 
-    def begin_task(self, state: IndependentState, learner: LearnerView, task: Examples) -> IndependentState:
+    def begin_task(self, state: IndependentState, learner: LearnerView, task: Data) -> IndependentState:
         learner.restart()
         return state
 
-    def end_task(self, state: IndependentState, learner: LearnerView, task: Examples) -> IndependentState:
-        number = task.task if isinstance(task.task, int) else int(task.task[0])
+    def end_task(self, state: IndependentState, learner: LearnerView, task: Data) -> IndependentState:
+        number = number_of(task)
         if number in state.tasks:  # learned anew: the later model takes the place of the earlier one
             place = state.tasks.index(number)
             for kept in (state.tasks, state.theta_P, state.buffers, state.outputs):
@@ -76,14 +74,15 @@ class Independent(Method[IndependentState]):
         learner.restart()
         return state
 
-    def predict(self, state: IndependentState, learner: LearnerView, x: Tensor, task: int) -> Tensor:
+    def predict(self, state: IndependentState, learner: LearnerView, x: Tree, task: int) -> Tensor:
         if task not in state.tasks:
             return super().predict(state, learner, x, task)
         place = state.tasks.index(task)
         weights = learner.flat.named(state.theta_P[place])
-        logits_BC = learner.flat.call(learner.model, {**weights, **state.buffers[place]}, x)
-        logits_BC[:, state.outputs[place] :] = float("-inf")
-        return logits_BC
+        answer = learner.flat.call(learner.model, {**weights, **state.buffers[place]}, x)
+        if 0 < state.outputs[place] < answer.shape[-1]:  # outputs that came later
+            answer[..., state.outputs[place] :] = float("-inf")
+        return answer
 
     def parameters(self, state: IndependentState) -> int:
         return sum(len(theta_P) for theta_P in state.theta_P)

@@ -6,6 +6,7 @@ And an answer is computed from these rows alone: a product with more rows, as th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,11 +17,52 @@ from torch.nn import functional as F
 
 from lifelong.errors import require
 from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
-from lifelong.methods.freeze import Frozen, hold, still
+from lifelong.methods.inference import number_of
 from lifelong.models import Head, Network
-from lifelong.types import Examples
+from lifelong.types import Data, Tree
 
-__all__ = ["Isolation", "IsolationState", "features_with", "network_of", "number_of", "own_logits", "shared"]
+__all__ = ["Isolation", "IsolationState", "features_with", "network_of", "shared", "task_logits"]
+
+
+@dataclass
+class Frozen:
+    """1 for weights that are frozen and 0 for others, and the values at which they are: 8 bytes for each of P weights.
+
+    A zero gradient alone does not keep a weight: momentum, Adam's moments and weight decay move it too. So it is put
+    back after every step. The marks are numbers as θ is: a product with them costs a tenth of a choice by true and
+    false.
+
+    Example:
+        >>> frozen, theta_P = Frozen.empty(torch.zeros(3)), torch.tensor([0.0, 1.0, 2.0])
+        >>> frozen.freeze(torch.tensor([True, False, False]), torch.tensor([5.0, 6.0, 7.0]))
+        >>> frozen.restore(theta_P)
+        >>> theta_P.tolist(), frozen.mask_gradient(torch.ones(3)).tolist()
+        ([5.0, 1.0, 2.0], [0.0, 1.0, 1.0])
+    """
+
+    mask_P: Tensor
+    anchor_P: Tensor
+
+    @staticmethod
+    def empty(theta_P: Tensor) -> Frozen:
+        """No weight of θ is frozen yet."""
+        return Frozen(torch.zeros_like(theta_P), torch.zeros_like(theta_P))
+
+    def freeze(self, more_P: Tensor, theta_P: Tensor) -> None:
+        """Freeze the weights in `more_P` too, at θ."""
+        new_P = more_P & (self.mask_P == 0)
+        self.anchor_P = torch.where(new_P, theta_P, self.anchor_P)
+        self.mask_P = self.mask_P.masked_fill(new_P, 1.0)
+
+    def mask_gradient(self, grad_P: Tensor, first: int = 0) -> Tensor:
+        """g with zeros for frozen weights, in place: they take no share of a clipped norm; none is before `first`."""
+        rest_P = grad_P[first:]
+        rest_P.addcmul_(rest_P, self.mask_P[first:], value=-1)
+        return grad_P
+
+    def restore(self, theta_P: Tensor, first: int = 0) -> None:
+        """Put frozen weights back, in place; none is before `first`."""
+        theta_P[first:].lerp_(self.anchor_P[first:], self.mask_P[first:])  # exact where the mark is 0 or 1
 
 
 @dataclass
@@ -44,6 +86,7 @@ class Isolation(Method[StateT]):
     claims = Claim.RELIES_ON_WEIGHTS
     phase = Phase.FREEZE
     scenarios = ("task",)
+    objectives = ("classes", "numbers", "labels")
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 8 * size.parameters
@@ -52,7 +95,7 @@ class Isolation(Method[StateT]):
         """The fraction of the weights and biases that the tasks share which is frozen for past tasks."""
         return float(state.frozen.mask_P[: state.shared].mean()) if state.shared else 0.0
 
-    def begin_task(self, state: StateT, learner: LearnerView, task: Examples) -> StateT:
+    def begin_task(self, state: StateT, learner: LearnerView, task: Data) -> StateT:
         number = number_of(task)
         require(
             number not in state.tasks,
@@ -62,26 +105,26 @@ class Isolation(Method[StateT]):
         return state
 
     def gradient(self, state: StateT, step: Step, grad_P: Tensor) -> Tensor:
-        return still(state.frozen, grad_P, self._first(step.learner))
+        return state.frozen.mask_gradient(grad_P, self._first(step.learner))
 
     def correct(self, state: StateT, step: Step) -> None:
-        hold(state.frozen, step.theta_P, self._first(step.learner))
+        state.frozen.restore(step.theta_P, self._first(step.learner))
 
-    def end_task(self, state: StateT, learner: LearnerView, task: Examples) -> StateT:
-        hold(state.frozen, learner.flat.theta_P.detach())  # a method after this one in a chain may have moved them
+    def end_task(self, state: StateT, learner: LearnerView, task: Data) -> StateT:
+        state.frozen.restore(learner.flat.theta_P.detach())  # a method after this one in a chain may have moved them
         return state
 
     def _first(self, learner: LearnerView) -> int:
         """The first place in θ that may be held."""
         return 0
 
-    def forward(self, state: StateT, learner: LearnerView, x: Tensor, task: int | Tensor) -> Tensor:
+    def forward(self, state: StateT, learner: LearnerView, x: Tree, task: int | Tensor) -> Tensor:
         with network_of(learner.model, self.name).selecting(task):
             logits_BC: Tensor = learner.model(x)
             return logits_BC
 
-    def predict(self, state: StateT, learner: LearnerView, x: Tensor, task: int) -> Tensor:
-        return own_logits(learner, network_of(learner.model, self.name).backbone(x), task)
+    def predict(self, state: StateT, learner: LearnerView, x: Tree, task: int) -> Tensor:
+        return task_logits(learner, network_of(learner.model, self.name).backbone(x), task)
 
 
 def network_of(model: nn.Module, method: str) -> Network:
@@ -95,12 +138,7 @@ def network_of(model: nn.Module, method: str) -> Network:
     return model
 
 
-def number_of(task: Examples) -> int:
-    """The number of the one task that all these examples belong to."""
-    return task.task if isinstance(task.task, int) else int(task.task[0])
-
-
-def own_logits(learner: LearnerView, h_BD: Tensor, task: int) -> Tensor:
+def task_logits(learner: LearnerView, h_BD: Tensor, task: int) -> Tensor:
     """Logits (B, C) from the rows of the head that belong to `task` alone; −∞ elsewhere."""
     head = learner.model.get_submodule("head")
     assert isinstance(head, Head)
@@ -113,7 +151,7 @@ def own_logits(learner: LearnerView, h_BD: Tensor, task: int) -> Tensor:
     return logits_BC
 
 
-def features_with(learner: LearnerView, theta_P: Tensor, x: Tensor) -> Tensor:
+def features_with(learner: LearnerView, theta_P: Tensor, x: Tree) -> Tensor:
     """What the backbone makes of `x` with the weights in `theta_P`."""
     start = "backbone."
     values = {name.removeprefix(start): v for name, v in learner.flat.named(theta_P).items() if name.startswith(start)}
@@ -125,3 +163,22 @@ def shared(learner: LearnerView, prefix: str = "backbone.") -> int:
     """How many parameters, the first of θ, have a name that begins with `prefix`."""
     slices = learner.flat.slices
     return max((place.stop for name, place in slices.items() if name.startswith(prefix)), default=0)
+
+
+def mask_of(learner: LearnerView, masks: Mapping[str, Tensor]) -> Tensor:
+    """True (P,) for the weights that `masks` marks, by the parameter's name; what is not trained is left out."""
+    mask_P = torch.zeros_like(learner.flat.theta_P, dtype=torch.bool)
+    views = learner.flat.named(mask_P)
+    for name, mask in masks.items():
+        if name in views:
+            views[name].copy_(mask)
+    return mask_P
+
+
+def rows_of(learner: LearnerView, task: int) -> Tensor:
+    """True (P,) for the rows of the head that belong to `task`."""
+    mask_P = torch.zeros_like(learner.flat.theta_P, dtype=torch.bool)
+    views = learner.flat.named(mask_P)
+    for name in ("head.weight", "head.bias"):
+        views[name][list(learner.objective.classes[task])] = True
+    return mask_P

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from lifelong.memory import Archive
 from lifelong.methods.base import Claim, LearnerView, Method, StreamSize
-from lifelong.types import Examples
+from lifelong.methods.rehearsal import check_one_kind
+from lifelong.types import Data, Examples, as_examples
 
 __all__ = ["Joint"]
 
@@ -43,6 +44,7 @@ class Joint(Method[Archive]):
     name = "joint"
     family = "bounds"
     reference = "Caruana 1997"
+    state_class = Archive
     needs = ("labels", "all past data")
     claims = Claim.RESETS_WEIGHTS
 
@@ -50,18 +52,18 @@ class Joint(Method[Archive]):
         claims = super().claimed()
         return claims if self.restart else claims & ~Claim.RESETS_WEIGHTS
 
-    @property
-    def state_type(self) -> type[Archive]:
-        return Archive
-
     def declared_bytes(self, size: StreamSize) -> int:
-        return size.total_examples * (size.input_bytes + 16)
+        return size.total_examples * size.example_bytes
 
-    def begin_task(self, state: Archive, learner: LearnerView, task: Examples) -> Archive:
-        state.add(task)
+    def check_data(self, state: Archive, learner: LearnerView, task: Data) -> None:
+        if state.tables:
+            check_one_kind(self.name, state.tables[0].at(slice(0, 1)), task)
+
+    def begin_task(self, state: Archive, learner: LearnerView, task: Data) -> Archive:
+        state.add(as_examples(task))
         if self.restart:
             learner.restart()
         return state
 
-    def examples(self, state: Archive, task: Examples) -> Examples:
-        return state.examples()
+    def examples(self, state: Archive, task: Data) -> Examples:
+        return Examples.cat(state.parts())

@@ -8,13 +8,13 @@ import torch
 
 from lifelong.methods.base import LearnerView
 from lifelong.methods.quadratic_penalty import QuadraticPenalty, Spring, merge
-from lifelong.types import Examples
+from lifelong.types import Data
 
 __all__ = ["L2"]
 
 
 @dataclass(frozen=True)
-class L2(QuadraticPenalty):
+class L2(QuadraticPenalty[Spring]):
     """Hold all weights alike near the values that they had after the last task.
 
     Formula: L_t(θ) + λ/2 ‖θ − θ*_{t−1}‖², θ* the weights after a task.
@@ -45,6 +45,6 @@ class L2(QuadraticPenalty):
     name = "l2"
     reference = "Kirkpatrick et al. 2017"
 
-    def end_task(self, state: Spring, learner: LearnerView, task: Examples) -> Spring:
+    def end_task(self, state: Spring, learner: LearnerView, task: Data) -> Spring:
         theta_P = learner.flat.theta_P.detach()
         return merge(state, torch.ones_like(theta_P), theta_P, decay=0.0, online=True)

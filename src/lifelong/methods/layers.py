@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lifelong.errors import SettingError
+from lifelong.errors import SettingError, require
 from lifelong.methods.base import LearnerView
-from lifelong.methods.evaluating import evaluating
-from lifelong.methods.per_sample import chunks
+from lifelong.methods.inference import chunks, evaluating
 from lifelong.models import Head
-from lifelong.types import Examples
+from lifelong.models.per_task import TaskNorm, moving_statistics
+from lifelong.types import Data
 
-__all__ = ["layer_inputs", "weight_layers"]
+__all__ = ["check_statistics", "layer_inputs", "weight_layers"]
 
 KNOWN = (nn.Linear, Head, nn.Conv2d)
 CHUNK = 64
@@ -25,7 +25,7 @@ def weight_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """Name and module of every layer that is trained, in the order of the network.
 
     Each is exactly `Linear`, `Head` or `Conv2d`, owns its weights alone, and is trained whole; layers that are frozen
-    whole are left out.
+    whole, and normalisations that every task has of its own, are left out.
 
     Raises: `SettingError` that names the first layer of another kind.
 
@@ -38,7 +38,11 @@ def weight_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """
     found: list[tuple[str, nn.Module]] = []
     owners: dict[int, str] = {}
+    apart = [part for part in model.modules() if isinstance(part, TaskNorm)]  # has weights of its own for every task
+    skipped = {id(part) for norm in apart for part in norm.modules()}
     for name, module in model.named_modules():
+        if id(module) in skipped:
+            continue
         own = list(module.parameters(recurse=False))
         trained = [parameter.requires_grad for parameter in own]
         if not any(trained):
@@ -58,8 +62,23 @@ def weight_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return found
 
 
+def check_statistics(method: str, model: nn.Module) -> None:
+    """Check that no running statistics move under a method that keeps past answers.
+
+    Raises:
+        SettingError: A normalisation of the network is trained and is not each task's own.
+    """
+    apart = {id(part) for norm in model.modules() if isinstance(norm, TaskNorm) for part in norm.modules()}
+    names = [name for name in moving_statistics(model) if id(model.get_submodule(name)) not in apart]
+    require(
+        not names,
+        f"{method} keeps past answers, and every batch would move the running statistics of {', '.join(names)}: freeze "
+        "these layers (layer.eval().requires_grad_(False))",
+    )
+
+
 @torch.no_grad()
-def layer_inputs(learner: LearnerView, task: Examples) -> dict[str, Tensor]:
+def layer_inputs(learner: LearnerView, task: Data) -> dict[str, Tensor]:
     """By name of the layer, the vectors (N, D) that its weights were multiplied with, in evaluation mode.
 
     In a convolution these are the patches under the kernel, one after another. A bias is the weight of one more input
@@ -78,7 +97,7 @@ def layer_inputs(learner: LearnerView, task: Examples) -> dict[str, Tensor]:
     handles = [layer.register_forward_pre_hook(partial(note, name)) for name, layer in layers]
     try:
         with evaluating(learner.model):
-            for chunk in chunks(task, CHUNK):
+            for chunk in chunks(learner, task, CHUNK):
                 learner.model(chunk.x)
     finally:
         for handle in handles:

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
-from lifelong.methods.snapshot import Snapshot, answers, classes_of, freeze
-from lifelong.objectives import softmax_distance
-from lifelong.types import Examples
+from lifelong.methods.inference import Snapshot, answers, classes_of, number_of, snapshot
+from lifelong.types import Data
 
 __all__ = ["LwF", "LwFState"]
 
@@ -72,6 +71,7 @@ class LwF(Method[LwFState]):
     name = "lwf"
     family = "distillation"
     reference = "Li & Hoiem 2016"
+    state_class = LwFState
     needs = ("task boundaries",)
     claims = Claim.RELIES_ON_WEIGHTS
     disabled_settings = MappingProxyType({"strength": 0.0})
@@ -80,21 +80,18 @@ class LwF(Method[LwFState]):
         require(self.strength >= 0, f"lwf.strength must be 0 or more, got {self.strength}")
         require(self.temperature > 0, f"lwf.temperature must be above 0, got {self.temperature}")
 
-    @property
-    def state_type(self) -> type[LwFState]:
-        return LwFState
-
     def declared_bytes(self, size: StreamSize) -> int:
         return 4 * size.parameters + size.buffers + 8 * size.outputs * size.tasks
 
-    def begin_task(self, state: LwFState, learner: LearnerView, task: Examples) -> LwFState:
-        number = task.task if isinstance(task.task, int) else int(task.task[0])
+    def begin_task(self, state: LwFState, learner: LearnerView, task: Data) -> LwFState:
+        number = number_of(task)
         past = [other for other in state.tasks if other != number]
         if not past:
             return LwFState(state.tasks)
         groups = [[other] for other in past] if learner.objective.scenario == "task" else [past]
-        classes = [torch.tensor(classes_of(learner.objective, group)) for group in groups]
-        return LwFState(state.tasks, freeze(learner), [group.to(task.y.device) for group in classes])
+        classes = [torch.tensor(classes_of(learner.objective, group), dtype=torch.int64) for group in groups]
+        device = learner.flat.theta_P.device
+        return LwFState(state.tasks, snapshot(learner), [group.to(device) for group in classes])
 
     def loss(self, state: LwFState, step: Step, inner: Inner) -> Tensor:
         loss = inner(step)
@@ -102,16 +99,19 @@ class LwF(Method[LwFState]):
             return loss
         past = sum(other != step.task for other in state.tasks)
         strength = self.strength * (past / len(state.groups) if self.per == "task" else 1)
-        now_BC = step.answer.float()
-        then_BC = answers(step, state.teacher, step.batch.x, step.batch.task)
+        objective, now = step.learner.objective, step.answer.float()
+        then = answers(step, state.teacher, step.batch.x, step.batch.task)
         for group in state.groups:
-            now_BG, then_BG = now_BC.index_select(1, group), then_BC.index_select(1, group)
-            if self.over == "all" and step.learner.objective.scenario == "class":
-                now_BG, then_BG = now_BC, torch.full_like(now_BC, -torch.inf).index_copy_(1, group, then_BG)
-            loss = loss + strength * softmax_distance(now_BG, then_BG, self.temperature)
+            if len(group) == 0 or now.ndim != 2:  # targets without classes, or one vocabulary for all: the whole answer
+                loss = loss + strength * objective.distance(now, then, self.temperature)
+                continue
+            now_BG, then_BG = now.index_select(1, group), then.index_select(1, group)
+            if self.over == "all" and objective.scenario == "class":
+                now_BG, then_BG = now, torch.full_like(now, -torch.inf).index_copy_(1, group, then_BG)
+            loss = loss + strength * objective.distance(now_BG, then_BG, self.temperature)
         return loss
 
-    def end_task(self, state: LwFState, learner: LearnerView, task: Examples) -> LwFState:
-        number = task.task if isinstance(task.task, int) else int(task.task[0])
+    def end_task(self, state: LwFState, learner: LearnerView, task: Data) -> LwFState:
+        number = number_of(task)
         tasks = state.tasks if number in state.tasks else [*state.tasks, number]
         return LwFState(tasks, state.teacher, state.groups)

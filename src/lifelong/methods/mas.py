@@ -9,31 +9,32 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.methods.base import LearnerView
-from lifelong.methods.per_sample import per_sample_power_sum, subset
+from lifelong.methods.inference import subset
+from lifelong.methods.per_sample import announce_cost, per_sample_power_sum
 from lifelong.methods.quadratic_penalty import QuadraticPenalty, Spring, merge
-from lifelong.types import Examples
+from lifelong.types import Data, Tree
 
 __all__ = ["MAS", "sensitivity"]
 
 
-def sensitivity(learner: LearnerView, task: Examples, samples: int | None = None) -> Tensor:
-    """1/N Σ_n |∂ ‖f(x_n)‖²/∂θ| (P,), f the logits that count for the task; no label is looked at."""
+def sensitivity(learner: LearnerView, task: Data, samples: int | None = None) -> Tensor:
+    """1/N Σ_n |∂ ‖f(x_n)‖²/∂θ| (P,), f the outputs that count for the task; no target is looked at."""
     task = subset(learner, task, samples)
-    outputs = learner.objective
+    objective = learner.objective
 
-    def squared_norm(logits_BC: Tensor, y_B: Tensor, task: int | Tensor) -> Tensor:
-        counts_BC = outputs.masked(torch.zeros_like(logits_BC), task) == 0
-        return torch.where(counts_BC, logits_BC, 0.0).square().sum(1)
+    def squared_norm(answer: Tensor, y: Tree, task: int | Tensor) -> Tensor:
+        counted = objective.masked(answer, task)
+        return torch.where(torch.isfinite(counted), counted, 0.0).square().flatten(1).sum(1)
 
     return per_sample_power_sum(learner, task, squared_norm, 1) / len(task)
 
 
 @dataclass(frozen=True)
-class MAS(QuadraticPenalty):
+class MAS(QuadraticPenalty[Spring]):
     """Hold each weight by how much the squared norm of the outputs changes with it, measured without labels.
 
     Formula: L_t(θ) + λ Σ_i Ω_i (θ_i − θ*_{t−1,i})², with Ω_i ← Ω_i + 1/N Σ_n |∂ ‖f(x_n; θ*_t)‖²₂ / ∂θ_i| after task t;
-    f are the logits.
+    f are the outputs (logits, numbers; of a sequence all positions').
 
     Arguments:
         strength: λ ≥ 0. 0 is fine-tuning, bit for bit; with ∞ weights of any importance do not move.
@@ -70,6 +71,10 @@ class MAS(QuadraticPenalty):
         super().validate()
         require(self.samples is None or self.samples > 0, f"mas.samples must be 1 or more, got {self.samples}")
 
-    def end_task(self, state: Spring, learner: LearnerView, task: Examples) -> Spring:
+    def begin_task(self, state: Spring, learner: LearnerView, task: Data) -> Spring:
+        announce_cost(learner, task, self.name)
+        return state
+
+    def end_task(self, state: Spring, learner: LearnerView, task: Data) -> Spring:
         importance_P = sensitivity(learner, task, self.samples)
         return merge(state, importance_P, learner.flat.theta_P.detach(), online=True)

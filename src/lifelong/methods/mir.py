@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.memory import Reservoir
-from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
-from lifelong.methods.evaluating import evaluating
+from lifelong.methods.base import Inner, Step
+from lifelong.methods.er import ER
+from lifelong.methods.inference import evaluating
+from lifelong.methods.rehearsal import joined_loss
 from lifelong.types import Examples
 
 __all__ = ["MIR", "interference"]
 
 
 @dataclass(frozen=True)
-class MIR(Method[Reservoir]):
+class MIR(ER):
     """Replay those stored examples whose loss the step on the batch alone would raise most.
 
     Formula: θᵛ = θ − lr · ∇L(B; θ); M_B holds the largest l(x, y; θᵛ) − l(x, y; θ) among candidates drawn from the
@@ -50,34 +51,17 @@ class MIR(Method[Reservoir]):
         True
     """
 
-    capacity: int = 500
-    replay_batch: int = 32
     candidates: int = 96
 
     name = "mir"
-    family = "replay"
     reference = "Aljundi et al. 2019"
-    needs = ("labels", "memory")
-    claims = Claim.STORES_BATCHES
-    disabled_settings = MappingProxyType({"capacity": 0})
 
     def validate(self) -> None:
-        require(self.capacity >= 0, f"mir.capacity must be 0 or more, got {self.capacity}")
-        require(self.replay_batch >= 1, f"mir.replay_batch must be 1 or more, got {self.replay_batch}")
+        super().validate()
         require(
             self.candidates >= self.replay_batch,
             f"mir.candidates must be replay_batch = {self.replay_batch} or more, got {self.candidates}",
         )
-
-    @property
-    def state_type(self) -> type[Reservoir]:
-        return Reservoir
-
-    def declared_bytes(self, size: StreamSize) -> int:
-        return self.capacity * (size.input_bytes + 16)
-
-    def init(self, learner: LearnerView) -> Reservoir:
-        return Reservoir(self.capacity)
 
     def loss(self, state: Reservoir, step: Step, inner: Inner) -> Tensor:
         if len(state) == 0:
@@ -88,11 +72,7 @@ class MIR(Method[Reservoir]):
                 virtual_P = torch.sub(step.theta_P, step.gradient_on(step.batch), alpha=step.lr)
             rise_M = interference(step, chosen, virtual_P)
             chosen = chosen.at(rise_M.topk(self.replay_batch).indices)
-        return inner(step.on(Examples.cat([step.batch, chosen])))
-
-    def after_step(self, state: Reservoir, step: Step) -> None:
-        if step.epoch == 1:
-            state.add(step.batch, step.generator)
+        return joined_loss(step, chosen, inner)
 
 
 @torch.no_grad()

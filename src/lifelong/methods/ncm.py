@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lifelong.methods.base import LearnerView, StreamSize
-from lifelong.methods.features import ClassMeans, chunks, feature_count, means_of, merged
-from lifelong.methods.prototype import Prototype
-from lifelong.types import Examples
+from lifelong.methods.closed_form import ClassMeans, ClosedForm, chunks, feature_count, means_of, merged
+from lifelong.types import Data
 
 __all__ = ["NCM"]
 
 
 @dataclass(frozen=True)
-class NCM(Prototype[ClassMeans]):
+class NCM(ClosedForm[ClassMeans]):
     """Keep the mean of every class in a fixed space of features, and answer with the nearest.
 
     Formula: logit_c(x) = −‖φ(x) − μ_c‖², μ_c = 1/N_c Σ_{y_n = c} φ(x_n). No gradient step is taken.
 
     Arguments:
-        features: φ: `raw`, the inputs as they are; or `backbone`, the network without its head, as it was given.
-            Networks named here start at random: `backbone` is meant for one that was trained before.
+        features: φ: `raw`, the inputs as they are; `backbone`, the network without its head, as it came; or `auto`,
+            the backbone where the network may have been trained before, and raw for those named here that start at
+            random.
 
     Stores: a count and a mean per class in float64, 8 · C · (D + 1) bytes for D features.
 
@@ -45,15 +45,12 @@ class NCM(Prototype[ClassMeans]):
 
     name = "ncm"
     reference = "Mensink et al. 2013"
-
-    @property
-    def state_type(self) -> type[ClassMeans]:
-        return ClassMeans
+    state_class = ClassMeans
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 8 * size.outputs * (feature_count(size, self.features) + 1)
 
-    def end_task(self, state: ClassMeans, learner: LearnerView, task: Examples) -> ClassMeans:
+    def end_task(self, state: ClassMeans, learner: LearnerView, task: Data) -> ClassMeans:
         for h_BD, y_B in chunks(learner, task, self.features):
             state = merged(state, means_of(h_BD, y_B, learner.objective.count))
         return state

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
-from lifelong.methods.per_sample import gradients, subset
+from lifelong.methods.inference import subset
+from lifelong.methods.per_sample import announce_cost, gradients
 from lifelong.methods.subspace import NOISE, adaptive, extended, outside
-from lifelong.types import Examples
+from lifelong.objectives import ClassObjective
+from lifelong.types import Data, as_examples
 
 __all__ = ["OGD", "OGDState"]
 
@@ -43,7 +45,8 @@ class OGD(Method[OGDState]):
     Deviations: the way walked since the start of the task is projected, after every step, so that it is orthogonal with
     any optimiser. For gradient descent, with momentum and weight decay too, which is linear in g, that is the formula;
     a clipped norm is that of the whole g. With Adam g is projected as well. Directions that are inside the span of the
-    others up to rounding are not stored.
+    others up to rounding are not stored. Where the targets are no classes, ∇ l, the gradient of an example's loss,
+    takes the place of ∇ f_y.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -61,6 +64,7 @@ class OGD(Method[OGDState]):
     name = "ogd"
     family = "gradient"
     reference = "Farajtabar et al. 2020"
+    state_class = OGDState
     needs = ("task boundaries", "labels")
     claims = Claim.RELIES_ON_WEIGHTS
     phase = Phase.PROJECT
@@ -68,10 +72,6 @@ class OGD(Method[OGDState]):
 
     def validate(self) -> None:
         require(self.capacity >= 0, f"ogd.capacity must be 0 or more, got {self.capacity}")
-
-    @property
-    def state_type(self) -> type[OGDState]:
-        return OGDState
 
     def declared_bytes(self, size: StreamSize) -> int:
         directions = min(size.tasks * min(self.capacity, size.examples), size.parameters)
@@ -81,7 +81,9 @@ class OGD(Method[OGDState]):
         theta_P = learner.flat.theta_P.detach()
         return OGDState(theta_P.new_zeros(0, len(theta_P)), torch.zeros_like(theta_P))
 
-    def begin_task(self, state: OGDState, learner: LearnerView, task: Examples) -> OGDState:
+    def begin_task(self, state: OGDState, learner: LearnerView, task: Data) -> OGDState:
+        if self.capacity > 0:
+            announce_cost(learner, task, self.name)
         state.start_P.copy_(learner.flat.theta_P.detach())
         if bool((state.basis_KP.norm(dim=1) < 1 - NOISE).any()):  # parameters have left θ, as finished columns do
             state.basis_KP = extended(state.basis_KP[:0], state.basis_KP)
@@ -95,9 +97,11 @@ class OGD(Method[OGDState]):
             inside_K = state.basis_KP @ (step.theta_P - state.start_P)
             step.theta_P.addmv_(state.basis_KP.T, inside_K, alpha=-1)
 
-    def end_task(self, state: OGDState, learner: LearnerView, task: Examples) -> OGDState:
+    def end_task(self, state: OGDState, learner: LearnerView, task: Data) -> OGDState:
         if self.capacity > 0:
-            rows_NP = gradients(learner, subset(learner, task, self.capacity), _right_logit)
+            classes = isinstance(learner.objective, ClassObjective)
+            examples = as_examples(subset(learner, task, self.capacity))
+            rows_NP = gradients(learner, examples, _right_logit if classes else learner.objective.losses)
             state.basis_KP = extended(state.basis_KP, rows_NP)
         return state
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lifelong.errors import require
-from lifelong.methods.base import LearnerView
-from lifelong.methods.fisher import FisherKind, fisher_diagonal
-from lifelong.methods.quadratic_penalty import QuadraticPenalty, Spring, merge
-from lifelong.types import Examples
+from lifelong.methods.ewc import EWC
 
 __all__ = ["OnlineEWC"]
 
 
 @dataclass(frozen=True)
-class OnlineEWC(QuadraticPenalty):
+class OnlineEWC(EWC):
     """Hold each weight near its newest value by a spring whose stiffness is a decaying sum of importances.
 
     Formula: L_t(θ) + λ/2 Σ_i F̃_i (θ_i − θ*_{t−1,i})², with F̃ ← γ F̃ + F_t after task t and
@@ -23,11 +20,8 @@ class OnlineEWC(QuadraticPenalty):
     Arguments:
         strength: λ ≥ 0. 0 is fine-tuning, bit for bit; with ∞ weights of any importance do not move.
         decay: γ in [0, 1], what is kept of the former importance at the end of a task.
-        fisher: y is taken in expectation over the model's answer (`true`), drawn from it once (`sampled`), or the
-            given label (`empirical`). `batched` is the square of the gradient of a batch's mean at the given labels, as
-            in much public code; a published strength that was chosen with it needs it.
-        batch: examples of one gradient, for `batched`.
-        samples: at most this many random examples of a task measure F; None takes all.
+        online: True; the method is `ewc` with it.
+        fisher: see `ewc`. batch: see `ewc`. samples: see `ewc`.
 
     Stores: importance and centre, 8 · P bytes for P float32 parameters.
 
@@ -51,20 +45,11 @@ class OnlineEWC(QuadraticPenalty):
     """
 
     strength: float = 50.0
-    decay: float = 1.0
-    fisher: FisherKind = "true"
-    samples: int | None = None
-    batch: int = 128
+    online: bool = True
 
     name = "online-ewc"
     reference = "Schwarz et al. 2018"
 
     def validate(self) -> None:
         super().validate()
-        require(0 <= self.decay <= 1, f"online-ewc.decay must be in 0 … 1, got {self.decay}")
-        require(self.samples is None or self.samples > 0, f"online-ewc.samples must be 1 or more, got {self.samples}")
-        require(self.batch >= 1, f"online-ewc.batch must be 1 or more, got {self.batch}")
-
-    def end_task(self, state: Spring, learner: LearnerView, task: Examples) -> Spring:
-        importance_P = fisher_diagonal(learner, task, self.fisher, self.samples, self.batch)
-        return merge(state, importance_P, learner.flat.theta_P.detach(), decay=self.decay, online=True)
+        require(self.online, "online-ewc.online must be true, got False; use ewc")

@@ -9,10 +9,20 @@ from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.base import LearnerView, Step, StreamSize
-from lifelong.methods.freeze import freeze, nothing, rows_of
-from lifelong.methods.isolation import Isolation, IsolationState, features_with, network_of, own_logits, shared
+from lifelong.methods.isolation import (
+    Frozen,
+    Isolation,
+    IsolationState,
+    features_with,
+    network_of,
+    rows_of,
+    shared,
+    task_logits,
+)
 from lifelong.methods.layers import weight_layers
-from lifelong.types import Examples, Space
+from lifelong.models import Network
+from lifelong.models.per_task import TaskNorm, norms_per_task
+from lifelong.types import Data, Space, Tree
 
 __all__ = ["PackNet", "PackNetState"]
 
@@ -46,9 +56,9 @@ class PackNet(Isolation[PackNetState]):
     Reference: Mallya & Lazebnik 2018, PackNet: Adding Multiple Tasks to a Single Network by Iterative Pruning.
 
     Deviations: the paper begins with a network trained on ImageNet; here the first task begins with the weights given.
-    The steps after the pruning are part of the task's budget. Networks with normalisation layers are refused (the
-    paper freezes theirs), and so is a task learned twice. Biases are the first task's, as in the paper. The rows of
-    the head are not pruned; they are frozen with their task.
+    The steps after the pruning are part of the task's budget. Normalisation layers, which the paper freezes, are each
+    task's own: statistics, scale and shift. A task learned twice is refused. Biases are the first task's, as in the
+    paper. The rows of the head are not pruned; they are frozen with their task.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -68,14 +78,11 @@ class PackNet(Isolation[PackNetState]):
 
     name = "packnet"
     reference = "Mallya & Lazebnik 2018"
+    state_class = PackNetState
 
     def validate(self) -> None:
         require(0 < self.keep <= 1, f"packnet.keep must be in 0 … 1 (0 excluded), got {self.keep}")
         require(0 < self.train_fraction <= 1, f"packnet.train_fraction must be in 0 … 1, got {self.train_fraction}")
-
-    @property
-    def state_type(self) -> type[PackNetState]:
-        return PackNetState
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 9 * size.parameters
@@ -93,17 +100,22 @@ class PackNet(Isolation[PackNetState]):
         )
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
-        backbone = network_of(model, self.name).backbone
+        network = network_of(model, self.name)
+        backbone = norms_per_task(network.backbone)
         require(len(weight_layers(backbone)) > 0, "packnet needs layers to share, got none; use mlp:400,400 or cnn")
-        buffers = ", ".join(name for name, _ in backbone.named_buffers())
+        fixed = [part for part in backbone.modules() if isinstance(part, TaskNorm) or not part.training]
+        owned = {id(buffer) for part in fixed for buffer in part.buffers()}
+        buffers = ", ".join(name for name, buffer in backbone.named_buffers() if id(buffer) not in owned)
         require(not buffers, f"packnet cannot keep {buffers} as they were for each task; use layers without buffers")
-        return model
+        return Network(backbone, network.head)
 
     def init(self, learner: LearnerView) -> PackNetState:
         theta_P = learner.flat.theta_P.detach()
-        return PackNetState([], nothing(theta_P), shared(learner), torch.zeros_like(theta_P, dtype=torch.uint8), False)
+        return PackNetState(
+            [], Frozen.empty(theta_P), shared(learner), torch.zeros_like(theta_P, dtype=torch.uint8), False
+        )
 
-    def begin_task(self, state: PackNetState, learner: LearnerView, task: Examples) -> PackNetState:
+    def begin_task(self, state: PackNetState, learner: LearnerView, task: Data) -> PackNetState:
         done = len(state.tasks)
         layers = _weights(learner).items()
         full = [name for name, place in layers if not bool((state.owner_P[place] == FREE).any())]
@@ -121,7 +133,7 @@ class PackNet(Isolation[PackNetState]):
         if step.number == max(1, round(self.train_fraction * step.steps)):
             self._prune(state, step.learner)
 
-    def end_task(self, state: PackNetState, learner: LearnerView, task: Examples) -> PackNetState:
+    def end_task(self, state: PackNetState, learner: LearnerView, task: Data) -> PackNetState:
         state = super().end_task(state, learner, task)
         if not state.pruned:  # no step was taken
             self._prune(state, learner)
@@ -130,17 +142,17 @@ class PackNet(Isolation[PackNetState]):
         own_P[: state.shared] = True  # biases; of the weights none is left without an owner
         owner_P[own_P & (owner_P == FREE)] = place
         owner_P[owner_P == RELEASED] = FREE
-        state.frozen = nothing(theta_P)
-        freeze(state.frozen, owner_P != FREE, theta_P)
+        state.frozen = Frozen.empty(theta_P)
+        state.frozen.freeze(owner_P != FREE, theta_P)
         return state
 
-    def predict(self, state: PackNetState, learner: LearnerView, x: Tensor, task: int) -> Tensor:
+    def predict(self, state: PackNetState, learner: LearnerView, x: Tree, task: int) -> Tensor:
         if task not in state.tasks[:-1]:  # the newest has all weights, and those that are free are zero at its end
             return super().predict(state, learner, x, task)
         place = state.tasks.index(task) + 1
         active_P = (state.owner_P != FREE) & (state.owner_P <= place)
         weights_P = torch.where(active_P, learner.flat.theta_P.detach(), 0.0)
-        return own_logits(learner, features_with(learner, weights_P, x), task)
+        return task_logits(learner, features_with(learner, weights_P, x), task)
 
     def _kept(self, free: int) -> int:
         """How many of so many free weights of a layer a task keeps."""
@@ -157,11 +169,12 @@ class PackNet(Isolation[PackNetState]):
             owner_P[size_P.topk(self._kept(free)).indices] = len(state.tasks)
         released_P = state.owner_P == RELEASED
         theta_P[released_P] = 0.0
-        freeze(state.frozen, released_P, theta_P)
+        state.frozen.freeze(released_P, theta_P)
         state.pruned = True
 
 
 def _weights(learner: LearnerView) -> dict[str, slice]:
     """Where in θ the weights of each layer of the backbone are, by its name; not the biases."""
-    start, end, slices = "backbone.", ".weight", learner.flat.slices.items()
-    return {name.removesuffix(end): place for name, place in slices if name.startswith(start) and name.endswith(end)}
+    backbone, slices = learner.model.get_submodule("backbone"), learner.flat.slices
+    names = (f"backbone.{name}" if name else "backbone" for name, _ in weight_layers(backbone))
+    return {name: slices[f"{name}.weight"] for name in names}

@@ -8,11 +8,10 @@ from torch import nn
 
 from lifelong.errors import require
 from lifelong.methods.base import LearnerView
-from lifelong.methods.freeze import freeze, nothing, rows_of
-from lifelong.methods.isolation import Isolation, IsolationState, network_of
+from lifelong.methods.isolation import Frozen, Isolation, IsolationState, network_of, rows_of
 from lifelong.models import Network
 from lifelong.models.columns import Columns
-from lifelong.types import Examples, Space
+from lifelong.types import Data, Space
 
 __all__ = ["Progressive"]
 
@@ -48,10 +47,7 @@ class Progressive(Isolation[IsolationState]):
 
     name = "progressive"
     reference = "Rusu et al. 2016"
-
-    @property
-    def state_type(self) -> type[IsolationState]:
-        return IsolationState
+    state_class = IsolationState
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         network = network_of(model, self.name)
@@ -66,12 +62,12 @@ class Progressive(Isolation[IsolationState]):
         return Network(Columns(linear, seed), network.head)
 
     def init(self, learner: LearnerView) -> IsolationState:
-        return IsolationState([], nothing(learner.flat.theta_P.detach()), 0)
+        return IsolationState([], Frozen.empty(learner.flat.theta_P.detach()), 0)
 
     def _first(self, learner: LearnerView) -> int:
         return learner.flat.slices["head.weight"].start  # past columns are no part of θ
 
-    def end_task(self, state: IsolationState, learner: LearnerView, task: Examples) -> IsolationState:
+    def end_task(self, state: IsolationState, learner: LearnerView, task: Data) -> IsolationState:
         state = super().end_task(state, learner, task)
-        freeze(state.frozen, rows_of(learner, state.tasks[-1]), learner.flat.theta_P.detach())
+        state.frozen.freeze(rows_of(learner, state.tasks[-1]), learner.flat.theta_P.detach())
         return state

@@ -6,17 +6,22 @@ constant, so the memory is O(P) however many tasks there were.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
+from lifelong.methods.layers import check_statistics
+from lifelong.types import Space
 
 __all__ = ["QuadraticPenalty", "Spring", "merge", "penalty_gradient", "proximal_step"]
+
+StateT = TypeVar("StateT")
 
 
 @dataclass
@@ -90,13 +95,17 @@ def _stiffness(spring: Spring, strength: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class QuadraticPenalty(Method[Spring]):
-    """Pulls with the stiffness `factor · strength · importance`; a method says at a boundary what is important."""
+class QuadraticPenalty(Method[StateT]):
+    """Pulls with the stiffness `factor · strength · importance`; a method says at a boundary what is important.
+
+    The state is a `Spring`, or has one as `spring`.
+    """
 
     strength: float = 1.0
 
     family = "springs"
     needs = ("task boundaries",)
+    state_class = Spring
     claims = Claim.RELIES_ON_WEIGHTS
     phase = Phase.PENALISE
     unbounded = ("strength",)
@@ -107,19 +116,29 @@ class QuadraticPenalty(Method[Spring]):
     def validate(self) -> None:
         require(self.strength >= 0, f"{self.name}.strength must be 0 or more, got {self.strength}")
 
-    @property
-    def state_type(self) -> type[Spring]:
-        return Spring
-
     def declared_bytes(self, size: StreamSize) -> int:
         return 8 * size.parameters
 
-    def init(self, learner: LearnerView) -> Spring:
+    def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
+        if math.isinf(self.strength):
+            check_statistics(self.name, model)
+        return model
+
+    def init(self, learner: LearnerView) -> StateT:
         theta_P = learner.flat.theta_P.detach()
-        return Spring(torch.zeros_like(theta_P), torch.zeros_like(theta_P))
+        kind: Any = self.state_type
+        state: StateT = kind(torch.zeros_like(theta_P), torch.zeros_like(theta_P))
+        return state
 
-    def gradient(self, state: Spring, step: Step, grad_P: Tensor) -> Tensor:
-        return penalty_gradient(state, self.factor * self.strength, step.theta_P, grad_P, step.max_stable_stiffness)
+    def gradient(self, state: StateT, step: Step, grad_P: Tensor) -> Tensor:
+        spring, strength = _spring_of(state), self.factor * self.strength
+        return penalty_gradient(spring, strength, step.theta_P, grad_P, step.max_stable_stiffness)
 
-    def correct(self, state: Spring, step: Step) -> None:
-        proximal_step(state, self.factor * self.strength, step.theta_P, step.lr, step.max_stable_stiffness)
+    def correct(self, state: StateT, step: Step) -> None:
+        spring, strength = _spring_of(state), self.factor * self.strength
+        proximal_step(spring, strength, step.theta_P, step.lr, step.max_stable_stiffness)
+
+
+def _spring_of(state: Any) -> Spring:
+    spring: Spring = state if isinstance(state, Spring) else state.spring
+    return spring

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import Claim, LearnerView, Method, Step, StreamSize
-from lifelong.methods.quadratic_penalty import Spring, merge, penalty_gradient, proximal_step
-from lifelong.types import Examples
+from lifelong.methods.base import LearnerView, Phase, Step, StreamSize
+from lifelong.methods.quadratic_penalty import QuadraticPenalty, Spring, merge
+from lifelong.types import Data
 
 __all__ = ["RWalk", "RWalkState"]
 
@@ -34,7 +33,7 @@ class RWalkState:
 
 
 @dataclass(frozen=True)
-class RWalk(Method[RWalkState]):
+class RWalk(QuadraticPenalty[RWalkState]):
     """Hold each weight by its Fisher information and by how much loss it saved per distance walked.
 
     Formula: L_t(θ) + λ Σ_i (F̂_i + ŝ_i) (θ_i − θ*_{t−1,i})². At every step F ← α g² + (1 − α) F; every `interval` steps
@@ -55,7 +54,8 @@ class RWalk(Method[RWalkState]):
     of the batch, unlike EWC's. The interval that the end of a task cuts short is counted. ε is a setting (the paper
     only calls it small). The paper's stored examples are left out: name them, as in `rwalk+er`. Stiffness above 1 / lr
     (1e6 with Adam) is applied as an implicit step after the optimiser's (`proximal_step`), so no λ diverges; that step
-    is a part of Δθ, as the penalty's share of an explicit step is. In a chain g is the gradient of the whole loss, with what other methods add to it (replay).
+    is a part of Δθ, as the penalty's share of an explicit step is. In a chain g is the gradient of the whole loss, with
+    what other methods add to it (replay).
 
     Example:
         >>> from lifelong import Learner, stream
@@ -74,22 +74,16 @@ class RWalk(Method[RWalkState]):
     epsilon: float = 1e-6
 
     name = "rwalk"
-    family = "springs"
     reference = "Chaudhry et al. 2018"
-    needs = ("task boundaries",)
-    claims = Claim.RELIES_ON_WEIGHTS
-    unbounded = ("strength",)
-    disabled_settings = MappingProxyType({"strength": 0.0})
+    state_class = RWalkState
+    phase = Phase.MEASURE
+    factor = 2.0
 
     def validate(self) -> None:
-        require(self.strength >= 0, f"rwalk.strength must be 0 or more, got {self.strength}")
+        super().validate()
         require(0 < self.alpha <= 1, f"rwalk.alpha must be more than 0 and at most 1, got {self.alpha}")
         require(self.interval >= 1, f"rwalk.interval must be 1 or more, got {self.interval}")
         require(self.epsilon > 0, f"rwalk.epsilon must be more than 0, got {self.epsilon}")
-
-    @property
-    def state_type(self) -> type[RWalkState]:
-        return RWalkState
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 36 * size.parameters
@@ -99,7 +93,7 @@ class RWalk(Method[RWalkState]):
         importance_P, centre_P, *rest = (torch.zeros_like(theta_P) for _ in range(9))
         return RWalkState(0, Spring(importance_P, centre_P), *rest)
 
-    def begin_task(self, state: RWalkState, learner: LearnerView, task: Examples) -> RWalkState:
+    def begin_task(self, state: RWalkState, learner: LearnerView, task: Data) -> RWalkState:
         for of_the_task_P in (state.path_P, state.fall_P, state.moved_P):
             of_the_task_P.zero_()
         return state
@@ -108,10 +102,7 @@ class RWalk(Method[RWalkState]):
         # a step that will be skipped because its gradient overflowed (float16) is to leave no trace of that
         torch.nan_to_num(grad_P, nan=0.0, posinf=0.0, neginf=0.0, out=state.grad_P)
         state.before_P.copy_(step.theta_P)
-        return penalty_gradient(state.spring, 2 * self.strength, step.theta_P, grad_P, step.max_stable_stiffness)
-
-    def correct(self, state: RWalkState, step: Step) -> None:
-        proximal_step(state.spring, 2 * self.strength, step.theta_P, step.lr, step.max_stable_stiffness)
+        return super().gradient(state, step, grad_P)
 
     def after_step(self, state: RWalkState, step: Step) -> None:
         back_P = state.before_P.sub_(step.theta_P)  # θ_s − θ_{s+1}, in place of θ_s, which is needed no more
@@ -121,7 +112,7 @@ class RWalk(Method[RWalkState]):
         if step.number % self.interval == 0:
             self._score(state)
 
-    def end_task(self, state: RWalkState, learner: LearnerView, task: Examples) -> RWalkState:
+    def end_task(self, state: RWalkState, learner: LearnerView, task: Data) -> RWalkState:
         self._score(state)
         state.score_P = (state.score_P + state.path_P) / 2 if state.tasks > 0 else state.path_P.clone()
         state.tasks += 1

@@ -9,45 +9,45 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.methods.base import LearnerView
-from lifelong.methods.evaluating import evaluating
-from lifelong.methods.per_sample import chunks, subset
+from lifelong.methods.inference import chunks, evaluating, number_of, subset
 from lifelong.methods.quadratic_penalty import QuadraticPenalty, Spring, merge
-from lifelong.types import Examples
+from lifelong.types import Data
 
 __all__ = ["SCP", "sliced_importance"]
 
 CHUNK = 2048
 
 
-def sliced_importance(learner: LearnerView, task: Examples, projections: int, samples: int | None = None) -> Tensor:
-    """1/L Σ_l (∂ (ξ_l · φ̄)/∂θ)² (P,), φ̄ the mean of the logits that count, ξ_l uniform on their unit sphere.
+def sliced_importance(learner: LearnerView, task: Data, projections: int, samples: int | None = None) -> Tensor:
+    """1/L Σ_l (∂ (ξ_l · φ̄)/∂θ)² (P,), φ̄ the mean of the outputs that count, ξ_l uniform on their unit sphere.
 
-    The gradient is linear in ξ, so the gradients G of the mean logits are taken once, one backward pass for each
-    output, and Ξᵀ Ξ = Rᵀ R gives Σ_l (Ξ G)² = Σ (R G)² exactly, R no larger than (C, C).
+    The gradient is linear in ξ, so the gradients G of the mean outputs are taken once, one backward pass for each
+    output, and Ξᵀ Ξ = Rᵀ R gives Σ_l (Ξ G)² = Σ (R G)² exactly, R no larger than (C, C). Where there are more outputs
+    than directions (sequences), there is a pass for each direction.
     """
     task = subset(learner, task, samples)
-    flat, number = learner.flat, task.task if isinstance(task.task, int) else int(task.task[0])
+    flat, number = learner.flat, number_of(task)
+    grads: list[Tensor] = []
+    xi_LC = torch.empty(0)
     with evaluating(learner.model), torch.enable_grad():
-        grads: list[Tensor] = []
-        for chunk in chunks(task, CHUNK):
-            total_C = learner.model(chunk.x).float().sum(0)
-            counts_C = learner.objective.masked(torch.zeros_like(total_C)[None], number)[0] == 0
-            rows = [_gradient(total, flat.parameters) for total in total_C[counts_C]]
+        for chunk in chunks(learner, task, CHUNK):
+            total = learner.objective.masked(learner.model(chunk.x).float(), number).sum(0)
+            values = total[torch.isfinite(total)]
+            if not grads:
+                xi_LC = torch.randn(projections, len(values), generator=learner.generator)
+                xi_LC /= xi_LC.norm(dim=1, keepdim=True)
+            if len(values) > projections:  # fewer passes for the directions than for the outputs
+                values = xi_LC.to(values) @ values
+            rows = [flat.gradient(value, retain_graph=True) for value in values]
             grads = [row_P + add_P for row_P, add_P in zip(grads, rows, strict=True)] if grads else rows
-    grad_CP = torch.stack(grads) / len(task)
-    xi_LC = torch.randn(projections, len(grad_CP), generator=learner.generator)
-    xi_LC /= xi_LC.norm(dim=1, keepdim=True)
-    root_CC = torch.linalg.qr(xi_LC, mode="r").R.to(grad_CP)
-    return (root_CC @ grad_CP).square_().sum(0) / projections
-
-
-def _gradient(value: Tensor, parameters: list[torch.nn.Parameter]) -> Tensor:
-    grads = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
-    return torch.cat([grad.reshape(-1) for grad in grads])
+    grad_KP = torch.stack(grads) / len(task)
+    if xi_LC.shape[1] <= projections:
+        grad_KP = torch.linalg.qr(xi_LC, mode="r").R.to(grad_KP) @ grad_KP
+    return grad_KP.square_().sum(0) / projections
 
 
 @dataclass(frozen=True)
-class SCP(QuadraticPenalty):
+class SCP(QuadraticPenalty[Spring]):
     """Hold each weight by how much it moves the mean output of a task, seen along random directions.
 
     Formula: L_t(θ) + λ Σ_i Γ_i (θ_i − θ*_{t−1,i})², with Γ_i ← Γ_i + 1/L Σ_l (∂(ξ_l · φ̄)/∂θ_i)² after task t, where
@@ -65,8 +65,9 @@ class SCP(QuadraticPenalty):
 
     Deviations: the logits are the layer that is preserved (the paper allows any), in the scenario `task` those of the
     task. Γ of the tasks is summed without decay and pulls to the newest weights. The L gradients are combined from
-    those of the C mean logits, which is the same numbers for C backward passes. Stiffness above 1 / lr (1e6 with Adam)
-    is applied as an implicit step after the optimiser's (`proximal_step`), so no λ diverges.
+    those of the C mean outputs, which is the same numbers for C backward passes; with more outputs than L there are L.
+    Stiffness above 1 / lr (1e6 with Adam) is applied as an implicit step after the optimiser's (`proximal_step`), so no
+    λ diverges.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -92,6 +93,6 @@ class SCP(QuadraticPenalty):
         require(self.projections >= 1, f"scp.projections must be 1 or more, got {self.projections}")
         require(self.samples is None or self.samples > 0, f"scp.samples must be 1 or more, got {self.samples}")
 
-    def end_task(self, state: Spring, learner: LearnerView, task: Examples) -> Spring:
+    def end_task(self, state: Spring, learner: LearnerView, task: Data) -> Spring:
         importance_P = sliced_importance(learner, task, self.projections, self.samples)
         return merge(state, importance_P, learner.flat.theta_P.detach(), online=True)

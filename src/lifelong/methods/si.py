@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from lifelong.errors import require
-from lifelong.methods.base import Claim, LearnerView, Method, Step, StreamSize
-from lifelong.methods.quadratic_penalty import Spring, merge, penalty_gradient, proximal_step
-from lifelong.types import Examples
+from lifelong.methods.base import LearnerView, Phase, Step, StreamSize
+from lifelong.methods.quadratic_penalty import QuadraticPenalty, Spring, merge
+from lifelong.types import Data
 
 __all__ = ["SI", "SIState"]
 
@@ -29,7 +28,7 @@ class SIState:
 
 
 @dataclass(frozen=True)
-class SI(Method[SIState]):
+class SI(QuadraticPenalty[SIState]):
     """Hold each weight by what it contributed to the fall of the past losses along its way.
 
     Formula: L_t(θ) + c Σ_i Ω_i (θ_i − θ*_{t−1,i})². In task t, over its steps s, ω_i = Σ_s −g_{s,i} (θ_{s+1,i} −
@@ -64,20 +63,14 @@ class SI(Method[SIState]):
     xi: float = 0.1
 
     name = "si"
-    family = "springs"
     reference = "Zenke et al. 2017"
-    needs = ("task boundaries",)
-    claims = Claim.RELIES_ON_WEIGHTS
-    unbounded = ("strength",)
-    disabled_settings = MappingProxyType({"strength": 0.0})
+    state_class = SIState
+    phase = Phase.MEASURE
+    factor = 2.0
 
     def validate(self) -> None:
-        require(self.strength >= 0, f"si.strength must be 0 or more, got {self.strength}")
+        super().validate()
         require(self.xi > 0, f"si.xi must be more than 0, got {self.xi}")
-
-    @property
-    def state_type(self) -> type[SIState]:
-        return SIState
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 28 * size.parameters
@@ -87,7 +80,7 @@ class SI(Method[SIState]):
         importance_P, centre_P, *rest = (torch.zeros_like(theta_P) for _ in range(7))
         return SIState(Spring(importance_P, centre_P), *rest)
 
-    def begin_task(self, state: SIState, learner: LearnerView, task: Examples) -> SIState:
+    def begin_task(self, state: SIState, learner: LearnerView, task: Data) -> SIState:
         state.path_P.zero_()
         state.start_P.copy_(learner.flat.theta_P.detach())  # here and not at the last end: rows may have been added
         return state
@@ -96,16 +89,13 @@ class SI(Method[SIState]):
         # a step that will be skipped because its gradient overflowed (float16) is to add 0 to ω, not 0 · ∞
         torch.nan_to_num(grad_P, nan=0.0, posinf=0.0, neginf=0.0, out=state.grad_P)
         state.before_P.copy_(step.theta_P)
-        return penalty_gradient(state.spring, 2 * self.strength, step.theta_P, grad_P, step.max_stable_stiffness)
-
-    def correct(self, state: SIState, step: Step) -> None:
-        proximal_step(state.spring, 2 * self.strength, step.theta_P, step.lr, step.max_stable_stiffness)
+        return super().gradient(state, step, grad_P)
 
     def after_step(self, state: SIState, step: Step) -> None:
         back_P = state.before_P.sub_(step.theta_P)  # θ_s − θ_{s+1}, in place of θ_s, which is needed no more
         state.path_P.addcmul_(state.grad_P, back_P)
 
-    def end_task(self, state: SIState, learner: LearnerView, task: Examples) -> SIState:
+    def end_task(self, state: SIState, learner: LearnerView, task: Data) -> SIState:
         theta_P = learner.flat.theta_P.detach()
         state.omega_P += state.path_P / ((theta_P - state.start_P).square() + self.xi)
         state.spring = merge(state.spring, state.omega_P.clamp_min(0.0), theta_P, decay=0.0, online=True)

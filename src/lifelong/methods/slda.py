@@ -9,9 +9,8 @@ from torch import Tensor
 
 from lifelong.errors import require
 from lifelong.methods.base import LearnerView, StreamSize
-from lifelong.methods.features import ClassMeans, chunks, feature_count, means_of, merged, scatter
-from lifelong.methods.prototype import Prototype
-from lifelong.types import Examples
+from lifelong.methods.closed_form import ClassMeans, ClosedForm, chunks, feature_count, means_of, merged, scatter
+from lifelong.types import Data
 
 __all__ = ["SLDA", "SLDAState"]
 
@@ -31,15 +30,16 @@ class SLDAState:
 
 
 @dataclass(frozen=True)
-class SLDA(Prototype[SLDAState]):
+class SLDA(ClosedForm[SLDAState]):
     """Answer as if every class were a Gaussian cloud, all of one shape, with the means and the shape seen so far.
 
     Formula: logit_c(x) = μ_cᵀ Λ φ(x) − ½ μ_cᵀ Λ μ_c, Λ = ((1 − ε) Σ + ε I)⁻¹, Σ = 1/N Σ_n (φ(x_n) − μ_{y_n}) (φ(x_n) −
     μ_{y_n})ᵀ over all examples so far. No gradient step is taken.
 
     Arguments:
-        features: φ: `raw`, the inputs as they are; or `backbone`, the network without its head, as it was given.
-            Networks named here start at random: `backbone` is meant for one that was trained before.
+        features: φ: `raw`, the inputs as they are; `backbone`, the network without its head, as it came; or `auto`,
+            the backbone where the network may have been trained before, and raw for those named here that start at
+            random.
         shrinkage: ε in 0 … 1 (0 excluded): 1 is the nearest class mean.
 
     Stores: means, scatter and classifier in float64, 8 · (D² + 2 · C · (D + 1)) bytes for D features.
@@ -65,20 +65,16 @@ class SLDA(Prototype[SLDAState]):
 
     name = "slda"
     reference = "Hayes & Kanan 2020"
+    state_class = SLDAState
 
     def validate(self) -> None:
-        super().validate()
         require(0 < self.shrinkage <= 1, f"slda.shrinkage must be in 0 … 1 (0 excluded), got {self.shrinkage}")
-
-    @property
-    def state_type(self) -> type[SLDAState]:
-        return SLDAState
 
     def declared_bytes(self, size: StreamSize) -> int:
         features = feature_count(size, self.features)
         return 8 * (features**2 + 2 * size.outputs * (features + 1))
 
-    def end_task(self, state: SLDAState, learner: LearnerView, task: Examples) -> SLDAState:
+    def end_task(self, state: SLDAState, learner: LearnerView, task: Data) -> SLDAState:
         means, scatter_DD = state.means, state.scatter_DD
         for h_BD, y_B in chunks(learner, task, self.features):
             new = means_of(h_BD, y_B, learner.objective.count)

@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from lifelong.errors import require
 from lifelong.methods.base import LearnerView
-from lifelong.methods.freeze import freeze, marked, nothing, rows_of
-from lifelong.methods.isolation import Isolation, IsolationState, network_of, shared
-from lifelong.models.gated import Gated, gated
+from lifelong.methods.isolation import Frozen, Isolation, IsolationState, mask_of, network_of, rows_of, shared
+from lifelong.models.gated import Gated, GatedLayers, gated
 from lifelong.models.gates import RandomGate
-from lifelong.types import Examples, Space
+from lifelong.types import Data, Space
 
 __all__ = ["XdG"]
 
@@ -39,8 +38,10 @@ class XdG(Isolation[IsolationState]):
     stabilization.
 
     Deviations: `freeze`, which is not in the paper; False switches it off. The rows of the head are frozen with
-    their task as well. The paper gates exactly 80 % of the units; here it is rounded to whole units. A task is learned
-    once: a second time under the same number is refused.
+    their task as well. In networks that are no stack of layers with ReLU between (with skip connections or
+    normalisation) a gate is behind each layer, or behind its normalisation, which is each task's own; there a whole row
+    is frozen with its unit, so that fewer tasks fit. The paper gates exactly 80 % of the units; here it is rounded to
+    whole units. A task is learned once: a second time under the same number is refused.
 
     Example:
         >>> from lifelong import Learner, stream
@@ -60,34 +61,31 @@ class XdG(Isolation[IsolationState]):
 
     name = "xdg"
     reference = "Masse et al. 2018"
+    state_class = IsolationState
     disabled_settings = MappingProxyType({"gate": 0.0, "freeze": False})
 
     def validate(self) -> None:
         require(0 <= self.gate < 1, f"xdg.gate must be in 0 … 1 (1 excluded), got {self.gate}")
 
-    @property
-    def state_type(self) -> type[IsolationState]:
-        return IsolationState
-
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         def make(place: int, units: int) -> RandomGate:
             return RandomGate(units, self.gate, seed, place)
 
-        return gated(model, self.name, make)
+        return gated(model, self.name, make, space)
 
     def init(self, learner: LearnerView) -> IsolationState:
-        return IsolationState([], nothing(learner.flat.theta_P.detach()), shared(learner))
+        return IsolationState([], Frozen.empty(learner.flat.theta_P.detach()), shared(learner))
 
-    def end_task(self, state: IsolationState, learner: LearnerView, task: Examples) -> IsolationState:
+    def end_task(self, state: IsolationState, learner: LearnerView, task: Data) -> IsolationState:
         state = super().end_task(state, learner, task)
         if self.freeze:
             used_P = self._between(learner, state.tasks[-1]) | rows_of(learner, state.tasks[-1])
-            freeze(state.frozen, used_P, learner.flat.theta_P.detach())
+            state.frozen.freeze(used_P, learner.flat.theta_P.detach())
         return state
 
     def _between(self, learner: LearnerView, task: int) -> Tensor:
         """True (P,) for the weights and biases between units that are awake in `task`."""
         backbone = network_of(learner.model, self.name).backbone
-        assert isinstance(backbone, Gated)
+        assert isinstance(backbone, (Gated, GatedLayers))
         masks = backbone.between([gate.of(task) > 0 for gate in backbone.gates if isinstance(gate, RandomGate)])
-        return marked(learner, {f"backbone.{name}": mask for name, mask in masks.items()})
+        return mask_of(learner, {f"backbone.{name}": mask for name, mask in masks.items()})

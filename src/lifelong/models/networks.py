@@ -53,6 +53,8 @@ class Network(nn.Module):
         self.head = head
         #: the parts of the backbone that have something of their own for every task
         self.per_task = [part for part in backbone.modules() if isinstance(part, PerTask)]
+        #: whether the backbone begins at random, so that its features say less than the inputs do
+        self.untrained = False
 
     def forward(self, x: Tensor) -> Tensor:
         logits_BC: Tensor = self.head(self.backbone(x))
@@ -88,7 +90,9 @@ class Network(nn.Module):
         """This network as it answers with `outputs` classes; the backbone is shared, the network itself unchanged."""
         head = copy.deepcopy(self.head)
         head.grow(outputs)
-        return Network(self.backbone, head)
+        network = Network(self.backbone, head)
+        network.untrained = self.untrained
+        return network
 
 
 def mlp(features: int, hidden: tuple[int, ...]) -> tuple[nn.Module, int]:
@@ -256,6 +260,7 @@ def build(
         else:
             raise unknown_name("model", kind, NAMES)
         network = with_head(backbone, features, space, head, seed)
+        network.untrained = True
         if init == "xavier":
             network.apply(_glorot)
     return network

@@ -1,12 +1,14 @@
-"""Parts of a backbone that have something of their own for every task: gates, attention, columns."""
+"""Parts of a backbone that have something of their own for every task: gates, attention, columns, normalisation."""
 
 from __future__ import annotations
+
+import copy
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["PerTask", "generator_for"]
+__all__ = ["PerTask", "TaskNorm", "generator_for", "moving_statistics", "norms_per_task"]
 
 
 class PerTask(nn.Module):
@@ -37,3 +39,78 @@ def generator_for(use: str, seed: int, *numbers: int) -> torch.Generator:
     """
     words = np.random.SeedSequence([int.from_bytes(use.encode()), seed, *numbers]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(words[0]))
+
+
+class TaskNorm(PerTask):
+    """A normalisation of which every task has its own: statistics, scale and shift.
+
+    Each begins as a copy of the layer `norm` as it came. Those of past tasks never change: what is replayed of a past
+    task is normalised by the statistics that were taken while it was learned.
+    """
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.initial = copy.deepcopy(norm).requires_grad_(False)
+        self.norms = nn.ModuleList([norm])
+        self.tasks: list[int] = []
+
+    def grow(self, task: int) -> bool:
+        if task in self.tasks:
+            return False
+        self.tasks.append(task)
+        if len(self.tasks) == 1:
+            return False
+        for parameter in self.norms[-1].parameters():
+            parameter.requires_grad_(False)
+            parameter.data = parameter.data.clone()  # no view into θ any more
+            parameter.grad = None
+        self.norms.append(copy.deepcopy(self.initial).requires_grad_(True))
+        return True
+
+    def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.selected, int):
+            return self._of(self.selected, x)
+        answer = torch.empty_like(x)
+        for number in self.selected.unique().tolist():
+            same_B = self.selected == number
+            answer[same_B] = self._of(number, x[same_B]).to(answer)
+        return answer
+
+    def _of(self, task: int, x: Tensor) -> Tensor:
+        newest = not self.tasks or task == self.tasks[-1]
+        norm = self.norms[self.tasks.index(task)] if task in self.tasks else self.initial
+        norm = self.norms[0] if not self.tasks else norm
+        norm.training = self.training and newest and x.numel() > x.shape[1]
+        normal: Tensor = norm(x)
+        return normal
+
+
+def norms_per_task(module: nn.Module) -> nn.Module:
+    """`module` with a `TaskNorm` in place of each normalisation that is trained or counts statistics.
+
+    Example:
+        >>> norms_per_task(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)))[1].tasks
+        []
+    """
+    if isinstance(module, NORMS) and not _is_frozen(module):
+        return TaskNorm(module)
+    if not isinstance(module, PerTask):
+        for name, child in module.named_children():
+            setattr(module, name, norms_per_task(child))
+    return module
+
+
+def moving_statistics(module: nn.Module) -> list[str]:
+    """The names of the layers whose running statistics every batch moves."""
+    kind = nn.modules.batchnorm._NormBase
+    layers = ((name, layer) for name, layer in module.named_modules() if isinstance(layer, kind))
+    return [name for name, layer in layers if layer.running_mean is not None and not _is_frozen(layer)]
+
+
+def _is_frozen(norm: nn.Module) -> bool:
+    """Whether it is in evaluation mode, or none of its parameters is trained: then it stays as it is."""
+    trained = [parameter.requires_grad for parameter in norm.parameters()]
+    return not norm.training or (len(trained) > 0 and not any(trained))
+
+
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
