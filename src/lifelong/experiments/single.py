@@ -19,7 +19,7 @@ from lifelong.evaluation.scores import TITLES
 from lifelong.experiments.experiment import Experiment
 from lifelong.experiments.folder import Folder
 from lifelong.methods import Claim, Method, settings_of
-from lifelong.methods.evaluating import evaluating
+from lifelong.methods.inference import evaluating
 from lifelong.objectives import Metric
 from lifelong.plugins import load_object
 from lifelong.streams import Stream
