@@ -152,7 +152,9 @@ class Results:
     def to_json(self) -> dict[str, Any]:
         """One object with the stream, every run and the summary, as `lifelong run --json` prints it."""
         asked = any(record.predictions for record in self.records)
-        classes = asked and all(p.y.ndim == 1 for r in self.records for p in r.predictions.values())
+        classes = asked and all(
+            p.y.ndim == 1 and p.y.dtype.kind == "i" for r in self.records for p in r.predictions.values()
+        )
         return {
             "stream": self.stream,
             **({"note": self.facts["hyper-parameters"]} if "hyper-parameters" in self.facts else {}),

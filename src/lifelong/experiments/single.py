@@ -27,7 +27,7 @@ from lifelong.streams.stream import cache_test_splits
 from lifelong.training import Learner, Report
 from lifelong.training.checkpoint import extra_of
 from lifelong.training.preview import preview
-from lifelong.types import Examples, Task, as_examples
+from lifelong.types import Examples, Task, as_examples, tree_map
 
 __all__ = ["Event", "RunState", "checked_metrics", "run_job", "run_single"]
 
@@ -282,7 +282,8 @@ def _collected(learner: Learner, task: Task) -> dict[str, Tensor]:
     learner._check_outputs(exam, place)
     view = preview(learner, task)
     answer = learner._logits(view, exam.x, task.number)
-    return view.objective.collect(answer.cpu(), exam.y.cpu(), task.number)
+    on_cpu = tree_map(lambda leaf: leaf.cpu(), exam.y)
+    return view.objective.collect(answer.cpu(), on_cpu, task.number)
 
 
 def _predictions(learner: Learner, task: Task) -> Predictions:
