@@ -9,7 +9,7 @@ from torch import Tensor
 
 import lifelong
 from lifelong.methods.base import LearnerView, Method, Step, StreamSize
-from lifelong.types import Examples
+from lifelong.types import Data
 
 # %% 1. One line: two methods on a stream of tasks, and what is left of each task at the end.
 results = lifelong.run("rotated-digits", ["finetune", "er"], seeds=1, tasks=3, epochs=3)
@@ -59,7 +59,7 @@ class Leash(Method[Memory]):
             low_P, high_P = state.centre_P - self.length, state.centre_P + self.length
             step.theta_P.copy_(step.theta_P.clamp(low_P, high_P))
 
-    def end_task(self, state: Memory, learner: LearnerView, task: Examples) -> Memory:
+    def end_task(self, state: Memory, learner: LearnerView, task: Data) -> Memory:
         return Memory(learner.flat.theta_P.detach().clone(), state.tasks + 1)
 
 

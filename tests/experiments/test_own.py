@@ -20,8 +20,8 @@ import lifelong
 from lifelong import ER, EWC, Chain, DivergedError, Results, SettingError, Stream
 from lifelong.evaluation import Record
 from lifelong.experiments import Folder, MethodSpec, collect, configure, from_toml, load, run_experiment, to_toml
-from lifelong.experiments.experiment import labelled, read_methods
-from lifelong.experiments.run import reinitialised
+from lifelong.experiments.method_spec import labelled, read_methods
+from lifelong.experiments.objects import reinitialised
 from lifelong.experiments.tune import Range, search
 from lifelong.methods.base import Method, NoState
 from lifelong.training import Learner

@@ -99,7 +99,7 @@ def test_unknown_settings_are_found_before_any_trial(tmp_path: Path) -> None:
     ("method", "name", "text", "message"),
     [
         ("gpm", "gpm.threshold", "0.5..1.5", r"gpm\.threshold must be in 0 … 1, got 1\.5"),
-        ("ewc", "ewc.fisher", "true|fake", r"ewc.fisher must be true, sampled, empirical or batched, got 'fake'"),
+        ("ewc", "ewc.fisher", "true|fake", r"ewc.fisher must be auto, true, sampled, empirical or batched, got 'fake'"),
         ("agem", "agem.capacity", "1..4", r"agem\.capacity .* each of the 5 tasks, got 1; raise it to 5"),
     ],
 )

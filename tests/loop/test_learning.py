@@ -17,7 +17,7 @@ from lifelong.loop.project import LearnerSettings, MethodChoice, Project
 from lifelong.loop.schema import InputSchema
 from lifelong.streams.sources import digits
 from lifelong.streams.transforms import rotate
-from lifelong.training import Report, Training
+from lifelong.training import Progress, Training
 from lifelong.types import Task
 
 PROJECT = Project(
@@ -69,8 +69,8 @@ def sat(candidate: learning.Candidate) -> gate.Decision:
 
 def test_with_replay_the_update_passes_and_makes_one_version_however_often_it_is_done() -> None:
     start = begun()
-    reports: list[Report] = []
-    candidate = learning.update(start.version.data, PROJECT, start.turned, on_report=reports.append)
+    reports: list[Progress] = []
+    candidate = learning.update(start.version.data, PROJECT, start.turned, on_progress=reports.append)
     decision = sat(candidate)
     assert decision.promote, decision.reasons
     assert decision.evidence[1]["difference"] > 0.4

@@ -91,7 +91,7 @@ def experiment_from(
 ) -> Experiment:
     """The experiment that the flags of `lifelong run` mean."""
     from lifelong.experiments import configure
-    from lifelong.experiments.experiment import read_methods, spec_from
+    from lifelong.experiments.method_spec import read_methods, spec_from
     from lifelong.plugins import add_working_folder
 
     add_working_folder()

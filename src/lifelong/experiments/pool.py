@@ -1,4 +1,4 @@
-"""Runs in parallel: worker processes fed one job at a time."""
+"""Runs in parallel, in worker processes fed one job at a time, or one by one in this process."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from lifelong import errors
 from lifelong.errors import LifelongError, ResourceError
 
-__all__ = ["Answer", "cores", "run_parallel"]
+__all__ = ["Answer", "cores", "run_one_by_one", "run_parallel"]
 
 Answer = dict[str, Any]
 
@@ -63,6 +63,17 @@ def run_parallel(
             for pipe in (worker.stdin, worker.stdout):
                 if pipe is not None:
                     pipe.close()
+    return failures
+
+
+def run_one_by_one(runs: Iterable[Callable[[], None]]) -> list[LifelongError]:
+    """Do the runs in this process; the failures, none of which stops the others."""
+    failures: list[LifelongError] = []
+    for one in runs:
+        try:
+            one()
+        except LifelongError as error:
+            failures.append(error)
     return failures
 
 

@@ -15,7 +15,7 @@ from lifelong.experiments.experiment import Experiment
 from lifelong.methods import Method, check_space, stream_size
 from lifelong.models import build
 from lifelong.streams import Stream
-from lifelong.types import leaves
+from lifelong.types import Examples, leaves
 
 __all__ = ["check_fit", "check_methods"]
 
@@ -38,7 +38,8 @@ def check_methods(
         more memory than is free.
     """
     sized = [replace(task, sizes={"train": task.size}) for task in stream]
-    first = leaves(stream.task(1).split("train").at(slice(0, 1)).x)  # no more is read of data that is on disk
+    train = stream.task(1).split("train")
+    first = leaves(train.at(slice(0, 1)).x)  # no more is read of data that is on disk
     one = first[0][0] if len(first) == 1 else torch.cat([leaf[0].flatten().float() for leaf in first])
     stored = largest = data = 0
     for method in methods:
@@ -47,8 +48,8 @@ def check_methods(
             size = stream_size(method.adapt(make(), stream.space, seed=0), sized, one, stream.space.boundaries)
         method.check(size)
         stored, largest = max(stored, method.declared_bytes(size)), max(largest, size.parameters)
-        data = size.examples * size.input_bytes
-    # the data set and one task per process, and the state, which saving holds twice more
+        data = size.examples * size.input_bytes if isinstance(train, Examples) else 0
+    # the data set and one task per process where they are in memory, and the state, which saving holds twice more
     needed = processes * (3 * stored + 3 * data + 8 * 4 * largest)
     free = psutil.virtual_memory().available
     if needed > free:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lifelong.errors import SettingError, require, unknown_name
+from lifelong.errors import LifelongError, SettingError, require, unknown_name
 from lifelong.evaluation import Array, Predictions, Record, by_method
 from lifelong.evaluation.summary import summarise
 from lifelong.methods import Method
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
-__all__ = ["Results", "oracle_facts"]
+__all__ = ["Results", "complete", "oracle_facts"]
 
 
 def oracle_facts(methods: Mapping[str, Method[Any]], scenario: Scenario) -> dict[str, str]:
@@ -152,7 +152,9 @@ class Results:
     def to_json(self) -> dict[str, Any]:
         """One object with the stream, every run and the summary, as `lifelong run --json` prints it."""
         asked = any(record.predictions for record in self.records)
-        classes = asked and all(p.y.ndim == 1 for r in self.records for p in r.predictions.values())
+        classes = asked and all(
+            p.y.ndim == 1 and p.y.dtype.kind == "i" for r in self.records for p in r.predictions.values()
+        )
         return {
             "stream": self.stream,
             **({"note": self.facts["hyper-parameters"]} if "hyper-parameters" in self.facts else {}),
@@ -165,3 +167,19 @@ class Results:
         if len(self.methods) != 1:
             raise SettingError(f"these results hold {self.methods}; choose one: results[{self.methods[0]!r}].{name}")
         return by_method(list(self.records))[self.methods[0]]
+
+
+def complete(results: Results, failures: Sequence[LifelongError]) -> Results:
+    """`results` where nothing failed.
+
+    Raises:
+        LifelongError: One error for all failures, of the first one's class; its `results` holds what finished.
+    """
+    if not failures:
+        return results
+    texts = list(dict.fromkeys(str(failure) for failure in failures))
+    error = failures[0]
+    if len(failures) > 1:
+        error = type(error)(f"{len(failures)} runs failed:\n" + "\n".join(f"- {text}" for text in texts))
+    error.results = results
+    raise error

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,35 +14,26 @@ from torch import nn
 from lifelong.errors import LifelongError, SettingError, require
 from lifelong.evaluation import Record
 from lifelong.evaluation.matrix import schedule
-from lifelong.experiments.experiment import (
-    Experiment,
-    MethodSpec,
-    defaults_for,
-    distinct_titles,
-    labelled,
-    load,
-    read_methods,
-    spec_from,
-)
+from lifelong.experiments.experiment import Experiment, defaults_for, load
 from lifelong.experiments.folder import Folder
-from lifelong.experiments.pool import Answer, cores, run_parallel
-from lifelong.experiments.resources import check_fit, check_methods
-from lifelong.experiments.results import Results, oracle_facts
+from lifelong.experiments.method_spec import MethodSpec, distinct_titles, labelled, read_methods, spec_from
+from lifelong.experiments.objects import Plan, run_plan
+from lifelong.experiments.pool import Answer, cores, run_one_by_one, run_parallel
+from lifelong.experiments.resources import check_fit
+from lifelong.experiments.results import Results, complete
 from lifelong.experiments.single import Event, checked_metrics, run_job, run_single
 from lifelong.methods import Method, as_method, settings_of
-from lifelong.models import Head, build, factory_of, from_factory
 from lifelong.objectives import Metric
 from lifelong.plugins import import_path_of, load_object
 from lifelong.progress import ProgressLine
 from lifelong.streams import Stream, settings_for
 from lifelong.streams import stream as named_stream
 from lifelong.streams.catalogue import outside
-from lifelong.training import Learner, Training
 from lifelong.training.learner import ModelLike
 from lifelong.training.settings import training_from
 from lifelong.types import HeadKind, Scenario
 
-__all__ = ["collect", "configure", "describe", "reinitialised", "run", "run_experiment"]
+__all__ = ["collect", "configure", "describe", "run", "run_experiment"]
 
 OnEvent = Callable[[Event], None]
 OnRecord = Callable[[Record], None]
@@ -191,101 +180,7 @@ def run(
                 keep_predictions=keep_predictions),
     )  # fmt: skip
     with ProgressLine(progress, len(plan.methods) * len(numbers)) as line:
-        return _run_plan(plan, _both(line.event, on_event), line.finished)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Runs of objects: the stream of each seed, methods by title, the model, and how a run is done."""
-
-    streams: Mapping[int, Stream]
-    methods: Mapping[str, Method[Any]]
-    model: ModelLike
-    training: Training
-    head: HeadKind | None
-    run: Callable[..., Record]
-
-    def network(self, seed: int) -> ModelLike:
-        """The model of the run with `seed`: a module as a copy."""
-        if not isinstance(self.model, nn.Module):
-            return self.model
-        return copy.deepcopy(self.model) if len(self.streams) == 1 else reinitialised(self.model, seed)
-
-    def learner(self, title: str, seed: int) -> Learner:
-        """A new learner."""
-        training = asdict(self.training)
-        return Learner(
-            self.network(seed), self.methods[title], self.streams[seed].space, head=self.head, seed=seed, **training
-        )
-
-
-def _run_plan(plan: Plan, on_event: OnEvent, on_record: OnRecord) -> Results:
-    """The runs one after the other in this process; nothing of them is on disk."""
-    stream = next(iter(plan.streams.values()))
-
-    def make() -> nn.Module:
-        network = plan.network(next(iter(plan.streams)))
-        if isinstance(network, nn.Module):
-            return network
-        factory = factory_of(network, import_paths=True) if isinstance(network, str) else network
-        if isinstance(network, str) and factory is None:
-            return build(network, stream.space, plan.head)
-        return from_factory(factory, str(network), stream.space, plan.head)
-
-    check_methods([*plan.methods.values()], make, stream)
-    records: dict[tuple[str, int], Record] = {}
-
-    def one(title: str, seed: int) -> None:
-        make_one = partial(plan.learner, title, seed)
-        record = plan.run(make_one, Learner.load, plan.streams[seed], seed=seed, title=title, on_event=on_event)
-        records[title, seed] = record
-        on_record(record)
-
-    failures = _one_by_one([partial(one, title, seed) for seed in plan.streams for title in plan.methods])
-    plain = {"name": stream.name, "scenario": stream.scenario, "tasks": [task.name for task in stream]}
-    facts = {"stream": stream.name, "scenario": stream.scenario, "tasks": str(len(stream))}
-    facts |= oracle_facts(plan.methods, stream.scenario)
-    keys = [(title, seed) for title in plan.methods for seed in plan.streams]
-    return _finished(plain, facts, tuple(records[key] for key in keys if key in records), failures)
-
-
-def reinitialised(module: nn.Module, seed: int) -> nn.Module:
-    """A copy of `module` whose weights are drawn anew from `seed`, as its layers draw them when they are made.
-
-    Layers whose parameters are all frozen keep their weights.
-
-    Raises:
-        SettingError: A layer with parameters has no `reset_parameters`.
-
-    Example:
-        >>> one, two = (reinitialised(nn.Linear(2, 1), seed) for seed in (0, 1))
-        >>> torch.equal(one.weight, two.weight)
-        False
-    """
-    network = copy.deepcopy(module)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for name, layer in network.named_modules():
-            direct = list(layer.parameters(recurse=False))
-            if direct and not any(p.requires_grad for p in direct):
-                continue
-            if isinstance(layer, Head):
-                layer.seed = seed
-                weight, bias = layer.initial_rows(0, layer.classes)
-                with torch.no_grad():
-                    layer.weight.copy_(weight)
-                    layer.bias.copy_(bias)
-                continue
-            reset = getattr(layer, "reset_parameters", None) or getattr(layer, "_reset_parameters", None)
-            require(
-                reset is not None or not direct,
-                f"several seeds need several initialisations, and the layer {name or 'itself'!r} "
-                f"({type(layer).__name__}) has no reset_parameters; give a function that makes the model, its import "
-                "path, or seeds=1",
-            )
-            if reset is not None:
-                reset()
-    return network
+        return run_plan(plan, _both(line.event, on_event), line.finished)
 
 
 def _by_path(model: ModelLike) -> str | None:
@@ -431,7 +326,7 @@ def run_experiment(
 
     failures = _run_all(experiment, todo, folder, min(processes, len(todo)), checkpoint_every, on_event, keep)
     ordered = tuple(records[key] for key in sorted(records))
-    return _finished(describe(experiment, stream), experiment.facts(), ordered, failures)
+    return complete(Results(describe(experiment, stream), experiment.facts(), ordered), failures)
 
 
 def collect(path: Path) -> Results:
@@ -496,7 +391,7 @@ def _run_all(
     before = torch.get_num_threads()
     torch.set_num_threads(experiment.threads)
     try:
-        return _one_by_one(
+        return run_one_by_one(
             [
                 partial(_run_here, keep, experiment, place, seed, folder, checkpoint_every, on_event)
                 for place, seed in todo
@@ -508,29 +403,3 @@ def _run_all(
 
 def _run_here(keep: OnRecord, *job: Any) -> None:
     keep(run_job(*job))
-
-
-def _one_by_one(runs: Iterable[Callable[[], None]]) -> list[LifelongError]:
-    """Do the runs in this process; the failures, none of which stops the others."""
-    failures: list[LifelongError] = []
-    for one in runs:
-        try:
-            one()
-        except LifelongError as error:
-            failures.append(error)
-    return failures
-
-
-def _finished(
-    stream: dict[str, Any], facts: dict[str, str], records: tuple[Record, ...], failures: list[LifelongError]
-) -> Results:
-    """The results; where runs failed, one error of the first one's class that says them all and holds the results."""
-    results = Results(stream, facts, records)
-    if not failures:
-        return results
-    texts = list(dict.fromkeys(str(failure) for failure in failures))
-    error = failures[0]
-    if len(failures) > 1:
-        error = type(error)(f"{len(failures)} runs failed:\n" + "\n".join(f"- {text}" for text in texts))
-    error.results = results
-    raise error

@@ -35,7 +35,7 @@ def answers(
     found: dict[int, Answers] = {}
     with torch.no_grad():
         for done, task in enumerate(tasks, start=1):
-            logits_NC = learner._logits(preview(learner, task), task.test.x, task.number)
+            logits_NC = learner._answers(preview(learner, task), task.test.x, task.number)
             found[task.number] = logits_NC.argmax(1).cpu().numpy()
             if on_exam is not None:
                 on_exam(done, len(tasks))
@@ -74,13 +74,13 @@ def compare(
 def latency(learner: Learner, task: Task, count: int = 200, clock: Callable[[], float] = time.perf_counter) -> Latency:
     """Median and 99th percentile of `count` single predictions on inputs of `task`, after ten to warm up."""
     require(count >= 1, f"count must be 1 or more, got {count}")
-    x, student = task.test.x, preview(learner, task)
+    x, view = task.test.x, preview(learner, task)
     seconds = []
     with torch.no_grad():
         for number in range(-min(10, count), count):
             place = number % len(x)
             start = clock()
-            learner._logits(student, x[place : place + 1], task.number)
+            learner._answers(view, x[place : place + 1], task.number)
             seconds.append(clock() - start)
     timed = 1000 * np.array(seconds[-count:])
     return Latency(float(np.median(timed)), float(np.quantile(timed, 0.99)), count)

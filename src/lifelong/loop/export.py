@@ -43,7 +43,7 @@ class Answers(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         learner = self._learner
-        logits_NC = learner.ask(x, self._task)
+        logits_NC = learner.forward_raw(x, self._task)
         return learner.objective.masked(logits_NC.float(), self._task)
 
 

@@ -62,7 +62,7 @@ def pack_answers(
     sure: list[NDArray[np.float32]] = []
     with torch.no_grad():
         for task in exams:
-            logits_NC = candidate._logits(preview(candidate, task), task.test.x, task.number)
+            logits_NC = candidate._answers(preview(candidate, task), task.test.x, task.number)
             sure.append(torch.softmax(logits_NC, 1).amax(1).float().cpu().numpy())
     return to_safetensors({**arrays, "confidence": np.concatenate(sure)})
 

@@ -19,7 +19,7 @@ from lifelong.errors import DataError, SettingError, StorageError, require
 from lifelong.loop.project import MethodChoice, Project
 from lifelong.methods import Method
 from lifelong.store.errors import DamagedError
-from lifelong.training import Learner, Report
+from lifelong.training import Learner, Progress
 from lifelong.types import Task
 
 __all__ = ["Candidate", "first_version", "learned_version", "opened", "update"]
@@ -74,12 +74,12 @@ def first_version(
     project: Project,
     tasks: Sequence[Task],
     *,
-    on_report: Callable[[Report], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Candidate:
     """Version 1: a new learner of `project` after `tasks`, numbered from 1.
 
-    Arguments: `on_report` hears of the progress now and then; `on_step(step)` is called after each step, and what it
+    Arguments: `on_progress` hears of the progress now and then; `on_step(step)` is called after each step, and what it
         raises ends the learning.
     Raises: `SettingError` without a task; what `Learner.learn` raises.
     """
@@ -87,7 +87,7 @@ def first_version(
     learner = project.new_learner()
     for task in tasks:
         _check_inputs(project, task)
-        learner.learn(task, on_report=on_report, on_step=on_step, progress=False)
+        learner.learn(task, on_progress=on_progress, on_step=on_step, progress=False)
     return Candidate.of(learner)
 
 
@@ -109,7 +109,7 @@ def update(
     task: Task,
     method: MethodChoice | None = None,
     *,
-    on_report: Callable[[Report], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Candidate:
     """The candidate that `champion` becomes by learning `task`; `champion` itself is bytes and stays what it is.
@@ -117,7 +117,7 @@ def update(
     Arguments: `method` is for this update alone; None is the project's. Where it is not the champion's own method, it
         begins with the champion's weights and a state of its own that knows nothing of earlier tasks: stored examples
         and springs are not in a version made so, nor in those that follow it.
-        `on_report`, `on_step`: see `first_version`; `on_step` cancels by raising.
+        `on_progress`, `on_step`: see `first_version`; `on_step` cancels by raising.
     Raises: `SettingError` for a task whose number is not above the champion's last (numbers that were given up may be
         missing), and for a method that builds its network otherwise than the champion's; `StorageError` for bytes
         that are no version; `DataError` for inputs of another shape; what `Learner.learn` raises.
@@ -132,7 +132,7 @@ def update(
     chosen = (method or project.method).build()
     if chosen != learner.method:
         learner = _with_method(learner, chosen)
-    learner.learn(task, on_report=on_report, on_step=on_step, progress=False)
+    learner.learn(task, on_progress=on_progress, on_step=on_step, progress=False)
     return Candidate.of(learner)
 
 
@@ -158,7 +158,7 @@ def _with_method(champion: Learner, method: Method[Any]) -> Learner:
         **vars(champion.training),
     )
     for number, classes in champion.objective.classes.items():
-        learner._announce(number, classes)
+        learner._announce(Task(number, "", classes, {}.get))
     ours, theirs = learner.model.state_dict(), champion.model.state_dict()
     if {name: value.shape for name, value in ours.items()} != {name: value.shape for name, value in theirs.items()}:
         raise SettingError(

@@ -91,9 +91,7 @@ def with_learner(project: Project, learner: Learner) -> Project:
         f"the learner was made for inputs of shape {theirs.input_shape}, {theirs.classes} classes and the scenario "
         f"{theirs.scenario!r}, the project has {ours.input_shape}, {ours.classes}, {ours.scenario!r}; let them agree",
     )
-    require(
-        learner._position is None, "the learner is in the middle of a task; let it learn that to its end, then save"
-    )
+    require(learner._cursor is None, "the learner is in the middle of a task; let it learn that to its end, then save")
     return replace(
         project,
         learner=LearnerSettings(learner.model_name, learner.head, learner.training),

@@ -23,7 +23,7 @@ from lifelong.loop import exam, learning
 from lifelong.loop.job import HOPELESS, Job, Part, pack_answers
 from lifelong.loop.lot import unpack
 from lifelong.loop.project import MethodChoice, from_json
-from lifelong.training import Report
+from lifelong.training import Progress
 from lifelong.types import Examples, Task
 
 __all__ = ["main"]
@@ -53,11 +53,11 @@ def _learn(folder: Path, job: Job, parent: int) -> None:
         if os.getppid() != parent:
             raise SystemExit(4)
 
-    def report(news: Report) -> None:
+    def report(news: Progress) -> None:
         tell({"stage": "learning", "step": news.step, "steps": news.steps, "loss": round(news.loss, 4)})
 
     tell({"stage": "learning", "step": 0})
-    made = learning.update(champion, project, new, method, on_report=report, on_step=step)
+    made = learning.update(champion, project, new, method, on_progress=report, on_step=step)
     tell({"stage": "exams", "of": len(tasks)})
     before = exam.answers(learning.opened(champion), tasks)
     after = exam.answers(made.learner, tasks)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from lifelong.flat import Flat
 from lifelong.methods.compatibility import Claim, Phase, StreamSize, check_room, check_types
 from lifelong.objectives import Objective
-from lifelong.types import Examples, Scenario, Space, Tree
+from lifelong.types import Data, Examples, Scenario, Space, Tree
 
 __all__ = [
     "Augment",
@@ -64,7 +64,10 @@ class Mix:
 class Augment(Protocol):
     """What is done to the inputs of a batch in training."""
 
-    mixes: bool
+    @property
+    def mixes(self) -> bool:
+        """Whether inputs are mixtures of two examples."""
+        ...
 
     def __call__(self, x: Tree) -> tuple[Tree, Mix | None]:
         """New inputs of the same shapes; with a `Mix` they are mixtures of two examples each."""
@@ -283,7 +286,7 @@ class Method(Generic[StateT]):
             enough = size.classes if size.open_ended else max(size.classes, size.tasks)
             check_room(self.name, capacity, enough, "tasks" if enough > size.classes else "classes")
 
-    def check_data(self, state: StateT, learner: LearnerView, task: Examples) -> None:
+    def check_data(self, state: StateT, learner: LearnerView, task: Data) -> None:
         """Raise `DataError` or `SettingError` where the method cannot learn `task`; asked before anything changes."""
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
@@ -297,11 +300,11 @@ class Method(Generic[StateT]):
         """The state before the first task."""
         return self.state_type()
 
-    def begin_task(self, state: StateT, learner: LearnerView, task: Examples) -> StateT:
+    def begin_task(self, state: StateT, learner: LearnerView, task: Data) -> StateT:
         """At the start of a task; `task` holds its training examples."""
         return state
 
-    def examples(self, state: StateT, task: Examples) -> Examples:
+    def examples(self, state: StateT, task: Data) -> Data:
         """What to learn from: the task's examples unless a method (joint) knows better."""
         return task
 
@@ -319,7 +322,7 @@ class Method(Generic[StateT]):
     def after_step(self, state: StateT, step: Step) -> None:
         """At the end of a step: note what happened; θ is final, `step.batch` holds what the stream gave."""
 
-    def end_task(self, state: StateT, learner: LearnerView, task: Examples) -> StateT:
+    def end_task(self, state: StateT, learner: LearnerView, task: Data) -> StateT:
         """At the end of a task; `task` holds its training examples."""
         return state
 

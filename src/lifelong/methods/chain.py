@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lifelong.errors import require
 from lifelong.methods.base import Inner, LearnerView, Method, Need, Phase, Step, StreamSize
 from lifelong.methods.compatibility import Claim, check_compatible
-from lifelong.types import Examples, Scenario, Space
+from lifelong.types import Data, Scenario, Space
 
 __all__ = ["Chain"]
 
@@ -97,7 +97,7 @@ class ChainOf(Method[State]):
         for method in self.methods:
             method.check(size)
 
-    def check_data(self, state: State, learner: LearnerView, task: Examples) -> None:
+    def check_data(self, state: State, learner: LearnerView, task: Data) -> None:
         for method, own in zip(self.methods, state, strict=True):
             method.check_data(own, learner, task)
 
@@ -109,10 +109,10 @@ class ChainOf(Method[State]):
     def init(self, learner: LearnerView) -> State:
         return tuple(method.init(learner) for method in self.methods)
 
-    def begin_task(self, state: State, learner: LearnerView, task: Examples) -> State:
+    def begin_task(self, state: State, learner: LearnerView, task: Data) -> State:
         return tuple(m.begin_task(s, learner, task) for m, s in zip(self.methods, state, strict=True))
 
-    def examples(self, state: State, task: Examples) -> Examples:
+    def examples(self, state: State, task: Data) -> Data:
         for method, own in zip(self.methods, state, strict=True):
             task = method.examples(own, task)
         return task
@@ -136,7 +136,7 @@ class ChainOf(Method[State]):
         for method, own in self._with(state, range(len(state))):
             method.after_step(own, step)
 
-    def end_task(self, state: State, learner: LearnerView, task: Examples) -> State:
+    def end_task(self, state: State, learner: LearnerView, task: Data) -> State:
         return tuple(m.end_task(s, learner, task) for m, s in zip(self.methods, state, strict=True))
 
     def forward(self, state: State, learner: LearnerView, x: Tensor, task: int | Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class Model:
         learner = self.learner
         with torch.inference_mode(), learner.autocast():
             x = torch.from_numpy(x_N).to(learner.training.device)
-            logits_NC = learner.ask(x, task or 0)
+            logits_NC = learner.forward_raw(x, task or 0)
             probability_NC = torch.softmax(learner.objective.masked(logits_NC.float(), task or 0), dim=1).cpu()
             confidence_N, output_N = probability_NC.max(dim=1)
         return Answers(output_N.numpy(), confidence_N.numpy(), probability_NC.numpy())

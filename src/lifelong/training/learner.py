@@ -770,7 +770,7 @@ def _plain(value: Any) -> Any:
 
 def _seed(seed: Any) -> int:
     whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    require(whole and 0 <= seed < 2**63, f"seed must be a whole number in 0 … 2⁶³ − 1, got {seed!r}")
+    require(bool(whole and 0 <= seed < 2**63), f"seed must be a whole number in 0 … 2⁶³ − 1, got {seed!r}")
     return int(seed)
 
 

@@ -221,7 +221,8 @@ def _backward(step: Step, method: Method[Any], state: Any, pieces: int, scaler: 
         loss = method.loss(state, step, Step.base_loss)
         flat.backward(loss if scaler is None else scaler.scale(loss))
         return loss.detach()
-    total, sum_P, answers = torch.zeros((), device=flat.grad_P.device), torch.zeros_like(flat.grad_P), []
+    total, sum_P = torch.zeros((), device=flat.grad_P.device), torch.zeros_like(flat.grad_P)
+    answers: list[Tensor | None] = []
     for part in step.batch.batches(torch.arange(len(step.batch)), -(-len(step.batch) // pieces)):
         piece = step.on(part)
         loss = method.loss(state, piece, Step.base_loss) * (len(part) / len(step.batch))

@@ -19,12 +19,12 @@ T = TypeVar("T")
 def split(value: Any, prefix: str) -> tuple[Any, dict[str, Tensor]]:
     """`value` (dataclasses, tuples, lists, dicts, numbers) as plain data in which each tensor is a name, and these.
 
-    >>> from lifelong.memory import Reservoir
-    >>> data, tensors = split(Reservoir(capacity=3), "state")
-    >>> data["capacity"], data["x"], sorted(tensors)
-    (3, 'state.0', ['state.0', 'state.1', 'state.2'])
-    >>> join(data, tensors, Reservoir).capacity
-    3
+    >>> from lifelong.methods.quadratic_penalty import Spring
+    >>> data, tensors = split(Spring(Tensor([1.0]), Tensor([2.0]), largest=1.0), "state")
+    >>> data["largest"], data["centre_P"], sorted(tensors)
+    (1.0, 'state.1', ['state.0', 'state.1'])
+    >>> join(data, tensors, Spring).largest
+    1.0
     """
     tensors: dict[str, Tensor] = {}
 

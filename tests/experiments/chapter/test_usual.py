@@ -36,7 +36,7 @@ def test_later_tasks_have_the_same_memory_and_steps(clouds: Callable[..., Stream
     learner, _ = joint_after(3, stream, "mlp:8", TRAINING, seed=0)
     whole = Learner("mlp:8", Joint(), stream.space, **asdict(TRAINING))
     for task in stream:
-        whole.learn(task, on_report=lambda report: reports.append(report.steps))
+        whole.learn(task, on_progress=lambda report: reports.append(report.steps))
     assert learner.stored_bytes == whole.stored_bytes
     assert torch.equal(learner.state.examples().x, whole.state.examples().x)
     assert reports[-1] == TRAINING.steps(3 * len(stream.task(1).train), len(stream.task(1).train))

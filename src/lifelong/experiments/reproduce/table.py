@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lifelong.experiments.experiment import Experiment, MethodSpec
+from lifelong.experiments.experiment import Experiment
+from lifelong.experiments.method_spec import MethodSpec
 from lifelong.training import Training
 
 __all__ = ["Cell", "Confidence", "Part", "Table", "part"]

@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 
 from lifelong.errors import DivergedError, SettingError, StorageError, require
-from lifelong.experiments.experiment import Experiment, MethodSpec, to_toml
+from lifelong.experiments.experiment import Experiment, to_toml
+from lifelong.experiments.method_spec import MethodSpec
 from lifelong.experiments.resources import check_fit
 from lifelong.experiments.tune.ranges import Range
 from lifelong.methods import method_class, parts_of

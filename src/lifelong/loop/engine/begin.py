@@ -23,7 +23,7 @@ from lifelong.loop.project import Project, to_json
 from lifelong.loop.triggers import Amount, leaves
 from lifelong.store import aliases, audit, projects, tasks, versions
 from lifelong.store.database import Connection
-from lifelong.training import Learner, Report
+from lifelong.training import Learner, Progress
 from lifelong.types import Examples, Task
 
 __all__ = ["begin"]
@@ -36,7 +36,7 @@ def begin(
     *,
     actor: str,
     learner: Learner | None = None,
-    on_report: Callable[[Report], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> versions.Version:
     """Store `project`, let its first learner learn the tasks `first` (numbered from 1), and make it the champion.
 
@@ -52,7 +52,7 @@ def begin(
     require(numbers == list(range(1, len(first) + 1)), f"the first tasks must have the numbers 1, 2, …, got {numbers}")
     capped = [_capped(task, project) for task in first]
     if learner is None:
-        made = first_version(project, capped, on_report=on_report)
+        made = first_version(project, capped, on_progress=on_progress)
     else:
         made = learned_version(project, capped, learner)
     given = answers(made.learner, capped)
