@@ -14,6 +14,7 @@ import random
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -354,7 +355,9 @@ def read_ahead(data: Data, order_N: Tensor, size: int, workers: int, prefetch: i
         generator=torch.Generator(),  # else the caller's generator would move on
         multiprocessing_context="fork" if sys.platform == "linux" else None,  # no main guard is needed to fork
     )
-    with _child_signals_unchanged():
+    with _child_signals_unchanged(), warnings.catch_warnings():
+        # Python 3.12 warns of threads at a fork; a worker runs torch on one thread and takes no lock of the others'
+        warnings.filterwarnings("ignore", ".*multi-threaded.*", DeprecationWarning)
         batches: Any = iter(loader)
     try:
         while True:

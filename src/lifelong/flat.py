@@ -6,69 +6,168 @@ vectors and an optimiser steps one tensor. Suffix P: parameters, in the order of
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.parameter import is_lazy
 
-__all__ = ["Flat", "swapped"]
+from lifelong.errors import SettingError
+
+__all__ = ["Flat", "Layout", "swapped"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each parameter lies in a vector: its name and shape, in order.
+
+    Example:
+        >>> Layout(("weight", "bias"), ((2, 3), (2,))).slices["bias"]
+        slice(6, 8, None)
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Numbers in each parameter."""
+        return [math.prod(shape) for shape in self.shapes]
+
+    @cached_property
+    def slices(self) -> dict[str, slice]:
+        """Name → place in the vector."""
+        stops = list(itertools.accumulate(self.sizes))
+        return {name: slice(stop - size, stop) for name, size, stop in zip(self.names, self.sizes, stops, strict=True)}
+
+    def views(self, vector_P: Tensor) -> list[Tensor]:
+        """`vector_P` cut into views of the parameters' shapes, in their order."""
+        return [piece.view(shape) for piece, shape in zip(vector_P.split(self.sizes), self.shapes, strict=True)]
+
+    def carry(self, vector_P: Tensor, old: Layout) -> Tensor:
+        """`vector_P` (…, P of `old`) laid out anew, parameter by parameter of the same name: new entries are zero.
+
+        A parameter that grew keeps its values in the leading corner (rows of a head are appended).
+        """
+        lead = vector_P.shape[:-1]
+        new_P = torch.zeros((*lead, sum(self.sizes)), dtype=vector_P.dtype, device=vector_P.device)
+        before = dict(zip(old.names, old.shapes, strict=True))
+        for name, now in zip(self.names, self.shapes, strict=True):
+            was = before.get(name)
+            if was is None or len(was) != len(now):
+                continue
+            corner = tuple(slice(0, min(pair)) for pair in zip(was, now, strict=True))
+            source = vector_P[..., old.slices[name]].reshape((*lead, *was))
+            new_P[..., self.slices[name]].view((*lead, *now))[(..., *corner)] = source[(..., *corner)]
+        return new_P
 
 
 class Flat:
     """θ and g of a module's trainable parameters, with the map name → slice.
 
-    >>> layer = nn.Linear(3, 2)
-    >>> flat = Flat(layer)
-    >>> flat.theta_P.shape, flat.slices["bias"]
-    (torch.Size([8]), slice(6, 8, None))
-    >>> with torch.no_grad():
-    ...     _ = flat.theta_P.fill_(1.0)
-    >>> layer.bias.tolist()
-    [1.0, 1.0]
+    Raises:
+        SettingError: A parameter has no shape yet (a lazy layer), or is no floating-point number of one type.
+
+    Example:
+        >>> layer = nn.Linear(3, 2)
+        >>> flat = Flat(layer)
+        >>> flat.theta_P.shape, flat.slices["bias"]
+        (torch.Size([8]), slice(6, 8, None))
+        >>> with torch.no_grad():
+        ...     _ = flat.theta_P.fill_(1.0)
+        >>> layer.bias.tolist()
+        [1.0, 1.0]
 
     `zero_grad(set_to_none=True)` on the module would cut the gradient views; `backward` here keeps them.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-        self.names = [name for name, _ in named]
-        #: what was found out about these parameters once, and need not be asked again (never saved)
+        named = _trainable(module)
+        _check(named)
+        self.parameters = [p for _, p in named]
+        self.layout = _layout(named)
+        #: what was measured about these parameters once, and need not be asked again (never saved)
         self.notes: dict[str, Any] = {}
         self._sparse = any(getattr(part, "sparse", False) for part in module.modules())  # as embeddings may be
         self._aliases = _aliases(module, {id(p): name for name, p in named})
-        self.parameters = [p for _, p in named]
-        self.shapes = [p.shape for p in self.parameters]
-        self.slices: dict[str, slice] = {}
-        start = 0
-        for name, p in named:
-            self.slices[name] = slice(start, start + p.numel())
-            start += p.numel()
         values = [p.detach().reshape(-1) for p in self.parameters]
         theta_P = torch.cat(values) if values else torch.zeros(0)
         self.theta_P = nn.Parameter(theta_P.clone())
         self.grad_P = torch.zeros_like(theta_P)
+        self._bind()
+
+    def _bind(self) -> None:
+        """Make the parameters views of θ and their gradients views of g."""
         self.theta_P.grad = self.grad_P
         self._grads = self.views(self.grad_P)
         for p, value, grad in zip(self.parameters, self.views(self.theta_P.detach()), self._grads, strict=True):
+            p.grad = None  # of another type or shape it could not be while the data changes
             p.data = value
             p.grad = grad
+
+    def is_bound(self, module: nn.Module) -> bool:
+        """Whether the module's trainable parameters are these views, in this order.
+
+        A copied, unpickled, converted or reloaded module has parameters of its own, and one that another `Flat` took
+        has views of that one's.
+        """
+        named = _trainable(module)
+        start, size = self.theta_P.data_ptr(), self.theta_P.element_size()
+        same = len(named) == len(self.parameters) and all(
+            p is q and p.data_ptr() == start + place.start * size and p.is_contiguous() and p.grad is grad
+            for (_, p), q, grad, place in zip(named, self.parameters, self._grads, self.slices.values(), strict=True)
+        )
+        return same and self.theta_P.grad is self.grad_P
+
+    @torch.no_grad()
+    def rebind(self, module: nn.Module) -> bool:
+        """Take the module's values into θ and make its parameters views again; False where its layout is another."""
+        named = _trainable(module)
+        if _layout(named) != self.layout:
+            return False
+        _check(named)
+        self.notes = {}
+        self.parameters = [p for _, p in named]
+        self._aliases = _aliases(module, {id(p): name for name, p in named})
+        if self.parameters:
+            self.theta_P.copy_(torch.cat([p.reshape(-1) for p in self.parameters]))
+        self._bind()
+        return True
 
     def __len__(self) -> int:
         return self.theta_P.numel()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters' names in order."""
+        return self.layout.names
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The parameters' shapes in order."""
+        return self.layout.shapes
+
+    @property
+    def slices(self) -> dict[str, slice]:
+        """Name → place in θ."""
+        return self.layout.slices
+
     def views(self, vector_P: Tensor) -> list[Tensor]:
         """`vector_P` cut into views of the parameters' shapes, in their order."""
-        pieces = vector_P.split([shape.numel() for shape in self.shapes])
-        return [piece.view(shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
+        return self.layout.views(vector_P)
 
     def named(self, vector_P: Tensor) -> dict[str, Tensor]:
         """The same views by parameter name, as `torch.func.functional_call` wants them."""
         return dict(zip(self.names, self.views(vector_P), strict=True))
 
-    def call(self, module: nn.Module, values: dict[str, Tensor], x: Tensor) -> Tensor:
+    def call(self, module: nn.Module, values: dict[str, Tensor], x: Any) -> Tensor:
         """The answer of `module` to `x` with `values` (by parameter name, buffers may be added) in place of its own.
 
         Weights that are used in several places are replaced in all of them.
@@ -106,22 +205,9 @@ class Flat:
         """θ ← `theta_P`, in place, so that every view sees it."""
         self.theta_P.copy_(theta_P)
 
-    def carry(self, vector_P: Tensor, old: Flat) -> Tensor:
-        """`vector_P` (…, P of `old`) laid out for this model, which grew from `old`: new entries are zero.
-
-        A parameter that grew keeps its values in the leading corner (rows of a head are appended).
-        """
-        shape = (*vector_P.shape[:-1], len(self))
-        new_P = torch.zeros(shape, dtype=vector_P.dtype, device=vector_P.device)
-        for name, now in zip(self.names, self.shapes, strict=True):
-            if name not in old.slices:
-                continue
-            was = old.shapes[old.names.index(name)]
-            lead = vector_P.shape[:-1]
-            corner = tuple(slice(0, size) for size in was)
-            source = vector_P[..., old.slices[name]].view((*lead, *was))
-            new_P[..., self.slices[name]].view((*lead, *now))[(..., *corner)] = source
-        return new_P
+    def carry(self, vector_P: Tensor, old: Flat | Layout) -> Tensor:
+        """`Layout.carry` for this model, which grew from `old`."""
+        return self.layout.carry(vector_P, old.layout if isinstance(old, Flat) else old)
 
 
 @contextmanager
@@ -161,3 +247,28 @@ def _aliases(module: nn.Module, names: dict[int, str]) -> dict[str, str]:
         for key, p in part.named_parameters(recurse=False, remove_duplicate=False)
         if id(p) in names
     }
+
+
+def _trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+
+
+def _layout(named: Sequence[tuple[str, nn.Parameter]]) -> Layout:
+    return Layout(tuple(name for name, _ in named), tuple(() if is_lazy(p) else tuple(p.shape) for _, p in named))
+
+
+def _check(named: Sequence[tuple[str, nn.Parameter]]) -> None:
+    lazy = [name for name, p in named if is_lazy(p)]
+    if lazy:
+        raise SettingError(
+            f"the parameter {lazy[0]} of a lazy layer has no shape yet; ask the network once before: model(x[:1])"
+        )
+    kinds = {p.dtype: name for name, p in reversed(named)}
+    if any(not kind.is_floating_point for kind in kinds):
+        name = next(name for kind, name in kinds.items() if not kind.is_floating_point)
+        raise SettingError(
+            f"the parameter {name} is complex; train real numbers: keep it as torch.view_as_real gives it"
+        )
+    if len(kinds) > 1:
+        listed = ", ".join(f"{name} is {kind}" for kind, name in kinds.items())
+        raise SettingError(f"all trainable parameters must have one type, but {listed}; convert the module")

@@ -32,7 +32,7 @@ __all__ = [
     "required_arguments",
 ]
 
-Kind = Literal["model", "method", "stream", "objective", "metric"]
+Kind = Literal["model", "method", "stream", "objective", "metric", "augmentation"]
 
 GROUPS: dict[str, str] = {kind: f"lifelong.{kind}s" for kind in ("model", "method", "stream")}
 NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lifelong.errors import SettingError
-from lifelong.methods import METHODS, Method
+from lifelong.methods import METHODS, Method, StreamSize
 from lifelong.objectives import OBJECTIVES
 from lifelong.streams import Stream
 from lifelong.training import Learner
@@ -189,6 +189,19 @@ def test_refuses_what_its_paper_does_not_allow_and_names_what_works(name: str, o
     known = ", ".join(METHODS[name].objectives)
     with pytest.raises(SettingError, match=f"^{re.escape(name)} learns {known}, not {objective}; use .*, as er"):
         Learner("mlp:12", build(name), Space((6,), TARGETS[objective], scenario))
+
+
+@pytest.mark.parametrize(("name", "objective"), DECLARED)
+def test_stores_no_more_than_it_says(name: str, objective: str) -> None:
+    learner, stream = learner_for(name, objective)
+    for task in stream:
+        learner.learn(task)
+    one = stream.task(1).train.at(slice(0, 1))
+    bytes_of = [sum(leaf.nbytes for leaf in leaves(tree)) for tree in (one.x, one.y)]
+    parameters, outputs = sum(p.numel() for p in learner.model.parameters()), 7 if objective == "tokens" else 4
+    widths = (13, 13, 7)
+    size = StreamSize.of(2, 40, bytes_of[0], parameters, outputs, target_bytes=bytes_of[1], widths=widths)
+    assert learner.stored_bytes <= learner.method.declared_bytes(size)
 
 
 class Lazily:

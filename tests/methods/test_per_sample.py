@@ -318,3 +318,26 @@ def test_the_default_fisher_takes_a_pass_for_each_of_few_outputs_and_else_one(ou
     state = learner.method.end_task(learner.state, learner, examples)
     assert sum(count) == passes
     assert float(state.largest) > 0
+
+
+class Sometimes(nn.Module):
+    """Uses the weights of a layer without calling it, for some examples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.layer(x) + (x[:, :1] > 3) * nn.functional.linear(x.square(), self.layer.weight)
+        return answer
+
+
+def test_a_use_of_weights_that_only_some_examples_make_is_noticed() -> None:
+    torch.manual_seed(1)
+    learner, objective = learner_with(Sometimes())
+    x = torch.randn(11, 6).clamp(max=2)
+    x[5, 0] = 4.0
+    examples = Examples(x, torch.arange(11) % 4, 1)
+    assert way_of(learner, examples).kind == "func"
+    rows_NP = gradients(learner, examples, objective.losses)
+    torch.testing.assert_close(rows_NP, slow_rows(learner, examples, objective.losses), rtol=1e-4, atol=1e-5)

@@ -334,3 +334,17 @@ def test_settings_out_of_range_are_named(name: str, settings: dict[str, object])
     (setting,) = settings
     with pytest.raises(SettingError, match=setting):
         METHODS[name](**settings)
+
+
+@pytest.mark.parametrize(("name", "passes"), [("der", 2), ("der++", 3), ("er-ace", 2)])
+@pytest.mark.parametrize("normalised", [True, False])
+def test_batch_and_replay_are_forwarded_at_once_but_where_a_batch_is_normalised(
+    name: str, passes: int, normalised: bool, clouds: Clouds
+) -> None:
+    stream, sizes = clouds("domain", tasks=1), list[int]()
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8) if normalised else nn.ReLU())
+    learner = Learner(with_head(layers, 8, stream.space), build(name), stream.space, batch=10, iterations=2)
+    layers[0].register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+    learner.learn(stream.task(1))
+    assert sizes == [10, *([10] * passes if normalised else [10 * passes])]

@@ -13,7 +13,10 @@ from torch.utils.data import Dataset
 
 from lifelong.data import Concat, Lazy
 from lifelong.errors import DataError, SettingError
+from lifelong.methods import build
 from lifelong.streams import Stream, from_folder, split_by_class, stream
+from lifelong.streams.stream import cache_test_splits
+from lifelong.training import Learner
 from lifelong.types import Classes, Examples, Field, Labels, Numbers, Space, Tokens
 
 X = torch.rand(12, 3)
@@ -77,9 +80,9 @@ def test_labels_that_nobody_tells_are_read_once_and_classes_spare_it() -> None:
     Stream.from_datasets([(silent, silent)])
     assert 2000 <= silent.rows <= 2010
     silent = Counting(say=False)
-    told = Stream.from_datasets([(silent, silent)], classes=[[0, 1, 2]])
+    listed = Stream.from_datasets([(silent, silent)], classes=[[0, 1, 2]])
     assert silent.rows <= 4
-    assert told.task(1).classes == (0, 1, 2)
+    assert listed.task(1).classes == (0, 1, 2)
     wrong = Stream.from_datasets([(silent, silent)], classes=[[0, 1]])
     with pytest.raises(
         DataError, match=r"training part of task 1 has labels \[2\] outside the task's classes \[0, 1\]"
@@ -238,3 +241,54 @@ def test_named_streams_know_what_people_call_their_classes() -> None:
     lazy.dataset.classes = ["ant", "bee", "cat"]
     assert Stream.from_datasets([(lazy, lazy)]).class_names == ("ant", "bee", "cat")
     assert split_by_class(lazy, lazy, classes_per_task=3, order=[2, 0, 1]).task(1).class_names == ("cat", "ant", "bee")
+
+
+class Ragged(Counting):
+    """Row 7 has another shape than row 0."""
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return torch.zeros(2 if index == 7 else 1), index % 3
+
+
+def test_a_row_of_another_shape_is_refused_alone_in_its_batch_too() -> None:
+    part = Stream.from_datasets([(Ragged(), Ragged())]).task(1).split("train")
+    with pytest.raises(DataError, match=r"training part of task 1: expected inputs of shape \(1,\), got \(2,\)"):
+        part.at(torch.tensor([7]))
+
+
+def test_classes_of_tasks_that_differ_are_each_tasks_own() -> None:
+    pairs = [((X, Y), (X, Y)), ((X[:, :2], Y % 2), (X[:, :2], Y % 2))]
+    mixed = Stream.from_datasets(pairs, inputs=[Field((3,)), Field((2,))])
+    assert [task.classes for task in mixed] == [(0, 1, 2), (0, 1)]
+    assert [task.space.target for task in mixed if task.space is not None] == [3, 2]
+
+
+def test_test_splits_are_cached_within_their_limit() -> None:
+    own = Stream.from_datasets([((X, Y), (X, Y))] * 3).map(lambda x: x + 1)
+    size = own.task(1).test.nbytes
+    cached = cache_test_splits(own, limit=2 * size)
+    assert [task.test.x is task.test.x for task in cached] == [True, True, False]
+    lazy = cache_test_splits(Stream.from_datasets([(Counting(), Counting())]))
+    assert lazy.task(1).split("test") is not lazy.task(1).split("test")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("method", ["finetune", "er"])
+def test_a_learner_learns_the_same_bits_from_disk(method: str, workers: int, tmp_path: Path) -> None:
+    digits = stream("split-digits", tasks=2)
+    parts = [(task.train, task.test) for task in digits]
+    disk = []
+    for number, pair in enumerate(parts):
+        for part, examples in zip(("train", "test"), pair, strict=True):
+            np.save(tmp_path / f"{number}{part}.npy", examples.x.numpy())
+        x, z = (np.load(tmp_path / f"{number}{part}.npy", mmap_mode="r") for part in ("train", "test"))
+        disk.append((Lazy((x, pair[0].y), workers=workers), Lazy((z, pair[1].y))))
+    weights = []
+    for datasets in ([((a.x, a.y), (b.x, b.y)) for a, b in parts], disk):
+        own = Stream.from_datasets(datasets, scenario="class", validation=0.1)
+        learner = Learner("mlp:16", build(method), own.space, epochs=2)
+        for task in own:
+            learner.learn(task)
+        weights.append((learner.flat.theta_P.clone(), learner.evaluate(own)))
+    assert torch.equal(weights[0][0], weights[1][0])
+    assert weights[0][1] == weights[1][1]

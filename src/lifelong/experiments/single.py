@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,9 @@ from lifelong.objectives import Metric
 from lifelong.plugins import load_object
 from lifelong.streams import Stream
 from lifelong.streams.stream import cache_test_splits
-from lifelong.training import Learner, Report
+from lifelong.training import Learner, Progress
 from lifelong.training.checkpoint import extra_of
-from lifelong.training.preview import preview
-from lifelong.types import Examples, Task, as_examples, tree_map
+from lifelong.types import Examples, Task
 
 __all__ = ["Event", "RunState", "checked_metrics", "run_job", "run_single"]
 
@@ -158,7 +157,7 @@ def run_single(
     title = title or learner.method.title
     score: float | None = None
 
-    def tell(report: Report) -> None:
+    def tell(report: Progress) -> None:
         if on_event is not None:
             place = (report.task, tasks, report.step, report.steps, report.epoch)
             on_event(Event(title, seed, *place, report.loss, score))
@@ -172,7 +171,7 @@ def run_single(
 
     options: dict[str, Any] = {
         "progress": False,
-        "on_report": tell,
+        "on_progress": tell,
         "on_step": None if checkpoint_every is None else save_within,
     }
     if state.prequential is not None:
@@ -217,9 +216,9 @@ def run_job(
         experiment.model,
         spec.build(),
         stream.space,
+        experiment.training,
         head=experiment.head,
         seed=seed,
-        **asdict(experiment.training),
     )
     record = run_single(
         make,
@@ -268,26 +267,12 @@ def checked_metrics(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
 def _examine(learner: Learner, stream: Stream, state: RunState, row: int, evaluate: str, seed: int) -> None:
     start = time.perf_counter()
     for number in schedule(evaluate, row, len(stream), seed):
-        state.fill(row, number, learner.objective.all_scores(_collected(learner, stream.task(number))))
+        state.fill(row, number, learner.scores(stream.task(number)))
     state.eval_seconds += time.perf_counter() - start
 
 
-@torch.no_grad()
-def _collected(learner: Learner, task: Task) -> dict[str, Tensor]:
-    """What the objective collects of the answers to the test of `task`, which need not have been learned yet."""
-    exam = as_examples(task.split("test"))
-    place = f"the test split of task {task.number} ({task.name})"
-    exam.check(place)
-    learner.objective.check(exam.y, place)
-    learner._check_outputs(exam, place)
-    view = preview(learner, task)
-    answer = learner._logits(view, exam.x, task.number)
-    on_cpu = tree_map(lambda leaf: leaf.cpu(), exam.y)
-    return view.objective.collect(answer.cpu(), on_cpu, task.number)
-
-
 def _predictions(learner: Learner, task: Task) -> Predictions:
-    collected = _collected(learner, task)
+    collected = learner.answers(task)
     return Predictions(collected["decision"].numpy(), collected["y"].numpy())
 
 
@@ -296,8 +281,8 @@ def _test_first(learner: Learner, tested: Prequential, batch: Examples) -> None:
     """Answer a batch that comes next, and enter the score and the loss."""
     [task] = set(batch.task_numbers().tolist())
     with evaluating(learner.model), learner.autocast():
-        answer = learner.ask(batch.x, task).float()
-    objective = learner.objective
+        answer = learner.forward_raw(batch.x, task).float()
+    objective = learner.objective.of(task)
     collected = objective.collect(objective.masked(answer, task), batch.y, task)
     score = next(iter(objective.scores(collected).values()))
     tested.add(task, len(batch), score, float(objective.loss(answer, batch.y, task)))

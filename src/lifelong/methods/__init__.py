@@ -1,7 +1,7 @@
 """How forgetting is fought: one file per method, the hooks in `base`, shared mathematics once."""
 
 from lifelong.methods.agem import AGEM
-from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, Mix, Phase, Step, StreamSize
 from lifelong.methods.catalogue import METHODS, as_method, build, method_class, parts_of, settings_of
 from lifelong.methods.chain import Chain
 from lifelong.methods.compatibility import check_space, stream_size
@@ -67,6 +67,7 @@ __all__ = [
     "LearnerView",
     "LwF",
     "Method",
+    "Mix",
     "OnlineEWC",
     "PackNet",
     "Phase",

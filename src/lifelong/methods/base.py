@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import torch
@@ -26,9 +26,21 @@ from torch import Tensor, nn
 from lifelong.flat import Flat
 from lifelong.methods.compatibility import Claim, Phase, StreamSize, check_room, check_types
 from lifelong.objectives import Objective
-from lifelong.types import Examples, Scenario, Space
+from lifelong.types import Examples, Scenario, Space, Tree
 
-__all__ = ["Claim", "Forward", "Inner", "LearnerView", "Method", "NoState", "Phase", "Step", "StreamSize"]
+__all__ = [
+    "Augment",
+    "Claim",
+    "Forward",
+    "Inner",
+    "LearnerView",
+    "Method",
+    "Mix",
+    "NoState",
+    "Phase",
+    "Step",
+    "StreamSize",
+]
 
 StateT = TypeVar("StateT")
 
@@ -39,6 +51,24 @@ Family = Literal[
 
 #: inputs (B, …) and their task number(s) → logits (B, C)
 Forward = Callable[[Tensor, "int | Tensor"], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Each input is `share` of an example of the batch and 1 − `share` of the one at its place in `order_B`."""
+
+    share: float
+    order_B: Tensor
+
+
+class Augment(Protocol):
+    """What is done to the inputs of a batch in training."""
+
+    mixes: bool
+
+    def __call__(self, x: Tree) -> tuple[Tree, Mix | None]:
+        """New inputs of the same shapes; with a `Mix` they are mixtures of two examples each."""
+        ...
 
 
 class LearnerView(Protocol):
@@ -82,10 +112,18 @@ class LearnerView(Protocol):
 class Step:
     """One step of training, as a method sees it.
 
-    `forward` is the method's own; `batch` the examples of the step; `task` the number of the task being learned;
-    `number` the step within the task (from 1) of `steps`; `epoch` the pass over its examples (from 1), of `per_epoch`
-    steps; `lr` the optimiser's step size; `max_stable_stiffness` the most curvature that an
-    explicit step of it carries.
+    Args:
+        learner: Whose step it is.
+        forward: The method's own forward.
+        batch: The examples of the step, as the stream or a memory gave them.
+        task: The number of the task being learned.
+        number: The step within the task (from 1) of `steps`.
+        steps: Of the task.
+        epoch: The pass over its examples (from 1), of `per_epoch` steps.
+        per_epoch: Steps of a pass.
+        lr: The optimiser's step size.
+        max_stable_stiffness: The most curvature that an explicit step carries.
+        augment: What is done to inputs before the network sees them, drawn anew for each batch that is asked about.
     """
 
     learner: LearnerView
@@ -98,6 +136,9 @@ class Step:
     per_epoch: int
     lr: float
     max_stable_stiffness: float
+    augment: Augment | None = None
+    _x: Tree = None
+    _mix: Mix | None = None
     _answer: Tensor | None = None
 
     @property
@@ -111,23 +152,54 @@ class Step:
         return self.learner.generator
 
     @property
+    def x(self) -> Tree:
+        """The inputs as the network sees them: those of the batch, augmented once."""
+        if self.augment is None:
+            return self.batch.x
+        if self._x is None:
+            self._x, self._mix = self.augment(self.batch.x)
+        return self._x
+
+    @property
+    def mixes(self) -> bool:
+        """Whether inputs are mixtures of two examples, whose loss `base_loss` alone knows."""
+        return self.augment is not None and self.augment.mixes
+
+    @property
     def answer(self) -> Tensor:
         """The model's answers to the batch; computed once per step."""
         if self._answer is None:
             with self.learner.autocast():
-                self._answer = self.forward(self.batch.x, self.batch.task)
+                self._answer = self.forward(self.x, self.batch.task)
         return self._answer
 
     def base_loss(self) -> Tensor:
-        """Mean cross-entropy of the batch over the outputs that count: the loss without any defence."""
-        return self.learner.objective.loss(self.answer.float(), self.batch.y, self.batch.task)
+        """The objective's loss of the batch: the loss without any defence."""
+        answer, batch, loss = self.answer.float(), self.batch, self.learner.objective.loss
+        if self._mix is None:
+            return loss(answer, batch.y, batch.task)
+        other = batch.at(self._mix.order_B.to(batch.device))
+        share = self._mix.share
+        return share * loss(answer, batch.y, batch.task) + (1 - share) * loss(answer, other.y, other.task)
 
     def on(self, batch: Examples) -> Step:
         """The same step on other examples."""
-        return replace(self, batch=batch, _answer=None)
+        return Step(
+            self.learner,
+            self.forward,
+            batch,
+            self.task,
+            self.number,
+            self.steps,
+            self.epoch,
+            self.per_epoch,
+            self.lr,
+            self.max_stable_stiffness,
+            self.augment,
+        )
 
     def gradient_on(self, batch: Examples) -> Tensor:
-        """The gradient of the mean cross-entropy on `batch` at θ, as a new vector (P,)."""
+        """The gradient of the objective's loss on `batch` at θ, as a new vector (P,)."""
         return self.learner.flat.gradient(self.on(batch).base_loss())
 
 

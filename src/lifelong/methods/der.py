@@ -32,7 +32,7 @@ class DER(Rehearsal[Reservoir]):
         replay_batch: |M_B|, stored examples drawn for each step (all of them where fewer are stored).
         alpha: α ≥ 0, the weight of the past answers.
 
-    Stores: capacity · (4 · D + 4 · C + 16) bytes for inputs of D float32 numbers and C outputs.
+    Stores: capacity · (4 · D + 4 · C + 16) bytes for inputs of D float32 numbers and C outputs (of each position).
 
     Reference: Buzzega et al. 2020, Dark Experience for General Continual Learning: a Strong, Simple Baseline,
     equation 6, algorithm 1.
@@ -68,7 +68,8 @@ class DER(Rehearsal[Reservoir]):
         require(self.alpha >= 0, f"{self.name}.alpha must be 0 or more, got {self.alpha}")
 
     def declared_bytes(self, size: StreamSize) -> int:
-        return self.capacity * (size.example_bytes + 4 * size.outputs)
+        positions = max(1, size.target_bytes // 8)  # of a sequence, whose target is a number for each
+        return self.capacity * (size.example_bytes + 4 * size.outputs * positions)
 
     @torch.no_grad()
     def begin_task(self, state: Reservoir, learner: LearnerView, task: Data) -> Reservoir:

@@ -115,7 +115,7 @@ class ICaRL(Method[ICaRLState]):
         logits_BC = step.answer.float()
         target_BC = torch.zeros_like(logits_BC).scatter_(1, step.batch.y[:, None], 1.0)
         if state.teacher is not None:
-            then_BC = answers(step, state.teacher, step.batch.x, step.batch.task)
+            then_BC = answers(step, state.teacher, step.x, step.batch.task)
             target_BC.index_copy_(1, state.old, then_BC.index_select(1, state.old).sigmoid())
         logits_BS, target_BS = (values_BC.index_select(1, state.seen) for values_BC in (logits_BC, target_BC))
         return F.binary_cross_entropy_with_logits(logits_BS, target_BS, reduction="sum") / len(target_BS)

@@ -100,7 +100,7 @@ class LwF(Method[LwFState]):
         past = sum(other != step.task for other in state.tasks)
         strength = self.strength * (past / len(state.groups) if self.per == "task" else 1)
         objective, now = step.learner.objective, step.answer.float()
-        then = answers(step, state.teacher, step.batch.x, step.batch.task)
+        then = answers(step, state.teacher, step.x, step.batch.task)
         for group in state.groups:
             if len(group) == 0 or now.ndim != 2:  # targets without classes, or one vocabulary for all: the whole answer
                 loss = loss + strength * objective.distance(now, then, self.temperature)

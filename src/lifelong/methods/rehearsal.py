@@ -43,6 +43,7 @@ def in_one_pass(step: Step, *replayed: Examples) -> list[Step]:
         notes["normalised by batch"] = [part for part in model.modules() if isinstance(part, BATCH_NORM)]
     apart = (
         step._answer is not None  # asked already
+        or step.mixes
         or any(part.training for part in notes["normalised by batch"])
         or (isinstance(model, Network) and bool(model.per_task))
         or len({kind_of(part) for part in parts}) > 1

@@ -3,6 +3,7 @@
 from lifelong.objectives.base import Metric, Objective
 from lifelong.objectives.classes import ClassObjective, softmax_distance
 from lifelong.objectives.labels import LabelObjective
+from lifelong.objectives.mixed import MixedObjective
 from lifelong.objectives.numbers import NumberObjective
 from lifelong.objectives.registry import OBJECTIVES, objective_for
 from lifelong.objectives.tokens import TokenObjective
@@ -12,6 +13,7 @@ __all__ = [
     "ClassObjective",
     "LabelObjective",
     "Metric",
+    "MixedObjective",
     "NumberObjective",
     "Objective",
     "TokenObjective",

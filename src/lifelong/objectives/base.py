@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lifelong.errors import DataError, SettingError
-from lifelong.types import Scenario, Target, Tree, leaves
+from lifelong.types import Scenario, Space, Target, Tree, leaves
 
 __all__ = ["Metric", "Objective"]
 
@@ -34,6 +34,7 @@ class Objective(ABC):
         classes: The outputs of each task by its number.
         count: The outputs needed for every task announced.
         metrics: Metrics of your own by name, reported after the objective's.
+        parts, spaces: The objectives and the spaces of tasks that have their own (`MixedObjective`).
     """
 
     #: as in `lifelong run` results and refusals
@@ -55,6 +56,8 @@ class Objective(ABC):
         self.classes: dict[int, tuple[int, ...]] = {}
         self.count = 0
         self.metrics: Mapping[str, Metric] = {}
+        self.parts: dict[int, Objective] = {}
+        self.spaces: dict[int, Space] = {}
 
     def announce(self, task: int, classes: tuple[int, ...]) -> None:
         """Make the outputs of task number `task` known.
@@ -67,6 +70,10 @@ class Objective(ABC):
             raise DataError(f"task {task} had the classes {known}, now {classes}; number your tasks apart")
         self.classes[task] = classes
         self.count = max(self.count, max(classes, default=-1) + 1)
+
+    def of(self, task: int | Tensor) -> Objective:
+        """The objective of one task; this one, unless tasks have targets of their own."""
+        return self
 
     def of_task(self, task: int) -> tuple[int, ...]:
         """The outputs of one announced task.

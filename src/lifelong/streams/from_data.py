@@ -325,10 +325,10 @@ def _target_of(target: Target | None, total: int, scenario: Scenario) -> int | T
 def _splits(
     train: Data, test: Data, validation: float, seed: int
 ) -> tuple[Callable[[Split], Data | None], dict[Split, int]]:
-    rows, held = held_out(len(train), validation, seed)
-    index = {"train": rows, "validation": held}
+    rows, others = held_out(len(train), validation, seed)
+    index = {"train": rows, "validation": others}
 
     def load(split: Split) -> Data:
         return test if split == "test" else subset(train, index[split])
 
-    return load, {"train": len(rows), "validation": len(held), "test": len(test)}
+    return load, {"train": len(rows), "validation": len(others), "test": len(test)}

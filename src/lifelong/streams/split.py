@@ -139,10 +139,10 @@ def split(
         _check_present(group, called, test_rows, Counter(), "test")
         rows = torch.cat([train_rows[label][turns[label] :: times[label]] for label in group]).sort().values
         turns.update(group)
-        chosen, held = held_out(len(rows), validation, seed + number)
+        chosen, others = held_out(len(rows), validation, seed + number)
         index: dict[Split, Tensor] = {
             "train": rows[chosen],
-            "validation": rows[held],
+            "validation": rows[others],
             "test": torch.cat([test_rows[label] for label in group]).sort().values,
         }
         sizes = {part: len(some) for part, some in index.items()}

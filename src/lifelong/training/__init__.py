@@ -1,7 +1,7 @@
 """The learner and the one training loop."""
 
 from lifelong.training.learner import Learner
-from lifelong.training.loop import Report
+from lifelong.training.loop import Progress
 from lifelong.training.settings import Training
 
-__all__ = ["Learner", "Report", "Training"]
+__all__ = ["Learner", "Progress", "Training"]

@@ -2,59 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from lifelong.errors import DataError, DivergedError, SettingError, require
+from lifelong.data import labels_of
+from lifelong.errors import DataError, DivergedError, SettingError, require, unknown_name
 from lifelong.flat import Flat
 from lifelong.methods import Claim, Finetune, LearnerView, Method, StreamSize, as_method, check_space
+from lifelong.methods.inference import evaluating
 from lifelong.models import Network, build, factory_of, from_factory
-from lifelong.objectives import ClassObjective, objective_for
+from lifelong.objectives import ClassObjective, MixedObjective, Objective, objective_for
+from lifelong.plugins import load_object
 from lifelong.progress import ProgressLine
-from lifelong.training import loop, optimizers, serialise
-from lifelong.training.grow import carried
+from lifelong.training import inputs, loop, optimizers, serialise
+from lifelong.training.augment import augmentation
 from lifelong.training.preview import preview
 from lifelong.training.randomness import Randomness
-from lifelong.training.settings import Autocast, Training
-from lifelong.types import Examples, HeadKind, Space, Split, Task, as_examples
+from lifelong.training.settings import Training
+from lifelong.types import Data, Examples, HeadKind, Space, Split, Task, Tree, leaves, tree_map
 
 __all__ = ["Learner"]
 
-CHUNK = 2048
+EVAL_BATCH, EVAL_BYTES = 2048, 32 * 2**20
 
 ModelLike = str | nn.Module | Callable[..., nn.Module]
+ObjectiveLike = str | Objective | type[Objective]
+
+BATCH_NORM = nn.modules.batchnorm._BatchNorm
 
 
 class Learner:
     """A model that learns task after task with a method against forgetting.
 
-    Arguments:
-        model: a name (`mlp:400,400`, `cnn`, `linear`), a module that maps x (B, …) to logits (B, C), or a function
-            of the space, or of nothing, that makes one; also by import path (`package.module:function`). A module is
-            taken as it is, not copied.
-        method: how forgetting is fought; None is fine-tuning.
-        space: input shape, number of outputs and scenario; `stream.space`. A module of your own needs the scenario
-            only.
-        optimizer: a name (sgd, adam, adamw), or a function from the list of parameters to an optimiser.
-        seed: of the initial weights and of every later random number.
+    Args:
+        model: A name (`mlp:400,400`, `cnn`, `linear`), a module that maps x (B, …) to answers, or a function of the
+            space, or of nothing, that makes one; also by import path (`package.module:function`). A module is taken as
+            it is, not copied. Parts that are in evaluation mode, or whose parameters are all frozen, stay in
+            evaluation mode while the rest learns.
+        method: How forgetting is fought: an object, a class, or a name; None is fine-tuning.
+        space: Inputs, target and scenario; `stream.space`. A module of your own needs target and scenario only.
+        training: The budget, the optimiser, and what happens to a batch.
         head: all, growing or per-task, for named models; the default follows the scenario.
-        epochs, iterations, batch, lr, momentum, weight_decay, keep_optimizer, clip, device, autocast: see `Training`.
+        objective: An objective of your own in place of the target's: an object, a class, or an import path.
+        seed: Of the initial weights and of every later random number, 0 or more.
+        settings: Fields of `Training` one by one, as in `Learner(…, epochs=5, lr=0.1)`; `optimizer` may be a function
+            from the list of parameters to an optimiser.
 
-    Raises: `SettingError` for settings that do not exist or do not fit each other.
+    Raises:
+        SettingError: Settings do not exist or do not fit each other.
 
-    >>> from lifelong import EWC, stream
-    >>> digits = stream("split-digits", scenario="task")
-    >>> learner = Learner("mlp:32", EWC(), digits.space, epochs=2, seed=0)
-    >>> for task in digits:
-    ...     learner.learn(task)
-    >>> len(learner.evaluate(digits)), learner.tasks
-    (5, [1, 2, 3, 4, 5])
+    Example:
+        >>> from lifelong import EWC, stream
+        >>> digits = stream("split-digits", scenario="task")
+        >>> learner = Learner("mlp:32", EWC(), digits.space, epochs=2, seed=0)
+        >>> for task in digits:
+        ...     learner.learn(task)
+        >>> len(learner.evaluate(digits)), learner.tasks
+        (5, [1, 2, 3, 4, 5])
     """
 
     def __init__(
@@ -62,79 +74,60 @@ class Learner:
         model: ModelLike,
         method: str | Method[Any] | type[Method[Any]] | None = None,
         space: Space | None = None,
+        training: Training | None = None,
         *,
-        optimizer: str | optimizers.OptimizerFactory = "sgd",
-        lr: float = 0.1,
-        momentum: float = 0.0,
-        weight_decay: float = 0.0,
-        keep_optimizer: bool = False,
-        epochs: int = 1,
-        iterations: int | None = None,
-        batch: int = 32,
-        clip: float | None = None,
-        device: str = "cpu",
-        autocast: Autocast | None = None,
         head: HeadKind | None = None,
+        objective: ObjectiveLike | None = None,
         seed: int = 0,
+        **settings: Any,
     ) -> None:
-        self._factory = None if isinstance(optimizer, str) else optimizer
-        self.training = Training(
-            epochs=epochs,
-            iterations=iterations,
-            batch=batch,
-            optimizer=optimizer if isinstance(optimizer, str) else f"own:{getattr(optimizer, '__name__', 'factory')}",
-            lr=lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            keep_optimizer=keep_optimizer,
-            clip=clip,
-            device=device,
-            autocast=autocast,
-        )
-        method, space = Finetune() if method is None else as_method(method), space or Space()
-        check_space(method, space)
-        self.method, self.space, self.seed, self.head = method, space, seed, head
+        self.training, self._factory = _training(training, settings)
+        self.method = method = Finetune() if method is None else as_method(method)
+        self.space = space = _space(space)
+        self.seed = seed = _seed(seed)
+        self.objective_name = objective if isinstance(objective, str) else ""
+        if objective is None:
+            check_space(method, space)
+        self.head = head
+        device = self.training.device
         self.randomness = Randomness(seed, device)
+        self.augment = augmentation(self.training.augment, self.randomness.augment)
         self.model_name = model if isinstance(model, str) else f"own:{_name_of(model)}"
         with self.randomness.inside():
-            self.model = method.adapt(self._made(model), space, seed).to(device)
-        grows = isinstance(self.model, Network) and self.model.head.grows
-        self.objective = objective_for(space.target, space.scenario, announced_only=grows)
+            self.model = method.adapt(self._module(model), space, seed).to(device)
+        self.objective = self._objective(objective)
         self.tasks: list[int] = []
-        self._position: loop.Position | None = None
+        self._cursor: loop.Cursor | None = None
         self._failed = ""
+        self._given_in_eval = inputs.parts_in_eval_mode(self.model)
+        self.normalizer = inputs.Normalizer(self.model) if self.training.normalize else None
+        self._online_steps = 0
         self.flat = Flat(self.model)
-        grows = isinstance(self.model, Network) and self.model.grows
-        require(len(self.flat) > 0 or grows, "the model has no parameters to train")
+        require(len(self.flat) > 0 or self._grows, "the model has no parameters to train")
         require(
-            not (self._factory and keep_optimizer and grows),
+            not (self._factory and self.training.keep_optimizer and self._grows),
             "a growing model with keep_optimizer needs an optimizer by name: its moments must be laid out anew",
         )
         self._start = self._values() if Claim.RESETS_WEIGHTS in method.claimed() else {}
-        self._optimizer: Optimizer | None = None
-        self._moments: dict[str, Any] | None = None  # those of a file, until there is an optimiser to have them
+        self._optimizer: optimizers.Optimizer | None = None
         if self._factory is not None:
             self._optimizer = optimizers.build(self.flat, self.training, self._factory)
         else:
             optimizers.check(self.training)
-        self.scaler = torch.amp.GradScaler(torch.device(device).type) if autocast == "float16" else None
+        half = self.training.autocast == "float16"
+        self.scaler = torch.amp.GradScaler(torch.device(device).type) if half else None
         self.state: Any = method.init(self)
 
     @property
-    def optimizer(self) -> Optimizer:
-        """The optimiser, made when it is first asked for: torch takes two seconds to import what those of its own need,
-        which a server that only answers can spare.
-        """
+    def optimizer(self) -> optimizers.Optimizer:
+        """The optimiser, made when it is first asked for."""
         if self._optimizer is None:
-            self._optimizer = optimizers.build(self.flat, self.training)
-            if self._moments is not None:
-                self._optimizer.load_state_dict(self._moments)
-                self._moments = None
+            self._optimizer = optimizers.build(self.flat, self.training, self._factory)
         return self._optimizer
 
     @optimizer.setter
-    def optimizer(self, made: Optimizer) -> None:
-        self._optimizer, self._moments = made, None
+    def optimizer(self, optimizer: optimizers.Optimizer) -> None:
+        self._optimizer = optimizer
 
     # --- what a method may see of it (methods.LearnerView) ---
 
@@ -158,47 +151,60 @@ class Learner:
         self,
         task: Task,
         *,
-        on_report: Callable[[loop.Report], None] | None = None,
+        on_progress: Callable[[loop.Progress], None] | None = None,
         on_step: Callable[[int], None] | None = None,
         on_batch: Callable[[Examples], None] | None = None,
         progress: bool = True,
     ) -> None:
-        """Learn `task`; a learner that was saved in the middle of it goes on from there.
+        """Learn `task`; a learner that was saved or interrupted in the middle of it goes on from there.
 
-        Only the training part is read. Bad data is found before anything changes. `on_report` hears of the progress
-        now and then; `on_step(step)` is called after each step and may `save`; `on_batch(batch)` before the step that
-        learns the batch. `progress` shows a line on a terminal or in a notebook, and nothing elsewhere.
+        The training split is read, and with `patience` the validation split. Bad data is found before anything changes.
+        Ctrl-C ends the step that is being taken; then, as after an exception in a function given here, the learner is
+        whole, in the middle of the task.
 
-        Raises: `DataError` for bad data; `DivergedError` for a loss that is not finite, after which this learner
-        can only be replaced by its last saved file.
+        Args:
+            task: What to learn.
+            on_progress: Told of the progress now and then.
+            on_step: Called with the number of each step after it; it may `save`.
+            on_batch: Called with each batch, as the stream gave it, before the step that learns it.
+            progress: Shows a line on a terminal or in a notebook, and nothing elsewhere.
+
+        Raises:
+            DataError: The data is bad.
+            SettingError: The task does not fit the model, the method or the settings.
+            DivergedError: The loss is not finite; then this learner can only be replaced by its last saved file.
         """
         with ProgressLine(progress) as line:
-            self._learn(task, line.reporting_to(on_report), on_step, on_batch)
+            self._learn(task, loop.Hooks(line.reporting_to(on_progress), on_step, on_batch))
 
-    def _learn(
-        self,
-        task: Task,
-        on_report: Callable[[loop.Report], None] | None,
-        on_step: Callable[[int], None] | None,
-        on_batch: Callable[[Examples], None] | None,
-    ) -> None:
+    def _learn(self, task: Task, hooks: loop.Hooks) -> None:
         self._check_usable()
-        own = self._training_part(task)
-        if self._position is not None and self._position.task != task.number:
-            raise SettingError(f"this learner is in the middle of task {self._position.task}, not {task.number}")
+        self._sync()
+        data = self._training_data(task)
+        if self._cursor is not None and self._cursor.task != task.number:
+            raise SettingError(f"this learner is in the middle of task {self._cursor.task}, not {task.number}")
+        if self.training.patience is not None:
+            task.split("validation")  # is there, or says what to do
+        if self._cursor is None:
+            self.method.check(self._size_with(task, data))
+            self.method.check_data(self.state, self, data)
+            self._begin(task, data)
+        cursor = self._cursor
+        assert cursor is not None
         if isinstance(self.model, Network):
             self.model.select(task.number)  # here, and not in a method: a learner that was loaded goes on from here too
-        if self._position is None:
-            self.method.check(self._extent_with(task, own))
-            self.method.check_data(self.state, self, own)
-            self._begin(task, own)
-        position = self._position
-        assert position is not None
-        examples = self.method.examples(self.state, own)
-        steps = self.training.steps(len(examples), len(own))
-        self.model.train()
+        chosen = self.method.examples(self.state, data)
+        joined = self._joins_last(chosen)
+        steps = self.training.steps(len(chosen), len(data), joined)
+        epoch = None if self.training.patience is None else lambda: self._goes_on(task, cursor)
+        self._weigh_classes(chosen, task)
+        finishing = False
         try:
-            with self.randomness.inside():
+            with (
+                self.randomness.inside(),
+                inputs.training_mode(self.model, self._eval_parts),
+                loop.deferred_interrupt(hooks) as interruptible,
+            ):
                 loop.run(
                     self,
                     self.method,
@@ -206,60 +212,233 @@ class Learner:
                     self.optimizer,
                     self.scaler,
                     self.training,
-                    examples,
+                    self.augment,
+                    chosen,
                     self.randomness.order,
-                    position,
+                    cursor,
                     steps,
-                    on_report,
-                    on_step,
-                    on_batch,
+                    joined,
+                    replace(interruptible, epoch=epoch),
                 )
-                self.state = self.method.end_task(self.state, self, own)
+                finishing = True
+                self._restore_best(cursor)
+                self.state = self.method.end_task(self.state, self, data)
+                finishing = False
+                self._cursor = None
+                self.tasks.append(task.number)
         except BaseException as error:
-            self._failed = f"{type(error).__name__} in the middle of task {task.number}: {error}"
+            if finishing or cursor.broken:
+                self._failed = f"{type(error).__name__} in the middle of task {task.number}: {error}"
             raise
-        self._position = None
-        self.tasks.append(task.number)
 
-    def _extent_with(self, task: Task, own: Examples) -> StreamSize:
+    def _begin(self, task: Task, data: Data) -> None:
+        if self.normalizer is not None and not self.normalizer.moments:
+            self.normalizer.measure(data)
+        self._announce(task)
+        if not self.training.keep_optimizer:
+            self.optimizer = optimizers.build(self.flat, self.training, self._factory)
+        with self.randomness.inside():
+            self.state = self.method.begin_task(self.state, self, data)
+        self._cursor = loop.Cursor(task.number, 0, self.randomness.order.get_state())
+
+    def _size_with(self, task: Task, data: Data) -> StreamSize:
         """How large the life is so far, `task` included."""
         known = {**self.objective.classes, task.number: task.classes}
         classes = {label for some in known.values() for label in some}
         pairs = sum(len(some) for some in known.values()) if self.space.boundaries else len(classes)
-        sizes = {"classes": len(classes), "class_task_pairs": pairs, "numbers": own.x[0].numel()}
+        one = data.at(slice(0, 1))
         return StreamSize.of(
-            len(known), len(own), own.x[0].nbytes, len(self.flat), len(classes), **sizes, open_ended=True
+            len(known),
+            len(data),
+            sum(leaf.nbytes for leaf in leaves(one.x)),
+            len(self.flat),
+            len(classes) or (self.space.classes or 0),
+            classes=len(classes),
+            class_task_pairs=pairs,
+            numbers=sum(leaf.numel() for leaf in leaves(one.x)),
+            target_bytes=sum(leaf.nbytes for leaf in leaves(one.y)),
+            open_ended=True,
         )
 
-    def _begin(self, task: Task, own: Examples) -> None:
-        self._announce(task.number, task.classes)
-        if not self.training.keep_optimizer:
-            self.optimizer = optimizers.build(self.flat, self.training, self._factory)
-        with self.randomness.inside():
-            self.state = self.method.begin_task(self.state, self, own)
-        self._position = loop.Position(task.number, 0, self.randomness.order.get_state())
+    def _training_data(self, task: Task) -> Data:
+        """The training split, checked: whole where it is in memory, else an example now and each batch later."""
+        data, place = task.split("train"), f"the training split of task {task.number} ({task.name})"
+        if len(data) == 0:
+            raise DataError(f"{place} is empty: expected at least one example")
+        objective = self._objective_of(task)
+        if not isinstance(data, Examples):
+            self._check(data.at(slice(0, 1)), objective, task, place)
 
-    def _training_part(self, task: Task) -> Examples:
-        own = task.train
-        place = f"the training part of task {task.number} ({task.name})"
-        own.check(place)
-        self.objective.check(own.y, place)
-        strange = set(own.y.unique().tolist()) - set(task.classes)
-        if strange:
-            raise DataError(f"{place} has labels {sorted(strange)} outside the task's classes {task.classes}")
-        shape = self.space.input_shape
-        if shape is not None and tuple(own.x.shape[1:]) != shape:
-            raise DataError(f"{place} has inputs of shape {tuple(own.x.shape[1:])}, expected {shape}")
-        self._check_outputs(own, place)
-        return own.to(self.training.device)
+            def check(batch: Examples) -> None:
+                self._check_targets(batch, objective, task, place)
+
+            data = inputs.OnDevice(data, self.training.device, check)
+        else:
+            self._check(data, objective, task, place)
+            data = data.to(self.training.device)
+        if self._batch_normalises and min(self.training.batch, len(data)) == 1:
+            what = "batch must be" if self.training.batch == 1 else f"{place} must have"
+            raise SettingError(
+                f"{what} 2 or more, as the network has BatchNorm, which cannot train on a single example"
+            )
+        return data
+
+    def _check(self, examples: Examples, objective: Objective, task: Task, place: str) -> None:
+        """Check examples against the objective, the task, and what the network takes and gives."""
+        examples.check(place)
+        self._check_targets(examples, objective, task, place)
+        expected = (task.space or self.space).inputs
+        if isinstance(expected, dict):
+            have = sorted(examples.x) if isinstance(examples.x, dict) else "one tensor"
+            if have != sorted(expected):
+                raise DataError(f"{place} has the inputs {have}, expected {sorted(expected)}")
+        shape = (task.space or self.space).input_shape
+        if shape is not None:
+            shapes = [tuple(leaf.shape[1:]) for leaf in leaves(examples.x)]
+            if isinstance(examples.x, dict) or shapes != [shape]:
+                raise DataError(f"{place} has inputs of shape {', '.join(map(str, shapes))}, expected {shape}")
+        outputs = self._output_count(examples)
+        if outputs is not None and isinstance(objective, ClassObjective):
+            objective.check_outputs(examples.y, place, outputs)
+
+    def _check_targets(self, examples: Examples, objective: Objective, task: Task, place: str) -> None:
+        objective.check(examples.y, place)
+        if isinstance(objective, ClassObjective):
+            strange = set(examples.y.unique().tolist()) - set(task.classes)
+            if strange:
+                raise DataError(f"{place} has labels {sorted(strange)} outside the task's classes {task.classes}")
+
+    def _joins_last(self, data: Data) -> bool:
+        """Whether a last batch of one example belongs to the batch before it."""
+        return self._batch_normalises and len(data) > self.training.batch
+
+    @property
+    def _batch_normalises(self) -> bool:
+        norms = [name for name, part in self.model.named_modules() if isinstance(part, BATCH_NORM)]
+        return bool(norms) and not self._eval_parts.issuperset(norms)
+
+    @property
+    def _eval_parts(self) -> frozenset[str]:
+        """The parts that stay in evaluation mode: those given so, and those that are frozen now."""
+        return self._given_in_eval | inputs.frozen_parts(self.model)
+
+    def _weigh_classes(self, data: Data, task: Task) -> None:
+        """Set the weights N / (K · N_c) of the task's classes, where they are asked for."""
+        if self.training.class_weights is None:
+            return
+        objective = self._objective_of(task)
+        if not isinstance(objective, ClassObjective):
+            raise SettingError(f"class_weights are for classes; the target is {objective.noun}: leave them out")
+        y_N = data.y if isinstance(data, Examples) else labels_of(getattr(data, "data", data))
+        count_C = torch.bincount(y_N.cpu(), minlength=objective.count).double()
+        there_C = count_C > 0
+        weight_C = torch.where(there_C, len(y_N) / (int(there_C.sum()) * count_C.clamp_min(1)), 1.0)
+        objective.weight_C = weight_C.float()
+
+    def _goes_on(self, task: Task, cursor: loop.Cursor) -> bool:
+        """Whether another pass is worth it, by the score on the validation split; the best weights are kept."""
+        score = next(iter(self.scores(task, "validation").values()))
+        if cursor.best is None or score > cursor.best:
+            cursor.best, cursor.waited = score, 0
+            cursor.best_values = {"theta": self.flat.theta_P.detach().clone(), **self._buffers()}
+        else:
+            cursor.waited += 1
+        return cursor.waited < (self.training.patience or 0)
+
+    @torch.no_grad()
+    def _restore_best(self, cursor: loop.Cursor) -> None:
+        if cursor.best_values:
+            self.flat.assign(cursor.best_values["theta"])
+            for name, buffer in self.model.named_buffers():
+                buffer.copy_(cursor.best_values[name])
+
+    # --- example by example ---
+
+    def learn_one(self, x: Any, y: Any, task: int = 1) -> None:
+        """Learn one example in one step; `learn_many` does a batch."""
+        inputs_1, single = inputs.as_inputs(x, self.space)
+        require(single or len(leaves(inputs_1)[0]) == 1, "learn_one takes one example; use learn_many for several")
+        target = torch.as_tensor(y)
+        self.learn_many(inputs_1, target[None] if single else target, task)
+
+    def learn_many(self, x: Any, y: Any, task: int = 1) -> None:
+        """Learn a batch in one step, without an end of the task in sight: for methods that need no boundaries.
+
+        Args:
+            x: Inputs (B, …). y: Targets (B, …); new classes are announced as they come.
+            task: The number of the task that they belong to.
+
+        Raises:
+            SettingError: The method needs boundaries between tasks, chooses its own data, or takes no steps.
+            DataError: The batch is bad; nothing has changed.
+        """
+        self._check_usable()
+        self._sync()
+        method, claims = self.method, self.method.claimed()
+        require(
+            "task boundaries" not in method.needs and not claims & (Claim.CHOOSES_DATA | Claim.SOLVES),
+            f"{method.name} learns whole tasks, learn(task); finetune, er, er-ace, der, mir and gss learn one by one",
+        )
+        require(self._cursor is None, "this learner is in the middle of a task; go on with learn(task)")
+        batch = Examples(inputs.as_inputs(x, self.space)[0], torch.as_tensor(y), task)
+        labels = set(batch.y.unique().tolist()) if isinstance(self.objective, ClassObjective) else set()
+        known = self.objective.classes.get(task, ())
+        classes = tuple(sorted({*known, *(int(label) for label in labels)}))
+        whole = Task(task, f"task {task}", classes, {"train": batch}.get)
+        place = f"the batch of task {task}"
+        self._check(batch, self._objective_of(whole), whole, place)
+        if classes != known or task not in self.objective.classes:
+            self.objective.classes.pop(task, None)
+            self._announce(whole)
+        batch = batch.to(self.training.device)
+        count = self._online_steps = self._online_steps + 1
+        if isinstance(self.model, Network):
+            self.model.select(task)
+        if task not in self.tasks:
+            self.state = method.begin_task(self.state, self, batch)
+            self.tasks.append(task)
+        cursor = loop.Cursor(task, 0, self.randomness.order.get_state())
+        single_step = replace(self.training, epochs=1, iterations=1, batch=max(2, len(batch)), accumulate=1)
+        try:
+            with self.randomness.inside(), inputs.training_mode(self.model, self._eval_parts):
+                loop.run(
+                    self,
+                    method,
+                    self.state,
+                    self.optimizer,
+                    self.scaler,
+                    single_step,
+                    self.augment,
+                    batch,
+                    self.randomness.order,
+                    cursor,
+                    1,
+                    False,
+                    loop.Hooks(),
+                )
+        except BaseException as error:
+            if cursor.broken:
+                self._failed = f"{type(error).__name__} in online step {count}: {error}"
+            raise
+
+    def predict_one(self, x: Any, task: int | None = None) -> Any:
+        """The decision for one example: a Python number, or a list."""
+        return self.predict(inputs.as_inputs(x, self.space)[0], task)[0].tolist()
+
+    def predict_proba_one(self, x: Any, task: int | None = None) -> dict[int, float]:
+        """The probability of each class that counts, for one example."""
+        p_C = self.predict_proba(inputs.as_inputs(x, self.space)[0], task)[0]
+        return {label: float(p) for label, p in enumerate(p_C.tolist()) if p > 0}
 
     # --- answers ---
 
     @torch.no_grad()
-    def logits(self, x: Tensor, task: int | None = None) -> Tensor:
-        """Answers (N, C) to inputs `x` (N, …), −∞ for outputs that do not count for `task`.
+    def logits(self, x: Any, task: int | None = None) -> Tensor:
+        """The network's answers (N, …) to inputs `x` (N, …), −∞ for outputs that do not count for `task`.
 
-        `task` is needed in the scenario `task`, and by a method that keeps one model per task.
+        Args:
+            x: Tensors, NumPy arrays, lists, or a dict of these.
+            task: Needed in the scenario `task`, and by a method that keeps one model per task.
         """
         needed = self.objective.scenario == "task" or "task number at test" in self.method.needs
         if task is None and needed:
@@ -267,57 +446,124 @@ class Learner:
                 f"{self.method.name} in the scenario {self.objective.scenario!r} needs the number of the task: "
                 "predict(x, task=…)"
             )
-        return self._logits(self, x, task or 0)
+        return self._answers(self, inputs.as_inputs(x, self.space)[0], task or 0)
 
-    def predict(self, x: Tensor, task: int | None = None) -> Tensor:
-        """The output (N,) with the highest logit for each of the inputs `x` (N, …)."""
-        return self.logits(x, task).argmax(1)
+    def predict(self, x: Any, task: int | None = None) -> Tensor:
+        """The decision for each of the inputs `x` (N, …): the class, the numbers, the labels or the tokens.
+
+        A single example, of the shape that the space says, gives a single decision.
+        """
+        batch, single = inputs.as_inputs(x, self.space)
+        decision = self.objective.of(task or 0).decide(self.logits(batch, task))
+        return decision[0] if single else decision
+
+    def predict_proba(self, x: Any, task: int | None = None) -> Tensor:
+        """Probabilities: (N, C) of the classes, (N, C) of each label, (N, L, V) of the tokens.
+
+        Raises:
+            SettingError: The target is numbers, which have none.
+        """
+        batch, single = inputs.as_inputs(x, self.space)
+        answer, objective = self.logits(batch, task), self.objective.of(task or 0)
+        require(objective.name != "numbers", "numbers have no probabilities; use predict")
+        p = answer.sigmoid() if objective.name == "labels" else answer.softmax(-1)
+        return p[0] if single else p
 
     @torch.no_grad()
+    def answers(self, task: Task, split: Split = "test") -> dict[str, Tensor]:
+        """What the objective collects of the answers to one split of `task`, which need not have been learned yet.
+
+        `decision` and `y` are always among it; all are on the CPU.
+        """
+        self._check_usable()
+        data, place = task.split(split), f"the {split} split of task {task.number} ({task.name})"
+        if len(data) == 0:
+            raise DataError(f"{place} is empty: expected at least one example")
+        view = preview(self, task)
+        objective = view.objective.of(task.number)
+        if isinstance(data, Examples):
+            data.check(place)
+            objective.check(data.y, place)
+            outputs = self._output_count(data)
+            if outputs is not None and isinstance(objective, ClassObjective):
+                objective.check_outputs(data.y, place, outputs)
+            answer = self._answers(view, data.x, task.number).cpu()
+            return objective.collect(answer, tree_map(torch.Tensor.cpu, data.y), task.number)
+        pieces: list[dict[str, Tensor]] = []
+        for batch in data.batches(torch.arange(len(data)), self._eval_batch(data.at(slice(0, 1)).x)):
+            objective.check(batch.y, place)
+            answer = self._answers(view, batch.x, task.number).cpu()
+            pieces.append(objective.collect(answer, batch.y, task.number))
+        return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def scores(self, task: Task, split: Split = "test") -> dict[str, float]:
+        """The scores on one split of `task` by name; the first is the one that R holds."""
+        return self._objective_of(task).all_scores(self.answers(task, split))
+
+    def score(self, task: Task, split: Split = "test") -> float:
+        """The first score on one split of `task`: the accuracy, the R² (0 where it is negative), the F1, …"""
+        objective = self._objective_of(task)
+        return next(iter(objective.scores(self.answers(task, split)).values()))
+
     def accuracy(self, task: Task, split: Split = "test") -> float:
-        """The fraction of right answers on one part of `task`, which need not have been learned yet."""
-        exam = as_examples(task.split(split))
-        place = f"the {split} split of task {task.number} ({task.name})"
-        exam.check(place)
-        self.objective.check(exam.y, place)
-        self._check_outputs(exam, place)
-        student = preview(self, task)
-        right = (self._logits(student, exam.x, task.number).argmax(1).cpu() == exam.y.cpu()).sum()
-        return int(right) / len(exam)
+        """The fraction of right answers on one split of `task`; `score` for any target."""
+        objective = self._objective_of(task)
+        require(isinstance(objective, ClassObjective), f"{objective.noun} have no accuracy; use score or scores")
+        collected = self.answers(task, split)
+        return int((collected["decision"] == collected["y"]).sum()) / len(collected["y"])
 
     def evaluate(self, tasks: Iterable[Task], split: Split = "test") -> list[float]:
-        """The accuracy on each of `tasks` (a stream, or some of its tasks): one row of R."""
-        return [self.accuracy(task, split) for task in tasks]
+        """The first score on each of `tasks` (a stream, or some of its tasks): one row of R."""
+        return [self.score(task, split) for task in tasks]
 
-    def ask(self, x: Tensor, task: int, student: LearnerView | None = None) -> Tensor:
-        """What the method says to `x` (N, …) of `task`, (N, C), in the mode and on the device that the network is in.
+    def forward_raw(self, x: Tree, task: int, view: LearnerView | None = None) -> Tensor:
+        """What the method says to `x` (N, …) of `task`, in the mode and on the device that the network is in.
 
-        `logits` is what most want; this is for those who ask often, and have set the mode for good. `student` is who is
-        asked in place of this learner, as it would be with a task that it has not learned.
+        `logits` is what most want; this is for those who ask often, and have set the mode for good. `view` is asked in
+        place of this learner, as it would be with a task that it has not learned.
         """
-        student = student or self
-        model = student.model
+        view = view or self
+        model = view.model
         if not isinstance(model, Network) or not model.per_task:  # most: a server is asked thousands of times a second
-            return self.method.predict(self.state, student, x, task)
+            return self.method.predict(self.state, view, x, task)
         with model.selecting(task):
-            return self.method.predict(self.state, student, x, task)
+            return self.method.predict(self.state, view, x, task)
 
-    def _logits(self, student: LearnerView, x: Tensor, task: int) -> Tensor:
+    @torch.no_grad()
+    def _answers(self, view: LearnerView, x: Tree, task: int) -> Tensor:
         self._check_usable()
-        training = self.model.training
-        self.model.eval()
-        try:
-            with self.autocast():
-                pieces = [self.ask(piece.to(self.training.device), task, student) for piece in x.split(CHUNK)]
-            return student.objective.masked(torch.cat(pieces).float(), task)
-        finally:
-            self.model.train(training)
+        first, device = leaves(x)[0], self.training.device
+        if "protected" not in self.flat.notes and self.model_name.startswith("own:") and len(first) > 0:
+            self._probe(tree_map(lambda leaf: leaf[:1].to(device), x), task)
+        with evaluating(self.model), self.autocast():
+            size = self._eval_batch(x)
+            pieces = [
+                self.forward_raw(tree_map(lambda leaf, at=at: leaf[at : at + size].to(device), x), task, view)
+                for at in range(0, max(1, len(first)), size)
+            ]
+        return view.objective.masked(torch.cat(pieces).float(), task)
+
+    def _probe(self, x: Tree, task: int) -> Any:
+        """Ask a network of the user's once, about one example, and see to it that it changes no inputs."""
+        model = self.model
+
+        def select() -> AbstractContextManager[None]:
+            return model.selecting(task) if isinstance(model, Network) else nullcontext()
+
+        self.flat.notes["protected"] = True
+        return inputs.protect_inputs(model, x, select)
+
+    def _eval_batch(self, x: Tree) -> int:
+        if self.training.eval_batch is not None:
+            return self.training.eval_batch
+        one = sum(leaf[:1].nbytes for leaf in leaves(x))
+        return max(1, min(EVAL_BATCH, EVAL_BYTES // max(1, one)))
 
     # --- costs ---
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of the method's state: what it keeps beside the model."""
+        """Bytes of the method's state: what it keeps next to the model."""
         return serialise.stored_bytes(self.state)
 
     @property
@@ -330,13 +576,33 @@ class Learner:
         """Parameters needed for prediction: the model's and those that the method keeps."""
         return sum(p.numel() for p in self.model.parameters()) + self.method.parameters(self.state)
 
+    def __repr__(self) -> str:
+        learned = f"{len(self.tasks)} task{'s' * (len(self.tasks) != 1)} learned"
+        where = f", {self._cursor.step} steps into task {self._cursor.task}" if self._cursor is not None else ""
+        name = self.model_name.removeprefix("own:")
+        return f"Learner({name}, {self.method.title}, {learned}{where}, {self.parameters:,} parameters)"
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "model": self.model_name.removeprefix("own:"),
+            "method": self.method.title,
+            "target": self.objective.name,
+            "scenario": self.objective.scenario,
+            "tasks learned": ", ".join(map(str, self.tasks)) or "none",
+            "parameters": f"{self.parameters:,}",
+            "bytes of the method": f"{self.stored_bytes:,}",
+        }
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows.items())
+        return f"<table>{cells}</table>"
+
     # --- files ---
 
     def save(self, path: str | Path, extra: dict[str, Any] | None = None) -> None:
-        """Write everything to one safetensors file, whole or not at all; `extra` is plain data kept beside it."""
+        """Write everything to one safetensors file, whole or not at all; `extra` is plain data next to it."""
         from lifelong.training import checkpoint
 
         self._check_usable()
+        self._sync()
         checkpoint.save(self, Path(path), extra or {})
 
     @staticmethod
@@ -346,22 +612,36 @@ class Learner:
         model: ModelLike | None = None,
         method: Method[Any] | None = None,
         optimizer: optimizers.OptimizerFactory | None = None,
+        objective: ObjectiveLike | None = None,
+        augment: str | None = None,
         device: str | None = None,
     ) -> Learner:
         """The learner that `save` wrote; it goes on bit for bit as if it had never been away.
 
-        Arguments: `model`, `method`, `optimizer` are needed only where they were your own, as nothing in the file is
-            ever run as code. `device` moves it to another device.
+        Args:
+            path: The file.
+            model: Needed where it was your own, as are `method`, `optimizer`, `objective` and `augment`: nothing in the
+                file is ever imported or run as code.
+            device: Moves it to another device.
 
-        Raises: `StorageError` for a file that cannot be read or trusted.
+        Raises:
+            StorageError: The file cannot be read or trusted, or the model has other parameters.
         """
         from lifelong.training import checkpoint
 
-        return checkpoint.load(Path(path), model=model, method=method, optimizer=optimizer, device=device)
+        return checkpoint.load(
+            Path(path),
+            model=model,
+            method=method,
+            optimizer=optimizer,
+            objective=objective,
+            augment=augment,
+            device=device,
+        )
 
     # --- inside ---
 
-    def _made(self, model: ModelLike) -> nn.Module:
+    def _module(self, model: ModelLike) -> nn.Module:
         if isinstance(model, nn.Module):
             return model
         factory = factory_of(model, import_paths=True) if isinstance(model, str) else model
@@ -369,44 +649,86 @@ class Learner:
             return build(model, self.space, self.head, self.seed)
         return from_factory(factory, _name_of(model), self.space, self.head, self.seed)
 
-    def _check_outputs(self, examples: Examples, place: str) -> None:
-        outputs = self._output_count(examples.x)
-        if outputs is not None and isinstance(self.objective, ClassObjective):
-            self.objective.check_outputs(examples.y, place, outputs)
+    def _objective(self, objective: ObjectiveLike | None) -> Objective:
+        """The objective of the space, or the user's own."""
+        kind = load_object(objective, "objective") if isinstance(objective, str) else objective
+        if isinstance(kind, Objective):
+            return kind
+        target = None if isinstance(self.space.target, int) else self.space.target
+        if isinstance(kind, type) and issubclass(kind, Objective):
+            return kind(target, self.space.scenario)
+        require(kind is None, f"an objective is a class that derives from lifelong.objectives.Objective, got {kind!r}")
+        growing = isinstance(self.model, Network) and self.model.head.grows
+        return objective_for(self.space.target, self.space.scenario, announced_only=growing)
+
+    def _objective_of(self, task: Task) -> Objective:
+        """The objective that learns `task`; a task with a space of its own makes the learner's a mixed one."""
+        if task.space is None:
+            return self.objective.of(task.number)
+        check_space(self.method, replace(task.space, scenario=self.space.scenario, boundaries=self.space.boundaries))
+        if not isinstance(self.objective, MixedObjective):
+            require(not self.tasks, "a task with another target needs a stream whose tasks all say their own")
+            self.objective = MixedObjective(scenario=self.space.scenario)
+        return self.objective.add(task.number, task.space)
 
     @torch.no_grad()
-    def _output_count(self, x: Tensor) -> int | None:
-        """How many outputs the model has; None where they grow."""
+    def _output_count(self, examples: Examples) -> int | None:
+        """How many outputs the model has; None where they grow, or nobody counts them."""
         if isinstance(self.model, Network):
             return None if self.model.head.grows else self.model.head.classes
-        training = self.model.training
-        self.model.eval()
-        logits_BC = self.model(x[:1].to(self.training.device))
-        self.model.train(training)
-        require(
-            isinstance(logits_BC, Tensor) and logits_BC.ndim == 2,
-            f"the model must map (B, …) to logits (B, C), got {getattr(logits_BC, 'shape', type(logits_BC))}",
-        )
-        return int(logits_BC.shape[1])
+        if "outputs" not in self.flat.notes:
+            one = examples.at(slice(0, 1)).to(self.training.device)
+            task = one.task if isinstance(one.task, int) else int(one.task[0])
+            answer = self._probe(one.x, task)
+            self.objective.of(task).check_answer(answer, one.y)
+            self.flat.notes["outputs"] = answer.shape[-1] if isinstance(answer, Tensor) else None
+        count: int | None = self.flat.notes["outputs"]
+        return count
 
-    def _announce(self, task: int, classes: tuple[int, ...]) -> None:
+    @property
+    def _grows(self) -> bool:
+        return isinstance(self.model, Network) and self.model.grows
+
+    def _announce(self, task: Task) -> None:
         """Make room for a task, and lay out anew all that runs over the parameters where they became others."""
-        self.objective.announce(task, classes)
+        self._objective_of(task)
+        self.objective.announce(task.number, task.classes)
         if not isinstance(self.model, Network):
             return
-        if self._moments is not None:
-            _ = self.optimizer  # they are laid out like the parameters as they are now
-        old, before = self.flat, self.model.head.classes
-        if not self.model.announce(task, self.objective.count):
+        before = self.model.head.classes
+        if not self.model.announce(task.number, self.objective.count):
             return
-        self.flat = Flat(self.model)
-        self.state = carried(self.state, self.flat, old)
-        if self._factory is None and self._optimizer is not None:
-            self.optimizer = optimizers.grown(self._optimizer, old, self.flat, self.training)
+        self._relayout()
         if self._start:
             weight, bias = self.model.head.initial_rows(before, self.model.head.classes)
             self._start["head.weight"] = torch.cat([self._start["head.weight"], weight])
             self._start["head.bias"] = torch.cat([self._start["head.bias"], bias])
+
+    def _relayout(self) -> None:
+        """Lay out θ anew for the parameters that the module has now, and with it the state and the moments."""
+        old, optimizer = self.flat, self._optimizer
+        self.flat = Flat(self.model)
+        self.state = serialise.remap_state(self.state, self.flat.layout, old.layout)
+        if optimizer is not None and self._factory is None:
+            self.optimizer = optimizers.grown(optimizer, old, self.flat, self.training)
+        elif optimizer is not None:
+            self.optimizer = optimizers.build(self.flat, self.training, self._factory)
+
+    def _sync(self) -> None:
+        """Make the module's parameters views of θ where they no longer are; the values of the module count.
+
+        They are parameters of their own after a copy, a conversion, `load_state_dict(assign=True)` or another learner
+        on the same module; where layers were replaced or unfrozen, θ is laid out anew.
+        """
+        if self.flat.is_bound(self.model):
+            return
+        if not self.flat.rebind(self.model):
+            self._relayout()
+        if self._factory is not None and self._optimizer is not None:
+            self.optimizer = optimizers.build(self.flat, self.training, self._factory)
+
+    def _buffers(self) -> dict[str, Tensor]:
+        return {name: buffer.detach().clone() for name, buffer in self.model.named_buffers()}
 
     def _values(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
@@ -419,6 +741,43 @@ class Learner:
     def _check_usable(self) -> None:
         if self._failed:
             raise DivergedError(f"this learner is spoiled ({self._failed}); load its last saved file")
+
+
+def _training(
+    training: Training | None, settings: Mapping[str, Any]
+) -> tuple[Training, optimizers.OptimizerFactory | None]:
+    """The settings as `Training`, and the function that makes the optimiser where one was given."""
+    require(
+        training is None or isinstance(training, Training),
+        f"training must be Training(…), got {training!r}; give its fields one by one, as epochs=5",
+    )
+    known = [field.name for field in fields(Training)]
+    for name in settings:
+        if name not in known:
+            raise unknown_name("setting of a learner", name, [*known, "head", "objective", "seed"])
+    plain = {name: _plain(value) for name, value in settings.items()}
+    optimizer = plain.get("optimizer")
+    factory = optimizer if callable(optimizer) else None
+    if factory is not None:
+        plain["optimizer"] = f"own:{getattr(factory, '__name__', 'factory')}"
+    return replace(training or Training(), **plain), factory
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's, which files can hold."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _seed(seed: Any) -> int:
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    require(whole and 0 <= seed < 2**63, f"seed must be a whole number in 0 … 2⁶³ − 1, got {seed!r}")
+    return int(seed)
+
+
+def _space(space: Any) -> Space:
+    fix = "; give stream.space" if hasattr(space, "space") else "; give Space((…), …, scenario)"
+    require(space is None or isinstance(space, Space), f"space must be a Space, got {type(space).__name__}{fix}")
+    return space or Space()
 
 
 def _name_of(model: ModelLike) -> str:

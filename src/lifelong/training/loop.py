@@ -1,50 +1,66 @@
 """The training loop; it exists once.
 
     for every batch of the task, in an order drawn from the learner's seed:
-        loss            method.loss, at its core the cross-entropy of the batch
+        loss            method.loss, at its core the objective's loss of the batch
         backward        g ← ∂loss/∂θ
-        gradient        method.gradient: springs, projections, masks (after unscaling, before clipping)
+        gradient        method.gradient: penalties, projections, masks (after unscaling, before clipping)
         step            the optimiser moves θ along g
         correct         method.correct: proximal steps, projections, weights put back
-        after_step      method.after_step: path integrals, reservoirs
+        after_step      method.after_step: path integrals, memories
 
 No number is read back from the device within a step: losses are looked at every `WINDOW` steps.
 """
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from lifelong.errors import DivergedError
 from lifelong.methods import LearnerView, Method, Step
-from lifelong.training.optimizers import max_stable_stiffness
+from lifelong.training.augment import Augmentation
+from lifelong.training.optimizers import Optimizer, max_stable_stiffness, set_rate
 from lifelong.training.settings import Training
-from lifelong.types import Examples
+from lifelong.types import Data, Examples
 
-__all__ = ["Position", "Report", "autocast", "run"]
+__all__ = ["Cursor", "Hooks", "Progress", "autocast", "run"]
 
 WINDOW = 50
 
 
 @dataclass
-class Position:
-    """How far a task has been learned: `step` steps; `order` is the state of the shuffling at the start of the pass."""
+class Cursor:
+    """How far a task has been learned.
+
+    Args:
+        task: Its number.
+        step: Steps done.
+        order: The state of the shuffling at the start of the pass.
+        best: The best score on the validation split so far, where training may stop early.
+        waited: Passes since then.
+        best_values: θ and the buffers of then.
+    """
 
     task: int
     step: int
     order: Tensor
+    best: float | None = None
+    waited: int = 0
+    best_values: dict[str, Tensor] = field(default_factory=dict)
+    #: whether a step has begun to move θ and is not finished; never true in a file
+    broken: bool = False
 
 
 @dataclass(frozen=True)
-class Report:
+class Progress:
     """News from the loop every few steps: `step` of `steps`, the `epoch`, and the mean loss of the last window."""
 
     task: int
@@ -54,6 +70,19 @@ class Report:
     loss: float
 
 
+@dataclass(frozen=True)
+class Hooks:
+    """Who is told: `batch` before the step that learns it, `step` after each step, `progress` every `WINDOW` steps.
+
+    `epoch` is asked after each pass whether to go on.
+    """
+
+    progress: Callable[[Progress], None] | None = None
+    step: Callable[[int], None] | None = None
+    batch: Callable[[Examples], None] | None = None
+    epoch: Callable[[], bool] | None = None
+
+
 def autocast(training: Training) -> AbstractContextManager[object]:
     """The precision of forward passes."""
     if training.autocast is None:
@@ -61,22 +90,65 @@ def autocast(training: Training) -> AbstractContextManager[object]:
     return torch.autocast(torch.device(training.device).type, dtype=getattr(torch, training.autocast))
 
 
+@contextmanager
+def deferred_interrupt(hooks: Hooks) -> Iterator[Hooks]:
+    """`hooks` with which Ctrl-C waits for the end of the step; pressed twice it does not wait.
+
+    Only in the main thread, and only where nobody else handles the signal.
+    """
+    handled = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not handled or threading.current_thread() is not threading.main_thread():
+        yield hooks
+        return
+    pressed: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        pressed.append(number)
+        if len(pressed) > 1:
+            raise KeyboardInterrupt
+
+    def step(number: int) -> None:
+        if hooks.step is not None:
+            hooks.step(number)
+        if pressed:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield replace(hooks, step=step)
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pressed:
+        raise KeyboardInterrupt
+
+
 def batches(
-    examples: Examples, training: Training, order: torch.Generator, position: Position, steps: int
+    data: Data, training: Training, order: torch.Generator, cursor: Cursor, steps: int, joined: bool
 ) -> Iterator[tuple[int, int, Examples]]:
-    """(step, epoch, batch) from `position` to the last of `steps`; the caller counts `position.step` up."""
-    per_epoch = training.steps_per_epoch(len(examples))
-    order.set_state(position.order)
-    while position.step < steps:
-        epoch, skipped = divmod(position.step, per_epoch)
-        position.order = order.get_state()
-        shuffled_N = torch.randperm(len(examples), generator=order).to(examples.y.device)
-        for place, index_B in enumerate(shuffled_N.split(training.batch)[skipped:], start=skipped + 1):
+    """(step, epoch, batch) from `cursor` to the last of `steps`; the caller counts `cursor.step` up."""
+    size, per_epoch = training.batch, training.steps_per_epoch(len(data), joined)
+    order.set_state(cursor.order)
+    while cursor.step < steps:
+        epoch, skipped = divmod(cursor.step, per_epoch)
+        cursor.order = order.get_state()
+        shuffled_N = torch.randperm(len(data), generator=order)
+        for place, batch in enumerate(_pieces(data, shuffled_N, size, skipped, per_epoch), start=skipped + 1):
             if place == per_epoch:
-                position.order = order.get_state()  # after this batch the next pass begins
-            yield epoch * per_epoch + place, epoch + 1, examples.at(index_B)
-            if position.step == steps:
+                cursor.order = order.get_state()  # after this batch the next pass begins
+            yield epoch * per_epoch + place, epoch + 1, batch
+            if cursor.step == steps:
                 return
+
+
+def _pieces(data: Data, order_N: Tensor, size: int, skipped: int, per_epoch: int) -> Iterator[Examples]:
+    """The batches of one pass after the first `skipped`; the last one has all that is left."""
+    last = (per_epoch - 1) * size
+    if len(order_N) - last <= size:
+        yield from data.batches(order_N[skipped * size :], size)
+        return
+    if skipped * size < last:
+        yield from data.batches(order_N[skipped * size : last], size)
+    yield from data.batches(order_N[last:], len(order_N) - last)
 
 
 def run(
@@ -86,54 +158,80 @@ def run(
     optimizer: Optimizer,
     scaler: torch.amp.GradScaler | None,
     training: Training,
-    examples: Examples,
+    augment: Augmentation | None,
+    data: Data,
     order: torch.Generator,
-    position: Position,
+    cursor: Cursor,
     steps: int,
-    on_report: Callable[[Report], None] | None = None,
-    on_step: Callable[[int], None] | None = None,
-    on_batch: Callable[[Examples], None] | None = None,
+    joined: bool,
+    hooks: Hooks,
 ) -> None:
-    """Learn from `examples` from `position` on; `position.step` counts the steps done.
+    """Learn from `data` from `cursor` on; `cursor.step` counts the steps done and is right whenever a hook is called.
 
-    `on_batch(batch)` is called before the step that learns it, and may ask the learner.
-    `on_step(step)` is called after each step, where everything may be saved; `on_report` every `WINDOW` steps.
-    Raises `DivergedError` that names the first step whose loss was not finite.
+    Raises:
+        DivergedError: The loss was not finite; the message names the first such step.
     """
-    flat, task = learner.flat, position.task
+    flat, task = learner.flat, cursor.task
     forward = partial(method.forward, state, learner)
-    limit, per_epoch = max_stable_stiffness(optimizer), training.steps_per_epoch(len(examples))
+    per_epoch = training.steps_per_epoch(len(data), joined)
+    lr, limit = optimizer.param_groups[0]["lr"], max_stable_stiffness(optimizer)
     losses: list[Tensor] = []
-    for number, epoch, batch in batches(examples, training, order, position, steps):
-        if on_batch is not None:
-            on_batch(batch)
-        lr = optimizer.param_groups[0]["lr"]
-        step = Step(learner, forward, batch, task, number, steps, epoch, per_epoch, lr, limit)
-        loss = method.loss(state, step, Step.base_loss)
-        flat.backward(loss if scaler is None else scaler.scale(loss))
+    for number, epoch, batch in batches(data, training, order, cursor, steps, joined):
+        if hooks.batch is not None:
+            hooks.batch(batch)
+        if training.scheduled:
+            set_rate(optimizer, training.rate(number, steps))
+            lr, limit = optimizer.param_groups[0]["lr"], max_stable_stiffness(optimizer)
+        step = Step(learner, forward, batch, task, number, steps, epoch, per_epoch, lr, limit, augment)
+        loss = _backward(step, method, state, training.accumulate, scaler)
         if scaler is not None:
-            scaler.unscale_(optimizer)
+            scaler.unscale_(optimizer)  # pyrefly: ignore[bad-argument-type] - any optimiser with param_groups and step
         grad_P = method.gradient(state, step, flat.grad_P)
         if grad_P is not flat.grad_P:
             flat.grad_P.copy_(grad_P)
         if training.clip is not None:
             flat.grad_P.mul_((training.clip / flat.grad_P.norm()).clamp(max=1.0))
+        cursor.broken = True  # from here until the step is whole
         if scaler is None:
             optimizer.step()
         else:
-            scaler.step(optimizer)
+            scaler.step(optimizer)  # pyrefly: ignore[bad-argument-type]
             scaler.update()
         method.correct(state, step)
         method.after_step(state, step)
-        position.step = number
-        losses.append(loss.detach())
+        cursor.step = number
+        losses.append(loss)
         if len(losses) == WINDOW or number == steps:
             mean = _mean_loss(losses, task, number, scaler)
             losses.clear()
-            if on_report is not None:
-                on_report(Report(task, number, steps, epoch, mean))
-        if on_step is not None:
-            on_step(number)
+            cursor.broken = False
+            if hooks.progress is not None:
+                hooks.progress(Progress(task, number, steps, epoch, mean))
+        cursor.broken = False
+        if hooks.epoch is not None and number % per_epoch == 0 and not hooks.epoch():
+            return
+        if hooks.step is not None:
+            hooks.step(number)
+
+
+def _backward(step: Step, method: Method[Any], state: Any, pieces: int, scaler: torch.amp.GradScaler | None) -> Tensor:
+    """g ← the gradient of the loss of the batch, which goes through the network in `pieces`; the loss, detached."""
+    flat = step.learner.flat
+    if pieces == 1:
+        loss = method.loss(state, step, Step.base_loss)
+        flat.backward(loss if scaler is None else scaler.scale(loss))
+        return loss.detach()
+    total, sum_P, answers = torch.zeros((), device=flat.grad_P.device), torch.zeros_like(flat.grad_P), []
+    for part in step.batch.batches(torch.arange(len(step.batch)), -(-len(step.batch) // pieces)):
+        piece = step.on(part)
+        loss = method.loss(state, piece, Step.base_loss) * (len(part) / len(step.batch))
+        sum_P += flat.gradient(loss if scaler is None else scaler.scale(loss))
+        total += loss.detach()
+        answers.append(None if piece._answer is None else piece._answer.detach())
+    flat.grad_P.copy_(sum_P)
+    known = [answer for answer in answers if answer is not None]
+    step._answer = torch.cat(known) if len(known) == len(answers) else None
+    return total
 
 
 def _mean_loss(losses: list[Tensor], task: int, number: int, scaler: torch.amp.GradScaler | None) -> float:

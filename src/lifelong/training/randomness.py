@@ -1,7 +1,8 @@
-"""Every random number of a learner, in three streams that are part of its saved state.
+"""Every random number of a learner, in four streams that are part of its saved state.
 
-`order` shuffles the examples, `method` serves the method, `model` everything in the network that draws from torch's
-default generators (dropout). They are apart so that two methods with one seed see the same batches.
+`order` shuffles the examples, `method` serves the method, `augment` changes inputs, `model` everything in the network
+that draws from torch's default generators (dropout). They are apart so that two methods with one seed see the same
+batches.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ __all__ = ["Randomness"]
 
 
 class Randomness:
-    """Three independent streams from one seed.
+    """Four independent streams from one seed.
 
     >>> one, two = Randomness(7), Randomness(7)
     >>> _ = torch.rand(1, generator=one.method)
@@ -26,10 +27,12 @@ class Randomness:
     """
 
     def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
-        order, method, model = (int(word) for word in np.random.SeedSequence(seed).generate_state(3, np.uint64))
+        words = np.random.SeedSequence(seed).generate_state(4, np.uint64)
+        order, method, model, augment = (int(word) for word in words)
         self.device = torch.device(device)
         self.order = torch.Generator().manual_seed(order)
         self.method = torch.Generator().manual_seed(method)
+        self.augment = torch.Generator().manual_seed(augment)
         self._model = torch.Generator().manual_seed(model).get_state()
         self._live = False
         self._accelerator = Tensor()
@@ -58,6 +61,7 @@ class Randomness:
         return {
             "order": self.order.get_state(),
             "method": self.method.get_state(),
+            "augment": self.augment.get_state(),
             "model": model.clone(),
             "accelerator": accelerator.clone(),
         }
@@ -66,6 +70,7 @@ class Randomness:
         """Go on from a state that `state()` gave, on the same kind of device."""
         self.order.set_state(state["order"])
         self.method.set_state(state["method"])
+        self.augment.set_state(state["augment"])
         self._model = state["model"].clone()
         if len(state["accelerator"]) == len(self._accelerator):
             self._accelerator = state["accelerator"].clone()

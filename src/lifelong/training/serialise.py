@@ -1,15 +1,17 @@
-"""Plain data and tensors, apart and together again: what makes a state a file without pickle."""
+"""A state as plain data and tensors, apart and together again, and laid out anew where the model changed."""
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 import msgspec
 from torch import Tensor
 
 from lifelong.errors import StorageError
+from lifelong.flat import Layout
 
-__all__ = ["join", "plain", "runs", "split", "stored_bytes", "unrolled"]
+__all__ = ["join", "plain", "remap_state", "runs", "split", "stored_bytes", "unrolled"]
 
 T = TypeVar("T")
 
@@ -79,3 +81,28 @@ def unrolled(found: list[list[int]]) -> list[int]:
 def stored_bytes(state: Any) -> int:
     """Bytes of all tensors in a state."""
     return sum(tensor.nbytes for tensor in split(state, "state")[1].values())
+
+
+def remap_state(state: Any, new: Layout, old: Layout) -> Any:
+    """`state` with every tensor in a field whose name ends in `P` laid out for `new`, new entries zero.
+
+    Dataclasses are changed in place and returned; tuples, lists and dicts are followed.
+    """
+    return _remapped(state, new, old, over_parameters=False)
+
+
+def _remapped(value: Any, new: Layout, old: Layout, over_parameters: bool) -> Any:
+    if isinstance(value, Tensor):
+        return new.carry(value, old) if over_parameters else value
+    if is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            inside = _remapped(getattr(value, field.name), new, old, field.name.endswith("P"))
+            setattr(value, field.name, inside)
+        return value
+    if isinstance(value, list):
+        return [_remapped(item, new, old, over_parameters) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_remapped(item, new, old, over_parameters) for item in value)
+    if isinstance(value, dict):
+        return {key: _remapped(item, new, old, over_parameters) for key, item in value.items()}
+    return value
