@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -46,10 +46,8 @@ class Plan:
 
     def learner(self, title: str, seed: int) -> Learner:
         """A new learner."""
-        training = asdict(self.training)
-        return Learner(
-            self.network(seed), self.methods[title], self.streams[seed].space, head=self.head, seed=seed, **training
-        )
+        space = self.streams[seed].space
+        return Learner(self.network(seed), self.methods[title], space, self.training, head=self.head, seed=seed)
 
 
 def run_plan(plan: Plan, on_event: Callable[[Event], None], on_record: Callable[[Record], None]) -> Results:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -216,9 +216,9 @@ def run_job(
         experiment.model,
         spec.build(),
         stream.space,
+        experiment.training,
         head=experiment.head,
         seed=seed,
-        **asdict(experiment.training),
     )
     record = run_single(
         make,

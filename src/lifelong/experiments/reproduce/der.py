@@ -175,7 +175,7 @@ SPREAD: dict[tuple[str, str], tuple[float, ...]] = {
     ("rotated", "der"): (2.61, 1.12, 0.31),
     ("rotated", "der++"): (1.87, 1.05, 0.33),
 }
-#: LearnerView's t for 95 % and 10 seeds, over the root of 10
+#: Student's t for 95 % and 10 seeds, over the root of 10
 OF_SPREAD = 2.262 / 10**0.5
 #: cells that a paper is known to hold; all others are recalled, a lead and no truth
 READ = {("rotated", name, memory) for name in ("finetune", "online-ewc", "er") for memory in (None, 200, 500)}

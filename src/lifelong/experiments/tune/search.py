@@ -145,9 +145,9 @@ def _validated(experiment: Experiment, first: int) -> float:
             experiment.model,
             experiment.methods[0].build(),
             seen.space,
+            experiment.training,
             head=experiment.head,
             seed=seed,
-            **asdict(experiment.training),
         )
         for task in seen:
             learner.learn(task, progress=False)
