@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from lifelong.errors import SettingError, require, unknown_name
 from lifelong.methods.agem import AGEM
@@ -120,7 +122,7 @@ def as_method(method: str | Method[Any] | type[Method[Any]]) -> Method[Any]:
         True
     """
     if isinstance(method, Method):
-        return method
+        return _with_plain_numbers(method)
     if isinstance(method, str):
         return build(method, import_paths=True)
     require(
@@ -133,6 +135,17 @@ def as_method(method: str | Method[Any] | type[Method[Any]]) -> Method[Any]:
         raise SettingError(
             f"{method.__name__} has settings without defaults: give an object in place of the class"
         ) from error
+
+
+def _with_plain_numbers(method: Method[Any]) -> Method[Any]:
+    """The method with NumPy's numbers among its settings as Python's, which files can hold."""
+    if isinstance(method, Chain):
+        parts = [_with_plain_numbers(part) for part in method.methods]
+        same = all(new is old for new, old in zip(parts, method.methods, strict=True))
+        return method if same else Chain(*parts, label=method.label)
+    values = {name: getattr(method, name) for name in method.settings()}
+    plain = {name: value.item() for name, value in values.items() if isinstance(value, np.generic)}
+    return replace(method, **plain) if plain else method
 
 
 def method_class(name: str, *, import_paths: bool = False) -> type[Method[Any]]:
