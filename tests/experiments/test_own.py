@@ -31,6 +31,7 @@ from dataclasses import dataclass
 import torch
 from lifelong.methods.base import Method, NoState
 from lifelong import Stream
+from lifelong.objectives import ClassObjective
 
 def network(space):
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(space.features, 8), torch.nn.BatchNorm1d(8),
@@ -56,6 +57,11 @@ def tasks(count=2, seed=0):
         y = (x[:, i] > 0).long()
         data.append(((x, y), (x, y)))
     return Stream.from_datasets(data, validation=0.2)
+
+class Gentle(ClassObjective):
+    name = "gentle"
+    def loss(self, answer, y, task):
+        return 0.5 * super().loss(answer, y, task)
 
 def worst(decisions, targets):
     return float((decisions != targets).float().mean())
@@ -342,6 +348,19 @@ def test_predictions_can_be_kept_and_read(jobs: int, tmp_path: Path) -> None:
         assert classes[3]["recall"] == pytest.approx(np.mean(recall))
     with pytest.raises(SettingError, match="keep_predictions=True"):
         _ = replace(loose, records=tuple(replace(record, predictions={}) for record in loose.records)).predictions
+
+
+def test_an_objective_of_your_own_by_path_resumes_and_goes_to_workers(mine: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"seeds": 2, "tasks": 2, "epochs": 1, "model": "mlp:8"}
+    plain, half = (
+        lifelong.run("permuted-digits", "finetune", lr=lr, jobs=1, objective=objective, **options)
+        for lr, objective in ((0.05, None), (0.1, f"{mine}:Gentle"))
+    )
+    assert np.allclose(plain.matrix, half.matrix, atol=0.02), "half the loss is half the step"
+    away = lifelong.run("permuted-digits", "finetune", lr=0.1, jobs=2, objective=sys.modules[mine].Gentle, **options)
+    assert matrices(away) == matrices(half)
+    with pytest.raises(SettingError, match="did you mean 'Gentle'"):
+        lifelong.run("permuted-digits", "finetune", objective=f"{mine}:Gentel", **options)
 
 
 # --- test, then train ---

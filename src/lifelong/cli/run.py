@@ -44,6 +44,7 @@ def run(
         typer.Option("--set", help="METHOD.FIELD=VALUE, stream.FIELD=VALUE or training.FIELD=VALUE"),
     ] = None,
     evaluate: Annotated[str | None, typer.Option(help="every, every:K, last or sampled:M")] = None,
+    objective: Annotated[str | None, typer.Option(help="package.module:MyObjective in place of the stream's")] = None,
     metric: Annotated[
         list[str] | None, typer.Option(help="package.module:function of decisions and targets; once per metric")
     ] = None,
@@ -70,7 +71,7 @@ def run(
     from lifelong.plugins import add_working_folder
 
     choices = (method, scenario, tasks, seeds, epochs, iterations, batch, optimizer, lr, model, head, sets, evaluate)
-    choices += (metric, prequential or None, keep_predictions or None)
+    choices += (objective, metric, prequential or None, keep_predictions or None)
     if is_file(stream):
         if any(choice is not None for choice in (*choices, data_dir, device, threads)):
             raise SettingError(f"{stream} says what to run; change it there, or give the name of a stream instead")
@@ -98,6 +99,7 @@ def run(
             evaluate=evaluate or "every",
             data_dir=data_dir,
             threads=threads or 1,
+            objective=objective,
             metrics=metric or (),
             prequential=prequential,
             keep_predictions=keep_predictions,

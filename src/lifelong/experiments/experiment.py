@@ -38,6 +38,7 @@ class Experiment:
         evaluate: Which tasks are examined when (`evaluation.schedule`).
         threads: Of each run: the bits of a result depend on it, not on how many run at once.
         note: Says in every report how the hyper-parameters were chosen.
+        objective: The import path of an objective of your own, in place of what the stream's target asks for.
         metrics: Import paths of metrics of your own, (decisions, targets) → number, by name.
         prequential: Whether every batch is answered before it is learned.
         keep_predictions: Whether the predictions of the finished learners are kept.
@@ -54,6 +55,7 @@ class Experiment:
     evaluate: str = "every"
     threads: int = 1
     note: str = ""
+    objective: str | None = None
     metrics: dict[str, str] = field(default_factory=dict)
     prequential: bool = False
     keep_predictions: bool = False
@@ -91,6 +93,7 @@ class Experiment:
             "tasks": str(tasks),
             "stream settings": ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None),
             "model": self.model + (f", head {self.head}" if self.head else ""),
+            **({"objective": self.objective} if self.objective else {}),
             "training": f"{budget} per task, batches of {training.batch}",
             "optimizer": f"{training.optimizer}, lr {training.lr:g}, momentum {training.momentum:g}, {moments}",
             "evaluation": self.evaluate + (", and each batch before it is learned" if self.prequential else ""),

@@ -21,7 +21,7 @@ from lifelong.methods import Method
 from lifelong.models import Head, build, factory_of, from_factory
 from lifelong.streams import Stream
 from lifelong.training import Learner, Training
-from lifelong.training.learner import ModelLike
+from lifelong.training.learner import ModelLike, ObjectiveLike
 from lifelong.types import HeadKind
 
 __all__ = ["Plan", "reinitialised", "run_plan"]
@@ -36,6 +36,7 @@ class Plan:
     model: ModelLike
     training: Training
     head: HeadKind | None
+    objective: ObjectiveLike | None
     run: Callable[..., Record]
 
     def network(self, seed: int) -> ModelLike:
@@ -46,8 +47,15 @@ class Plan:
 
     def learner(self, title: str, seed: int) -> Learner:
         """A new learner."""
-        space = self.streams[seed].space
-        return Learner(self.network(seed), self.methods[title], space, self.training, head=self.head, seed=seed)
+        return Learner(
+            self.network(seed),
+            self.methods[title],
+            self.streams[seed].space,
+            self.training,
+            head=self.head,
+            objective=copy.deepcopy(self.objective),
+            seed=seed,
+        )
 
 
 def run_plan(plan: Plan, on_event: Callable[[Event], None], on_record: Callable[[Record], None]) -> Results:
@@ -63,7 +71,7 @@ def run_plan(plan: Plan, on_event: Callable[[Event], None], on_record: Callable[
             return build(network, stream.space, plan.head)
         return from_factory(factory, str(network), stream.space, plan.head)
 
-    check_methods([*plan.methods.values()], make, stream)
+    check_methods([*plan.methods.values()], make, stream, own_objective=plan.objective is not None)
     records: dict[tuple[str, int], Record] = {}
 
     def one(title: str, seed: int) -> None:

@@ -26,11 +26,22 @@ def check_fit(experiment: Experiment, stream: Stream, processes: int) -> None:
     def make() -> nn.Module:
         return build(experiment.model, stream.space, experiment.head, import_paths=True)
 
-    check_methods([spec.build() for spec in experiment.methods], make, stream, processes)
+    check_methods(
+        [spec.build() for spec in experiment.methods],
+        make,
+        stream,
+        processes,
+        own_objective=experiment.objective is not None,
+    )
 
 
 def check_methods(
-    methods: Sequence[Method[Any]], make: Callable[[], nn.Module], stream: Stream, processes: int = 1
+    methods: Sequence[Method[Any]],
+    make: Callable[[], nn.Module],
+    stream: Stream,
+    processes: int = 1,
+    *,
+    own_objective: bool = False,
 ) -> None:
     """Try every method on a network of its own, from `make`, and on the size of the life.
 
@@ -43,7 +54,8 @@ def check_methods(
     one = first[0][0] if len(first) == 1 else torch.cat([leaf[0].flatten().float() for leaf in first])
     stored = largest = data = 0
     for method in methods:
-        check_space(method, stream.space)
+        if not own_objective:
+            check_space(method, stream.space)
         with torch.random.fork_rng(devices=[]):
             size = stream_size(method.adapt(make(), stream.space, seed=0), sized, one, stream.space.boundaries)
         method.check(size)

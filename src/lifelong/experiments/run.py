@@ -29,7 +29,7 @@ from lifelong.progress import ProgressLine
 from lifelong.streams import Stream, settings_for
 from lifelong.streams import stream as named_stream
 from lifelong.streams.catalogue import outside
-from lifelong.training.learner import ModelLike
+from lifelong.training.learner import ModelLike, ObjectiveLike
 from lifelong.training.settings import training_from
 from lifelong.types import HeadKind, Scenario
 
@@ -57,6 +57,7 @@ def run(
     training: dict[str, Any] | None = None,
     head: HeadKind | None = None,
     evaluate: str = "every",
+    objective: ObjectiveLike | None = None,
     metrics: Mapping[str, Metric | str] | None = None,
     prequential: bool = False,
     keep_predictions: bool = False,
@@ -92,6 +93,7 @@ def run(
         training: Further settings of `Training`.
         head: all, growing or per-task.
         evaluate: every, every:K, last or sampled:M; which tasks are examined after each task.
+        objective: An objective of your own: its import path, its class, or an object.
         metrics: Metrics of your own by name: functions (decisions, targets) → number, or their import paths.
         prequential: Answer every batch before it is learned; one pass over each task.
         keep_predictions: Keep what the finished learners decide: `results.predictions`, `results.per_class`.
@@ -128,7 +130,10 @@ def run(
     paths = {
         name: metric if isinstance(metric, str) else import_path_of(metric) for name, metric in (metrics or {}).items()
     }
+    named_objective = objective if objective is None or isinstance(objective, str) else import_path_of(objective)
     obstacle = _obstacle(stream, model, named_model, listed, paths)
+    if not obstacle and objective is not None and named_objective is None:
+        obstacle = "an objective without an import path"
     if not obstacle:
         experiment = configure(
             str(stream),
@@ -140,6 +145,7 @@ def run(
             stream_settings=settings,
             data_dir=None if data_dir is None else str(data_dir),
             evaluate=evaluate,
+            objective=named_objective,
             metrics={name: path for name, path in paths.items() if path is not None},
             prequential=prequential,
             keep_predictions=keep_predictions,
@@ -175,7 +181,7 @@ def run(
         for name, metric in (metrics or {}).items()
     }
     plan = Plan(
-        tasks_of, _objects(listed), "mlp:256,256" if model is None else model, training_from(how), head,
+        tasks_of, _objects(listed), "mlp:256,256" if model is None else model, training_from(how), head, objective,
         partial(run_single, evaluate=evaluate, metrics=checked_metrics(functions), prequential=prequential,
                 keep_predictions=keep_predictions),
     )  # fmt: skip
@@ -257,6 +263,7 @@ def configure(
     data_dir: str | None = None,
     evaluate: str = "every",
     threads: int = 1,
+    objective: str | None = None,
     metrics: dict[str, str] | None = None,
     prequential: bool = False,
     keep_predictions: bool = False,
@@ -277,6 +284,7 @@ def configure(
         data_dir=data_dir,
         evaluate=evaluate,
         threads=threads,
+        objective=objective,
         metrics=dict(metrics or {}),
         prequential=prequential,
         keep_predictions=keep_predictions,
@@ -303,6 +311,8 @@ def run_experiment(
     schedule(experiment.evaluate, 0, len(stream))
     processes = min(jobs or cores(experiment.threads), len(experiment.methods) * len(experiment.seeds))
     check_fit(experiment, stream, processes)
+    if experiment.objective is not None:
+        load_object(experiment.objective, "objective")
     checked_metrics({name: load_object(path, "metric") for name, path in experiment.metrics.items()})
     if folder is not None:
         folder.claim(experiment)

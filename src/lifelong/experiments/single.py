@@ -218,11 +218,19 @@ def run_job(
         stream.space,
         experiment.training,
         head=experiment.head,
+        objective=experiment.objective,
         seed=seed,
+    )
+    load = partial(  # what is imported is by the experiment's word, not the file's
+        Learner.load,
+        model=experiment.model,
+        method=spec.build(),
+        objective=experiment.objective,
+        augment=experiment.training.augment,
     )
     record = run_single(
         make,
-        partial(Learner.load, model=experiment.model, method=spec.build()),  # by the experiment's word, not the file's
+        load,
         stream,
         seed=seed,
         title=spec.title,

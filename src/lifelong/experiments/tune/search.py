@@ -147,6 +147,7 @@ def _validated(experiment: Experiment, first: int) -> float:
             seen.space,
             experiment.training,
             head=experiment.head,
+            objective=experiment.objective,
             seed=seed,
         )
         for task in seen:
