@@ -361,7 +361,7 @@ def test_der_asks_for_new_outputs_under_the_task_of_each_example(first: str, clo
     chain = Chain(*methods if first == "der" else methods[::-1])
     learner = Learner("mlp:12,10", chain, stream.space, batch=10, lr=0.1)
     learner.learn(stream.task(1))
-    learner._announce(2, stream.task(2).classes)
+    learner._announce(stream.task(2))
     network = learner.model
     assert isinstance(network, Network)
     network.select(2)

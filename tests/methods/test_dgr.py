@@ -110,7 +110,7 @@ def after_first_tasks(stream: Stream, method: DGR) -> tuple[Learner, Step]:
     last = stream.task(len(stream))
     for number in range(1, len(stream)):
         learner.learn(stream.task(number))
-    learner._announce(last.number, last.classes)
+    learner._announce(last)
     learner.state = method.begin_task(learner.state, learner, last.train)
     forward = partial(method.forward, learner.state, learner)
     return learner, Step(learner, forward, last.train, last.number, 1, 1, 1, 1, 0.1, 10.0)

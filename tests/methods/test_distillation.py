@@ -90,7 +90,7 @@ def two_steps(
         if task.number == len(stream):
             break
         learner.learn(task)
-    learner._announce(task.number, task.classes)
+    learner._announce(task)
     teacher = copy.deepcopy(learner.model).double()
     slow = copy.deepcopy(teacher)
     trained = copy.deepcopy(learner.method.examples(learner.state, task.train))
@@ -235,7 +235,7 @@ def test_icarl_leaves_the_outputs_of_classes_not_seen_yet_alone(head: HeadKind, 
     stream = clouds("class")
     learner = Learner("mlp:12", ICaRL(), stream.space, head=head, lr=0.1, batch=10)
     for number, seen in ((1, 2), (2, 4)):
-        learner._announce(number, stream.task(number).classes)
+        learner._announce(stream.task(number))
         before = [p.detach().clone() for p in (learner.model.head.weight, learner.model.head.bias)]
         learner.learn(stream.task(number))
         after = [p.detach() for p in (learner.model.head.weight, learner.model.head.bias)]

@@ -54,7 +54,7 @@ def test_with_a_network_of_ones_own_the_learner_s_seed_draws(
         own = with_head(nn.Sequential(nn.Flatten(), nn.Linear(6, 12), nn.ReLU()), 12, stream.space)
         learner = Learner(own, method, stream.space, seed=seed)
         for task in stream:
-            learner._announce(task.number, task.classes)
+            learner._announce(task)
         backbone = backbone_of(learner)
         if isinstance(backbone, Gated):
             drawn.append(

@@ -33,7 +33,7 @@ def started(method: HAT, stream: Stream) -> tuple[Learner, Gated]:
     learner = learner_of(method, stream, lr=0.02)
     learner.learn(stream.task(1))
     task = stream.task(2)
-    learner._announce(2, task.classes)
+    learner._announce(task)
     learner.state = method.begin_task(learner.state, learner, task.train)
     backbone = backbone_of(learner)
     assert isinstance(backbone, Gated)

@@ -125,7 +125,7 @@ def loss_on(learner: Learner, task: Task) -> float:
     """The mean loss by the answers of the method."""
     examples = task.train
     if task.number not in learner.objective.classes:
-        learner._announce(task.number, task.classes)
+        learner._announce(task)
     learner.model.eval()
     with torch.no_grad():
         answer = learner.method.predict(learner.state, learner, examples.x, task.number)

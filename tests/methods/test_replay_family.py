@@ -40,7 +40,7 @@ def one_step_of_the_second_task(method: Method[object], stream: Stream) -> tuple
     """A learner after one whole-batch step on task 2, the network before that step in float64, and θ after it."""
     learner = Learner("mlp:7", method, stream.space, iterations=1, batch=WHOLE, lr=0.5, seed=2)
     learner.learn(stream.task(1))
-    learner._announce(2, stream.task(2).classes)
+    learner._announce(stream.task(2))
     before = copy.deepcopy(learner.model).double()
     learner.learn(stream.task(2))
     return learner, before, learner.flat.theta_P.detach().double()
@@ -84,7 +84,7 @@ def test_der_replays_the_logits_of_the_moment_of_storing(clouds: Clouds, scenari
     first, second = stream.task(1).train, stream.task(2).train
     untouched = Learner("mlp:7", Finetune(), stream.space, seed=2)
     for number in (1, 2):
-        untouched._announce(number, stream.task(number).classes)
+        untouched._announce(stream.task(number))
     then = untouched.model.double()(first.x.double()).detach()  # the first step stored the answers of θ⁰
     known = then.shape[1] if scenario == "domain" else 2
     then[:, known:] = model(first.x.double())[:, known:].detach()  # outputs that came with task 2
@@ -102,7 +102,7 @@ def test_der_stores_what_an_independent_forward_gives_at_each_step(clouds: Cloud
     learner = Learner("mlp:7", DER(capacity=500), stream.space, batch=10, lr=0.3, epochs=2)
     for number in (1, 2):
         task = stream.task(number)
-        learner._announce(number, task.classes)
+        learner._announce(task)
         models = [copy.deepcopy(learner.model).double()]
         learner.learn(task, on_step=lambda _, models=models: models.append(copy.deepcopy(learner.model).double()))
         held, logits = learner.state.examples(), learner.state.tables[0].columns["answer"]

@@ -133,6 +133,7 @@ def cnn(shape: tuple[int, ...], channels: tuple[int, ...] = (32, 64)) -> tuple[n
 def reader(kind: str, space: Space, sizes: tuple[int, ...]) -> tuple[nn.Module, int]:
     """`memn2n` (size of embeddings, hops) or `gru` (size of embeddings, of the state): a network for stories of words.
 
+    >>> from lifelong.types import Field
     >>> backbone, width = reader("memn2n", Space(Field((51, 12), vocabulary=100), 10), (20,))
     >>> backbone(torch.ones(2, 51, 12, dtype=torch.uint8)).shape, width
     (torch.Size([2, 20]), 20)

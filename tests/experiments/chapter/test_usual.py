@@ -38,7 +38,7 @@ def test_later_tasks_have_the_same_memory_and_steps(clouds: Callable[..., Stream
     for task in stream:
         whole.learn(task, on_progress=lambda report: reports.append(report.steps))
     assert learner.stored_bytes == whole.stored_bytes
-    assert torch.equal(learner.state.examples().x, whole.state.examples().x)
+    assert torch.equal(learner.state.parts()[0].x, whole.state.parts()[0].x)
     assert reports[-1] == TRAINING.steps(3 * len(stream.task(1).train), len(stream.task(1).train))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lifelong.methods import Method, Step
+from lifelong.methods import Method, Phase, Step
 from lifelong.methods.base import NoState
 
 __all__ = ["After", "Before"]
@@ -42,3 +42,4 @@ class After(Before):
     """The same at another place of the chain, which takes each method once by its name."""
 
     name = "after"
+    phase = Phase.FREEZE  # when all others have changed it

@@ -48,7 +48,7 @@ def joint_after(tasks: int, stream: Stream, model: str, training: Training, seed
 
     >>> digits = data_stream(Setup(), "permuted", tasks=2, samples=50)
     >>> learner, seconds = joint_after(2, digits, "linear", Training(epochs=1), seed=0)
-    >>> len(learner.state.examples()), seconds > 0
+    >>> len(learner.state), seconds > 0
     (100, True)
     """
     learner = Learner(model, Joint(), stream.space, seed=seed, **asdict(training))
