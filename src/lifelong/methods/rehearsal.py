@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from types import MappingProxyType
 from typing import ClassVar, TypeVar
 
@@ -13,7 +15,7 @@ from lifelong.errors import DataError, require
 from lifelong.memory import Memory, kind_of
 from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
 from lifelong.models import Network
-from lifelong.types import Data, Examples, leaves
+from lifelong.types import Data, Examples, leaves, tree_map
 
 __all__ = ["Rehearsal", "check_one_kind", "in_one_pass", "joined_loss"]
 
@@ -49,9 +51,12 @@ def in_one_pass(step: Step, *replayed: Examples) -> list[Step]:
         or len({kind_of(part) for part in parts}) > 1
     )
     if not apart:
-        answers = step.on(Examples.cat(parts)).answer.split([len(part) for part in parts])
-        for each, answer in zip(steps, answers, strict=True):
-            each._answer = answer
+        joined, ends = step.on(Examples.cat(parts)), list(itertools.accumulate(len(part) for part in parts))
+        for each, part, end in zip(steps, parts, ends, strict=True):
+            rows = slice(end - len(part), end)
+            each._answer = joined.answer[rows]
+            if step.augment is not None:  # who asks a teacher shows it the same inputs
+                each._x = tree_map(itemgetter(rows), joined.x)
     return steps
 
 
