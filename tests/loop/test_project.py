@@ -171,3 +171,11 @@ def test_values_are_frozen() -> None:
     assert replace(PLAIN, keep=3).keep == 3
     with pytest.raises(AttributeError):
         PLAIN.keep = 3  # pyrefly: ignore
+
+
+@pytest.mark.parametrize("learner", ['{"model": "os:system"}', '{"training": {"augment": "flip,os:system"}}'])
+def test_no_project_says_what_is_imported(learner: str) -> None:
+    text = to_json(PLAIN).decode() if isinstance(to_json(PLAIN), bytes) else to_json(PLAIN)
+    project = {**json.loads(text), "learner": json.loads(learner)}
+    with pytest.raises(SettingError, match="os:system"):
+        from_json(json.dumps(project))

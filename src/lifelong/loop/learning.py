@@ -165,6 +165,8 @@ def _with_method(champion: Learner, method: Method[Any]) -> Learner:
             f"{method.name} builds its network otherwise than {champion.method.name}, with which the champion learned; "
             "take a method on the same network, or begin a project with it"
         )
+    if learner.normalizer is not None and champion.normalizer is not None:
+        learner.normalizer.moments = dict(champion.normalizer.moments)
     with torch.no_grad():
         for name, value in ours.items():
             value.copy_(theirs[name])

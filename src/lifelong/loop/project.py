@@ -63,6 +63,12 @@ class LearnerSettings:
             f"learner.model must be a model that lifelong knows by name, got the import path {self.model!r}; "
             "register it as an entry point lifelong.models",
         )
+        steps = (self.training.augment or "").split(",")
+        require(
+            not any(is_import_path(step.strip()) for step in steps),
+            f"learner.training.augment must name augmentations of lifelong, got {self.training.augment!r}; "
+            "leave functions of your own out",
+        )
 
 
 @dataclass(frozen=True)
