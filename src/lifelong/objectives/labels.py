@@ -56,7 +56,8 @@ class LabelObjective(Objective):
 
     def losses(self, answer: Tensor, y: Tensor, task: int | Tensor) -> Tensor:
         counts = self._counts(answer, task)
-        each_BC = F.binary_cross_entropy_with_logits(answer, y[:, : answer.shape[1]].to(answer), reduction="none")
+        finite = answer if counts is None else torch.where(counts > 0, answer, 0.0)  # those that do not count may be −∞
+        each_BC = F.binary_cross_entropy_with_logits(finite, y[:, : answer.shape[1]].to(answer), reduction="none")
         return (each_BC if counts is None else each_BC * counts).sum(1)
 
     def support(self, answer: Tensor, task: int | Tensor) -> Iterator[tuple[Tensor, Tensor]]:
