@@ -29,14 +29,13 @@ __all__ = [
 
 
 def parts_in_eval_mode(model: nn.Module) -> frozenset[str]:
-    """The names of the modules that stay in evaluation mode: those that are in it, or whose parameters are all frozen.
+    """The names of the modules that are in evaluation mode.
 
     Example:
-        >>> model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2).requires_grad_(False))
-        >>> sorted(parts_in_eval_mode(model))
+        >>> sorted(parts_in_eval_mode(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2).eval())))
         ['1']
     """
-    return frozenset(name for name, part in model.named_modules() if not part.training) | frozen_parts(model)
+    return frozenset(name for name, part in model.named_modules() if not part.training)
 
 
 def frozen_parts(model: nn.Module) -> frozenset[str]:
