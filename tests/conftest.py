@@ -18,8 +18,8 @@ import torch
 from hypothesis import settings
 from sqlalchemy import create_engine
 
+from lifelong import testing
 from lifelong.streams import Stream
-from lifelong.types import Scenario
 
 from .places import Places
 
@@ -44,21 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def clouds() -> Callable[..., Stream]:
     """Makes streams of Gaussian clouds, learned in a few steps."""
-    return _clouds
-
-
-def _clouds(scenario: Scenario, tasks: int = 3, examples: int = 60) -> Stream:
-    """Tasks of two clouds in 6 dimensions; in `domain` the clouds move, else they are new classes."""
-    generator = torch.Generator().manual_seed(0)
-    datasets: list[tuple[object, object]] = []
-    for number in range(tasks):
-        centres = 2.5 * torch.randn(2, 6, generator=generator)
-        first = 0 if scenario == "domain" else 2 * number
-        y = torch.arange(examples) % 2
-        train = centres[y] + 0.5 * torch.randn(examples, 6, generator=generator)
-        test = centres[y] + 0.5 * torch.randn(examples, 6, generator=generator)
-        datasets.append(((train, y + first), (test, y + first)))
-    return Stream.from_datasets(datasets, scenario=scenario, validation=0.1)
+    return testing.clouds
 
 
 @pytest.fixture

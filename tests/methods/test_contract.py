@@ -8,13 +8,13 @@ import inspect
 import json
 import re
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from lifelong import testing
 from lifelong.errors import SettingError
 from lifelong.methods import METHODS, Chain, Claim, Method, Step, settings_of
 from lifelong.methods.card import SECTIONS, card, sentence
@@ -28,12 +28,10 @@ from ..small import build
 SCENARIOS: tuple[Scenario, ...] = ("task", "domain", "class")
 EVERY = [*METHODS, "ewc+er", "ewc+gem+er"]
 SUPPORTED = [(name, scenario) for name in EVERY for scenario in build(name).scenarios]
-UNSUPPORTED = [(name, s) for name in EVERY for s in SCENARIOS if s not in build(name).scenarios]
 
 
 def make(name: str, stream: Stream, **settings: Any) -> Learner:
-    chosen = {"head": None, "seed": 1, "epochs": 3, "lr": 0.1, "batch": 10, **settings}
-    return Learner("mlp:12", build(name), stream.space, **chosen)
+    return testing.new_learner(build(name), stream, **settings)
 
 
 def settings_fields(kind: type[Method[Any]]) -> list[dataclasses.Field[Any]]:
@@ -45,69 +43,29 @@ def usual(name: str) -> Scenario:
     return build(name).scenarios[-1]
 
 
-def matrix(learner: Learner, stream: Stream) -> list[list[float]]:
-    rows = [learner.evaluate(stream)]
-    for task in stream:
-        learner.learn(task)
-        rows.append(learner.evaluate(stream))
-    return rows
-
-
 @pytest.mark.parametrize(("name", "scenario"), SUPPORTED)
 def test_learns_each_task_and_repeats_itself(name: str, scenario: Scenario, clouds: Callable[..., Stream]) -> None:
-    stream = clouds(scenario)
-    learner = make(name, stream)
-    R = matrix(learner, stream)
-    learned = [R[j][j - 1] for j in range(1, 4)]
-    assert sum(learned) / 3 > 0.8, f"each task is easy, got {learned} right after learning it"
-    assert matrix(make(name, stream), stream) == R
+    testing.check_learning(build(name), clouds(scenario))
 
 
 @pytest.mark.parametrize(("name", "scenario"), SUPPORTED)
 def test_saved_and_loaded_it_goes_on_bit_for_bit(
     name: str, scenario: Scenario, clouds: Callable[..., Stream], tmp_path: Path
 ) -> None:
-    stream = clouds(scenario)
-    kept = make(name, stream, optimizer="adam", lr=0.01, keep_optimizer=True)
-    kept.learn(stream.task(1))
-    kept.learn(stream.task(2))
-    kept.save(tmp_path / "learner.safetensors")
-    loaded = Learner.load(tmp_path / "learner.safetensors")
-    assert loaded.evaluate(stream) == kept.evaluate(stream)
-    kept.learn(stream.task(3))
-    loaded.learn(stream.task(3))
-    assert torch.equal(kept.flat.theta_P, loaded.flat.theta_P)
-    assert loaded.evaluate(stream) == kept.evaluate(stream)
-    assert loaded.stored_bytes == kept.stored_bytes
+    testing.check_resuming(build(name), clouds(scenario), tmp_path)
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_saved_in_the_middle_of_a_task_it_goes_on_bit_for_bit(
     name: str, clouds: Callable[..., Stream], tmp_path: Path
 ) -> None:
-    stream = clouds(usual(name))
-    kept = make(name, stream, momentum=0.9, lr=0.02)
-    kept.learn(stream.task(1))
-    per_pass = 6  # 54 examples in batches of 10
-    for stop in (2, per_pass, 2 * per_pass + 1):
-        file = tmp_path / f"{stop}.safetensors"
-        twin = make(name, stream, momentum=0.9, lr=0.02)
-        twin.learn(stream.task(1))
-        twin.learn(stream.task(2), on_step=partial(save_at, twin, file, stop))
-        if not file.exists():
-            pytest.skip(f"{name} learns a task without a step")
-        loaded = Learner.load(file)
-        loaded.learn(stream.task(2))
-        assert torch.equal(loaded.flat.theta_P, twin.flat.theta_P), f"resumed at step {stop}"
-        loaded.learn(stream.task(3))
-        twin.learn(stream.task(3))
-        assert torch.equal(loaded.flat.theta_P, twin.flat.theta_P)
+    if not testing.check_resuming_within_a_task(build(name), clouds(usual(name)), tmp_path):
+        pytest.skip(f"{name} learns a task without a step")
 
 
-@pytest.mark.parametrize(("name", "scenario"), UNSUPPORTED or [pytest.param("", "", marks=pytest.mark.skip("none"))])
-def test_names_the_scenarios_it_supports(name: str, scenario: Scenario, clouds: Callable[..., Stream]) -> None:
-    with pytest.raises(SettingError, match=f"only in {', '.join(build(name).scenarios)}"):
-        make(name, clouds(scenario))
+@pytest.mark.parametrize("name", EVERY)
+def test_names_the_scenarios_it_supports(name: str) -> None:
+    testing.check_refusals(build(name))
 
 
 @pytest.mark.parametrize("name", [name for name, kind in METHODS.items() if "task boundaries" in kind.needs])
@@ -135,34 +93,18 @@ def test_switched_off_it_is_fine_tuning_bit_for_bit(name: str, clouds: Callable[
         "mlp:12", build(name, METHODS[name].disabled_settings), stream.space, seed=1, epochs=3, lr=0.1, batch=10
     )
     plain = make("finetune", stream)
-    assert matrix(off, stream) == matrix(plain, stream)
+    assert testing.matrix(off, stream) == testing.matrix(plain, stream)
     assert torch.equal(off.flat.theta_P, plain.flat.theta_P)
 
 
-def save_at(learner: Learner, file: Path, stop: int, step: int) -> None:
-    if step == stop:
-        learner.save(file)
-
-
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @pytest.mark.parametrize("name", EVERY)
-def test_runs_in_half_precision(name: str, precision: str, clouds: Callable[..., Stream]) -> None:
-    stream = clouds(usual(name), tasks=2)
-    learner = make(name, stream, autocast=precision)
-    assert matrix(learner, stream)[-1][-1] > 0.5, "the newest task is easy"
-    assert learner.flat.theta_P.dtype == torch.float32
+def test_runs_in_half_precision(name: str, clouds: Callable[..., Stream]) -> None:
+    testing.check_half_precision(build(name), clouds(usual(name), tasks=2))
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_evaluation_changes_nothing(name: str, clouds: Callable[..., Stream]) -> None:
-    stream = clouds(usual(name))
-    asked, silent = make(name, stream), make(name, stream)
-    for task in stream:
-        asked.evaluate(stream)
-        asked.learn(task)
-        asked.predict(torch.randn(5, 6), task=1)
-        silent.learn(task)
-    assert torch.equal(asked.flat.theta_P, silent.flat.theta_P)
+    testing.check_evaluation(build(name), clouds(usual(name)))
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -177,7 +119,7 @@ def test_works_around_another_method(name: str, clouds: Callable[..., Stream]) -
     chain = Chain(build("finetune"), *inside)
     alone = make(name, stream)
     chained = Learner("mlp:12", chain, stream.space, seed=1, epochs=3, lr=0.1, batch=10)
-    assert matrix(chained, stream) == matrix(alone, stream)
+    assert testing.matrix(chained, stream) == testing.matrix(alone, stream)
 
 
 def chained(parts: list[Method[Any]], stream: Stream) -> Learner | str:
