@@ -76,8 +76,19 @@ def same(one: list[tuple[Any, Any]], two: list[tuple[Any, Any]]) -> bool:
     )
 
 
+#: children of this process that other tests have, such as a database
+BEFORE: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def others_children() -> None:
+    BEFORE.clear()
+    BEFORE.update(child.pid for child in psutil.Process().children(recursive=True))
+
+
 def workers_alive() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
+    children = psutil.Process().children(recursive=True)
+    return [child for child in children if child.status() != psutil.STATUS_ZOMBIE and child.pid not in BEFORE]
 
 
 def none_is_left(seconds: float = 10.0) -> bool:
