@@ -85,3 +85,8 @@ def test_a_head_for_all_has_an_output_for_each_part_of_the_target(target: Target
 def test_other_inputs_and_sizes_are_refused(name: str, space: Space, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         build(name, space)
+
+
+def test_a_head_that_nobody_knows_is_not_passed_over_for_a_module_of_your_own() -> None:
+    with pytest.raises(SettingError, match="got 'classifier'; for a module of your own"):
+        Learner(torch.nn.Linear(4, 3), None, Space((4,), 3), head="classifier")  # type: ignore[arg-type]
