@@ -7,6 +7,8 @@
 | `cnn`, `cnn:32,64` | per number a 3×3 convolution, ReLU and 2×2 max-pooling; then a hidden layer of 128 |
 | `memn2n`, `memn2n:50,3` | for questions about stories: a memory network; size of its embeddings, hops |
 | `gru`, `gru:50,100` | for questions about stories: a recurrent network; size of its embeddings, of its state |
+| `transformer:64,2` | for sequences of tokens: width, layers; causal where the target is `Tokens`, else mean-pooled |
+| `lstm:64` | for sequences of tokens: width; a state per position where the target is `Tokens`, else their mean |
 
 Weights begin as PyTorch's layers do; `@xavier` at the end (`mlp:100,100@xavier`) draws them from N(0, 2 / (in + out)),
 biases 0 (Glorot & Bengio 2010, equation 12), the head's too where it does not grow. `memn2n` and `gru` have ways of
@@ -33,12 +35,13 @@ from lifelong.models.gru import GRU
 from lifelong.models.head import Head
 from lifelong.models.memn2n import MemN2N
 from lifelong.models.per_task import PerTask
+from lifelong.models.sequences import LSTM, Transformer
 from lifelong.plugins import find, required_arguments
-from lifelong.types import DEFAULT_HEAD, HeadKind, Space
+from lifelong.types import DEFAULT_HEAD, HeadKind, Space, Tokens
 
-__all__ = ["Network", "build", "cnn", "factory_of", "from_factory", "linear", "mlp", "reader", "with_head"]
+__all__ = ["Network", "build", "cnn", "factory_of", "from_factory", "linear", "mlp", "reader", "sequence", "with_head"]
 
-NAMES = ("mlp", "linear", "cnn", "memn2n", "gru")
+NAMES = ("mlp", "linear", "cnn", "memn2n", "gru", "transformer", "lstm")
 
 
 class Network(nn.Module):
@@ -152,6 +155,27 @@ def reader(kind: str, space: Space, sizes: tuple[int, ...]) -> tuple[nn.Module, 
     return GRU(words, size, second), second
 
 
+def sequence(kind: str, space: Space, sizes: tuple[int, ...]) -> tuple[nn.Module, int]:
+    """`transformer` (width, layers) or `lstm` (width): a network for sequences of tokens.
+
+    >>> from lifelong.types import Field
+    >>> backbone, width = sequence("lstm", Space(Field((12,), vocabulary=100), 10), (32,))
+    >>> backbone(torch.ones(2, 12, dtype=torch.long)).shape, width
+    (torch.Size([2, 32]), 32)
+    """
+    shape, most = space.input_shape or (), 2 if kind == "transformer" else 1
+    require(
+        space.vocabulary is not None and len(shape) == 1,
+        f"{kind} reads sequences of tokens, Space(Field((length,), vocabulary=…), …); got inputs of shape {shape}",
+    )
+    require(len(sizes) <= most, f"{kind} has at most {most} sizes, as in transformer:64,2 or lstm:64, got {sizes}")
+    width, layers = (*sizes, *(64, 2)[len(sizes) :])
+    vocabulary, causal = space.vocabulary or 0, isinstance(space.target, Tokens)
+    if kind == "transformer":
+        return Transformer(vocabulary, shape[0], width, layers, causal), width
+    return LSTM(vocabulary, width, causal), width
+
+
 def with_head(backbone: nn.Module, features: int, space: Space, head: HeadKind | None = None, seed: int = 0) -> Network:
     """`backbone` with the output layer that `space` needs (or the `head` asked for).
 
@@ -241,10 +265,11 @@ def build(
     require(all(size > 0 for size in sizes), f"model {name!r}: sizes must be 1 or more")
     require(space.input_shape is not None, f"model {name!r} needs to know its input: give Space((…), …)")
     reads = kind in ("memn2n", "gru")
-    require(not (reads and init), f"model {name!r}: {kind} begins in its own way; leave @{init} out")
+    tokens = kind in ("transformer", "lstm")
+    require(not ((reads or tokens) and init), f"model {name!r}: {kind} begins in its own way; leave @{init} out")
     require(
-        reads or space.vocabulary is None or kind not in ("mlp", "linear", "cnn"),
-        f"model {name!r} reads numbers, and these inputs are words; use memn2n or gru",
+        space.vocabulary is None or kind not in ("mlp", "linear", "cnn"),
+        f"model {name!r} reads numbers, and these inputs are words; use memn2n or gru, or transformer or lstm",
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -258,6 +283,8 @@ def build(
             backbone, features = cnn(space.input_shape or (), sizes or (32, 64))
         elif reads:
             backbone, features = reader(kind, space, sizes)
+        elif tokens:
+            backbone, features = sequence(kind, space, sizes)
         else:
             raise unknown_name("model", kind, NAMES)
         network = with_head(backbone, features, space, head, seed)

@@ -643,6 +643,11 @@ class Learner:
 
     def _module(self, model: ModelLike) -> nn.Module:
         if isinstance(model, nn.Module):
+            require(
+                self.head in (None, "all", "growing", "per-task"),
+                f"head must be one of all, growing, per-task, got {self.head!r}; for a module of your own that needs "
+                "such a head, cut its last layer off and use lifelong.models.with_head",
+            )
             return model
         factory = factory_of(model, import_paths=True) if isinstance(model, str) else model
         if isinstance(model, str) and factory is None:
