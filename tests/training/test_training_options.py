@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -541,6 +542,40 @@ def test_inputs_of_any_kind_get_answers() -> None:
         learner.predict(torch.zeros(3, 7))
     assert "1 task learned" in repr(learner)
     assert "<td>finetune</td>" in learner._repr_html_()
+
+
+def test_classes_are_answered_by_name_and_names_are_saved(tmp_path: Path) -> None:
+    digits = stream("split-digits", scenario="class", tasks=2, order=[9, 8, 7, 6, 5, 4, 3, 2, 1, 0])
+    learner = Learner("mlp:16", None, digits.space)
+    learner.learn(digits.task(1), on_step=lambda step: learner.save(tmp_path / "l"))
+    expected = dict(zip(digits.task(1).classes, digits.task(1).class_names, strict=True))
+    x = digits.task(1).test.x[:5]
+    for each in (learner, Learner.load(tmp_path / "l")):
+        assert each.class_names == expected
+        assert each.predict_names(x) == [expected[int(label)] for label in each.predict(x)]
+        assert each.predict_names(x[0]) == expected[int(each.predict(x[0]))]
+
+
+def test_a_class_that_tasks_call_differently_has_all_its_names() -> None:
+    digits = stream("split-digits", scenario="domain", tasks=2)
+    learner = Learner("mlp:4", None, digits.space)
+    slash = replace(digits.task(1), classes=(2,), class_names=("and / or",))
+    for task in (*digits, digits.task(1), slash, slash):
+        learner._name_classes(task)
+    assert learner.class_names.pop(2) == "and / or"
+    names = [task.class_names for task in digits]
+    assert learner.class_names == {0: f"{names[0][0]} / {names[1][0]}", 1: f"{names[0][1]} / {names[1][1]}"}
+
+
+def test_only_classes_have_names() -> None:
+    learner = Learner(nn.Linear(3, 2), None, Space((3,), Numbers(2), "domain"))
+    with pytest.raises(SettingError, match="only classes have names"):
+        learner.predict_names(torch.zeros(4, 3))
+
+
+def test_a_method_shows_its_settings_as_a_table() -> None:
+    assert "<b>&lt;stiff&gt;</b>" in EWC(7, label="<stiff>")._repr_html_()
+    assert "<tr><th>strength</th><td>7" in EWC(7)._repr_html_()
 
 
 def test_the_size_of_evaluation_batches_changes_no_answer(clouds: Clouds) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
+from html import escape
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import torch
@@ -261,6 +262,12 @@ class Method(Generic[StateT]):
     def title(self) -> str:
         """What results call it: its label, or its name."""
         return self.label or self.name
+
+    def _repr_html_(self) -> str:
+        """The settings as a table, for notebooks."""
+        values = {name: str(getattr(self, name)) for name in self.settings()}
+        rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in values.items())
+        return f"<p><b>{escape(self.title)}</b></p><table>{rows}</table>"
 
     def claimed(self) -> Claim:
         """The declared claims, and those that follow from the hooks that are overridden."""

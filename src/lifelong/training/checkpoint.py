@@ -61,6 +61,7 @@ def save(learner: Learner, path: Path, extra: dict[str, Any]) -> None:
         "in_eval": sorted(learner._given_in_eval),
         "label": learner.method.label,
         "tasks": serialise.runs(learner.tasks),
+        "class_names": {str(label): name for label, name in learner.class_names.items()},
         "extra": extra,
         **{name: data for name, (data, _) in groups.items()},
     }
@@ -183,6 +184,7 @@ def extra_of(path: Path) -> dict[str, Any]:
 
 def _fill(learner: Learner, header: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     learner.tasks = serialise.unrolled(header["tasks"])
+    learner.class_names = {int(label): name for label, name in header.get("class_names", {}).items()}
     saved = Layout(
         tuple(name for name, _ in header["parameters"]), tuple(tuple(shape) for _, shape in header["parameters"])
     )

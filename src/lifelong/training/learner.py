@@ -97,6 +97,7 @@ class Learner:
             self.model = method.adapt(self._module(model), space, seed).to(device)
         self.objective = self._objective(objective)
         self.tasks: list[int] = []
+        self.class_names: dict[int, str] = {}
         self._cursor: loop.Cursor | None = None
         self._failed = ""
         self._given_in_eval = inputs.parts_in_eval_mode(self.model)
@@ -235,11 +236,18 @@ class Learner:
         if self.normalizer is not None and not self.normalizer.moments:
             self.normalizer.measure(data)
         self._announce(task)
+        self._name_classes(task)
         if not self.training.keep_optimizer:
             self.optimizer = optimizers.build(self.flat, self.training, self._factory)
         with self.randomness.inside():
             self.state = self.method.begin_task(self.state, self, data)
         self._cursor = loop.Cursor(task.number, 0, self.randomness.order.get_state())
+
+    def _name_classes(self, task: Task) -> None:
+        """Note what the classes of `task` are called; a class that tasks call differently has all its names."""
+        for label, name in zip(task.classes, task.class_names, strict=False):
+            known = self.class_names.get(label, name)
+            self.class_names[label] = known if f" / {name} / " in f" / {known} / " else f"{known} / {name}"
 
     def _size_with(self, task: Task, data: Data) -> StreamSize:
         """How large the life is so far, `task` included."""
@@ -456,6 +464,20 @@ class Learner:
         batch, single = inputs.as_inputs(x, self.space)
         decision = self.objective.of(task or 0).decide(self.logits(batch, task))
         return decision[0] if single else decision
+
+    def predict_names(self, x: Any, task: int | None = None) -> list[str] | str:
+        """The name of the class of each of the inputs `x`: its number where the tasks learned name no classes.
+
+        A single example gives a single name. Where tasks give one class different names, all are named: `0 / 2`.
+
+        Raises:
+            SettingError: The target is not classes.
+        """
+        require(self.objective.of(task or 0).name == "classes", "only classes have names; use predict")
+        decided = self.predict(x, task).tolist()
+        if isinstance(decided, int):
+            return self.class_names.get(decided, str(decided))
+        return [self.class_names.get(label, str(label)) for label in decided]
 
     def predict_proba(self, x: Any, task: int | None = None) -> Tensor:
         """Probabilities: (N, C) of the classes, (N, C) of each label, (N, L, V) of the tokens.
