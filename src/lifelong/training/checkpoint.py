@@ -273,6 +273,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise StorageError(f"{path} is no saved learner, or it is damaged: {error!r}") from error
     if header.get("format") != FORMAT:
         raise StorageError(
-            f"{path} has the format {header.get('format')}, this version reads {FORMAT}; update lifelong"
+            f"{path} has the format {header.get('format')}, this version reads {FORMAT}; "
+            "use the version of lifelong that wrote it"
         )
     return header, tensors
