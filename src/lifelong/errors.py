@@ -8,7 +8,7 @@
     ├── ResourceError       not enough memory for what was asked
     └── ConflictError       someone else changed it first: look again, then decide again
 
-Every message says what was expected, what came, and the mend. The command line prints it and exits with 2.
+Every message says what was expected, what came, and the fix. The command line prints it and exits with 2.
 """
 
 from __future__ import annotations
