@@ -88,5 +88,5 @@ def test_other_inputs_and_sizes_are_refused(name: str, space: Space, message: st
 
 
 def test_a_head_that_nobody_knows_is_not_passed_over_for_a_module_of_your_own() -> None:
-    with pytest.raises(SettingError, match="got 'classifier'; for a module of your own"):
-        Learner(torch.nn.Linear(4, 3), None, Space((4,), 3), head="classifier")  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="head 'classifier' must be all, growing, per-task, or the name"):
+        Learner(torch.nn.Linear(4, 3), None, Space((4,), 3), head="classifier")

@@ -97,3 +97,44 @@ def test_a_named_network_says_that_it_needs_one_kind_of_input() -> None:
     own = skills()
     with pytest.raises(SettingError, match="needs to know its input"):
         Learner("mlp:8", "er", own.space)
+
+
+class Picture(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 48), nn.ReLU())
+        self.classifier = nn.Linear(48, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.classifier(self.body(x))
+        return answer
+
+
+@pytest.mark.parametrize("method", ["icarl", "ncm", "slda", "er", "packnet"])
+def test_the_last_layer_of_a_module_becomes_a_growing_head(method: str, tmp_path: Path) -> None:
+    scenario = "task" if method == "packnet" else "class"
+    digits = stream("split-digits", scenario=scenario, tasks=3)
+    torch.manual_seed(0)
+    learner = Learner(Picture(), method, digits.space, head="classifier", epochs=5, lr=0.1)
+    learner.learn(digits.task(1))
+    learner.learn(digits.task(2))
+    assert learner.accuracy(digits.task(2)) > 0.8
+    assert learner.logits(digits.task(2).test.x, 2).shape[1] == 4
+    learner.save(tmp_path / "l")
+    again = Learner.load(tmp_path / "l", model=Picture)
+    for each in (learner, again):
+        each.learn(digits.task(3))
+    assert torch.equal(again.flat.theta_P, learner.flat.theta_P)
+
+
+def test_a_head_with_all_outputs_keeps_the_weights_of_the_layer() -> None:
+    digits = stream("rotated-digits", tasks=2)
+    model = Picture()
+    expected = model(digits.task(1).test.x)
+    learner = Learner(model, None, digits.space, head="classifier")
+    torch.testing.assert_close(learner.logits(digits.task(1).test.x), expected)
+    for name, message in (("body", "the name of the last linear layer"), ("body.1", "is not the last layer")):
+        fresh = Picture()
+        with pytest.raises(SettingError, match=message):
+            Learner(fresh, None, digits.space, head=name)
+        assert fresh(digits.task(1).test.x).shape == expected.shape, "the module is as it was"

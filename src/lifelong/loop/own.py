@@ -92,9 +92,10 @@ def with_learner(project: Project, learner: Learner) -> Project:
         f"{theirs.scenario!r}, the project has {ours.input_shape}, {ours.classes}, {ours.scenario!r}; let them agree",
     )
     require(learner._cursor is None, "the learner is in the middle of a task; let it learn that to its end, then save")
+    head: Any = learner.head  # one by name was checked with the network's name before
     return replace(
         project,
-        learner=LearnerSettings(learner.model_name, learner.head, learner.training),
+        learner=LearnerSettings(learner.model_name, head, learner.training),
         method=MethodChoice(learner.method.name, settings_of(learner.method)),
         seed=learner.seed,
     )

@@ -39,7 +39,19 @@ from lifelong.models.sequences import LSTM, Transformer
 from lifelong.plugins import find, required_arguments
 from lifelong.types import DEFAULT_HEAD, HeadKind, Space, Tokens
 
-__all__ = ["Network", "build", "cnn", "factory_of", "from_factory", "linear", "mlp", "reader", "sequence", "with_head"]
+__all__ = [
+    "Network",
+    "build",
+    "cnn",
+    "cut_head",
+    "factory_of",
+    "from_factory",
+    "linear",
+    "mlp",
+    "reader",
+    "sequence",
+    "with_head",
+]
 
 NAMES = ("mlp", "linear", "cnn", "memn2n", "gru", "transformer", "lstm")
 
@@ -196,6 +208,66 @@ def with_head(backbone: nn.Module, features: int, space: Space, head: HeadKind |
     )
     rows = (space.classes or 0) if kind == "all" else 0
     return Network(backbone, Head(features, rows, seed, grows=kind != "all"))
+
+
+@torch.no_grad()
+def cut_head(module: nn.Module, name: str, space: Space, seed: int = 0) -> Network:
+    """A module of your own whose last layer, called `name`, becomes the head that `space` needs.
+
+    The rest is the backbone, so that methods that ask for features or for a growing head can learn it. A head that has
+    all outputs from the start keeps the layer's weights.
+
+    Args:
+        module: Its layer is taken out and an identity put in its place.
+        name: Of an `nn.Linear` inside, as `named_modules` has it.
+        space: With the shape of an input, to see that nothing comes after the layer.
+        seed: Of new rows of the head.
+
+    Raises:
+        SettingError: There is no such layer, or something comes after it.
+
+    Example:
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+        >>> cut_head(model, "3", Space((4,), 2, "class")).head.features
+        3
+    """
+    layers = dict(module.named_modules())
+    linear = [other for other, layer in layers.items() if isinstance(layer, nn.Linear)]
+    layer = layers.get(name)
+    require(
+        isinstance(layer, nn.Linear),
+        f"head {name!r} must be all, growing, per-task, or the name of the last linear layer, as one of {linear[-3:]}",
+    )
+    assert isinstance(layer, nn.Linear)
+    field = space.field
+    require(
+        field is not None, f"head {name!r} is cut off after a look at one answer: give Space((…), …) the input's shape"
+    )
+    shape = (2, *(field.shape if field is not None else ()))
+    words = field is not None and field.vocabulary is not None
+    x = torch.ones(shape, dtype=torch.int64) if words else torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    modes = {other: part.training for other, part in layers.items()}
+    module.eval()
+    before = module(x)
+    parent, _, last = name.rpartition(".")
+    setattr(module.get_submodule(parent), last, nn.Identity())
+    try:
+        features = module(x)
+        same = features.shape[-1] == layer.in_features and torch.allclose(layer(features), before, atol=1e-5)
+    except RuntimeError:  # what comes after the layer cannot take its inputs
+        same = False
+    for other, part in layers.items():
+        part.training = modes[other]
+    if not same:
+        setattr(module.get_submodule(parent), last, layer)
+        raise SettingError(
+            f"head {name!r} is not the last layer: {type(module).__name__} changes its answer afterwards"
+        )
+    network = with_head(module, layer.in_features, space, None, seed)
+    if not network.head.grows and network.head.weight.shape == layer.weight.shape:
+        network.head.weight.copy_(layer.weight)
+        network.head.bias.copy_(layer.bias if layer.bias is not None else torch.zeros_like(network.head.bias))
+    return network
 
 
 def from_factory(factory: Any, name: str, space: Space, head: HeadKind | None = None, seed: int = 0) -> nn.Module:

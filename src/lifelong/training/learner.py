@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from lifelong.errors import DataError, DivergedError, SettingError, require, unk
 from lifelong.flat import Flat
 from lifelong.methods import Claim, Finetune, LearnerView, Method, StreamSize, as_method, check_space
 from lifelong.methods.inference import evaluating
-from lifelong.models import Network, build, factory_of, from_factory
+from lifelong.models import Network, build, cut_head, factory_of, from_factory
 from lifelong.objectives import ClassObjective, MixedObjective, Objective, objective_for
 from lifelong.plugins import load_object
 from lifelong.progress import ProgressLine
@@ -50,7 +50,8 @@ class Learner:
         method: How forgetting is fought: an object, a class, or a name; None is fine-tuning.
         space: Inputs, target and scenario; `stream.space`. A module of your own needs target and scenario only.
         training: The budget, the optimiser, and what happens to a batch.
-        head: all, growing or per-task, for named models; the default follows the scenario.
+        head: all, growing or per-task, for named models; the default follows the scenario. For a module of your own the
+            name of its last linear layer, which then becomes such a head.
         objective: An objective of your own in place of the target's: an object, a class, or an import path.
         seed: Of the initial weights and of every later random number, 0 or more.
         settings: Fields of `Training` one by one, as in `Learner(…, epochs=5, lr=0.1)`; `optimizer` may be a function
@@ -76,7 +77,7 @@ class Learner:
         space: Space | None = None,
         training: Training | None = None,
         *,
-        head: HeadKind | None = None,
+        head: HeadKind | str | None = None,
         objective: ObjectiveLike | None = None,
         seed: int = 0,
         **settings: Any,
@@ -664,17 +665,15 @@ class Learner:
     # --- inside ---
 
     def _module(self, model: ModelLike) -> nn.Module:
+        kinds = (None, *get_args(HeadKind))
         if isinstance(model, nn.Module):
-            require(
-                self.head in (None, "all", "growing", "per-task"),
-                f"head must be one of all, growing, per-task, got {self.head!r}; for a module of your own that needs "
-                "such a head, cut its last layer off and use lifelong.models.with_head",
-            )
-            return model
+            return model if self.head in kinds else cut_head(model, str(self.head), self.space, self.seed)
         factory = factory_of(model, import_paths=True) if isinstance(model, str) else model
         if isinstance(model, str) and factory is None:
-            return build(model, self.space, self.head, self.seed)
-        return from_factory(factory, _name_of(model), self.space, self.head, self.seed)
+            return build(model, self.space, self.head, self.seed)  # pyrefly: ignore[bad-argument-type] - it checks
+        head: Any = self.head if self.head in kinds else None
+        module = from_factory(factory, _name_of(model), self.space, head, self.seed)
+        return module if self.head in kinds else cut_head(module, str(self.head), self.space, self.seed)
 
     def _objective(self, objective: ObjectiveLike | None) -> Objective:
         """The objective of the space, or the user's own."""
