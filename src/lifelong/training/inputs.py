@@ -32,7 +32,7 @@ def parts_in_eval_mode(model: nn.Module) -> frozenset[str]:
     """The names of the modules that are in evaluation mode.
 
     Example:
-        >>> sorted(parts_in_eval_mode(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2).eval())))
+        >>> sorted(parts_in_eval_mode(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2).train(False))))
         ['1']
     """
     return frozenset(name for name, part in model.named_modules() if not part.training)
