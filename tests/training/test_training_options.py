@@ -177,18 +177,21 @@ def test_a_task_ends_early_at_the_best_weights_of_the_validation_split(tmp_path:
     tasks = stream("split-digits", scenario="task", tasks=2)
     settings: dict[str, Any] = {"epochs": 60, "patience": 2, "lr": 0.05, "seed": 1}
     learner, steps, scores = Learner("mlp:16", None, tasks.space, **settings), list[int](), list[float]()
+    weights: list[Tensor] = []
     task, per_epoch = tasks.task(1), learner.training.steps_per_epoch(len(tasks.task(1).train))
 
     def look(step: int) -> None:
         steps.append(step)
         if step % per_epoch == 0:
             scores.append(learner.score(task, "validation"))
+            weights.append(theta(learner))
         if step == per_epoch + 2:
             learner.save(tmp_path / "middle")
 
     learner.learn(task, on_step=look)
     assert len(steps) < 60 * per_epoch
     assert learner.score(task, "validation") == pytest.approx(max(scores))
+    assert torch.equal(theta(learner), weights[scores.index(max(scores))]), "the first of the best"
     again = Learner.load(tmp_path / "middle")
     again.learn(task)
     assert torch.equal(theta(again), theta(learner))
