@@ -625,3 +625,69 @@ def test_an_objective_of_your_own(objective: Any, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="objective of your own"):
         Learner.load(tmp_path / "l")
     assert Learner.load(tmp_path / "l", objective=Absolute).score(own.task(1)) == learner.score(own.task(1))
+
+
+def test_one_example_under_batch_normalisation_is_refused_online_too() -> None:
+    learner = Learner(Normed(), ER(capacity=5), Space((6,), 4))
+    before = theta(learner)
+    with pytest.raises(SettingError, match=r"BatchNorm.*batches of 2 or more"):
+        learner.learn_one(torch.zeros(6), 1)
+    assert torch.equal(theta(learner), before)
+    learner.learn_many(torch.randn(4, 6, generator=generator()), torch.tensor([0, 1, 2, 3]))
+    assert not torch.equal(theta(learner), before)
+
+
+class TwoTypes(nn.Module):
+    """A layer of another type among float32 ones."""
+
+    def __init__(self, kind: torch.dtype) -> None:
+        super().__init__()
+        self.kind, self.first, self.last = kind, nn.Linear(6, 8).to(kind), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.last(torch.relu(self.first(x.to(self.kind))).float())
+        return answer
+
+
+def complex_layer() -> nn.Module:
+    layer = nn.Linear(6, 2)
+    layer.extra = nn.Parameter(torch.zeros(2, dtype=torch.complex64))
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: TwoTypes(torch.bfloat16),
+            r"one type, but .*first.weight is torch.bfloat16",
+        ),
+        (lambda: TwoTypes(torch.float64), r"one type, but .*first.weight is torch.float64"),
+        (complex_layer, "extra is complex"),
+        (lambda: nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 2)), "no shape yet; ask the network once before"),
+    ],
+)
+def test_parameters_that_are_no_one_vector_are_named_when_the_learner_is_made(make: Any, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        Learner(make(), None, Space((6,), 2))
+
+
+def test_a_frozen_base_in_half_precision_carries_a_head_in_single(clouds: Clouds) -> None:
+    tasks, model = clouds("domain", tasks=1), TwoTypes(torch.bfloat16)
+    model.first.requires_grad_(False)
+    learner = Learner(model, EWC(), tasks.space, epochs=5, lr=0.1)
+    learner.learn(tasks.task(1))
+    assert learner.accuracy(tasks.task(1)) > 0.9
+    assert model.first.weight.dtype == torch.bfloat16
+
+
+def test_outputs_of_classes_that_never_came_are_neither_answered_nor_moved() -> None:
+    digits = stream("split-digits", tasks=2)
+    train, test = digits.task(1).train, digits.task(1).test
+    late = Task(1, "late", (8, 9), {"train": Examples(train.x, train.y + 8, 1)}.get)
+    learner = Learner("mlp:16", None, Space((1, 8, 8), 10, "class"), epochs=3)
+    weight, bias = learner.model.head.initial_rows(0, 8)
+    learner.learn(late)
+    assert set(learner.predict(test.x).tolist()) <= {8, 9}
+    assert torch.equal(learner.model.head.bias[:8], bias)
+    assert torch.equal(learner.model.head.weight[:8], weight)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lifelong.models.per_task import PerTask, generator_for
+from lifelong.models.per_task import PerTask, detach, generator_for
 
 __all__ = ["Column", "Columns"]
 
@@ -93,10 +93,7 @@ class Columns(PerTask):
         self.tasks.append(task)
         if len(self.tasks) == 1:
             return False
-        for parameter in self.columns[-1].parameters():
-            parameter.requires_grad_(False)
-            parameter.data = parameter.data.clone()  # no view into θ any more
-            parameter.grad = None
+        detach(self.columns[-1])
         self.columns.append(self._fresh(task))
         return True
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["PerTask", "TaskNorm", "generator_for", "moving_statistics", "norms_per_task"]
+__all__ = ["PerTask", "TaskNorm", "detach", "generator_for", "moving_statistics", "norms_per_task"]
 
 
 class PerTask(nn.Module):
@@ -41,6 +41,21 @@ def generator_for(use: str, seed: int, *numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(words[0]))
 
 
+def detach(part: nn.Module) -> None:
+    """Freeze a part of a finished task, and give it values of its own in place of views into θ.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> detach(layer)
+        >>> layer.weight.requires_grad
+        False
+    """
+    for parameter in part.parameters():
+        parameter.requires_grad_(False)
+        parameter.data = parameter.data.clone()
+        parameter.grad = None
+
+
 class TaskNorm(PerTask):
     """A normalisation of which every task has its own: statistics, scale and shift.
 
@@ -60,10 +75,7 @@ class TaskNorm(PerTask):
         self.tasks.append(task)
         if len(self.tasks) == 1:
             return False
-        for parameter in self.norms[-1].parameters():
-            parameter.requires_grad_(False)
-            parameter.data = parameter.data.clone()  # no view into θ any more
-            parameter.grad = None
+        detach(self.norms[-1])
         self.norms.append(copy.deepcopy(self.initial).requires_grad_(True))
         return True
 

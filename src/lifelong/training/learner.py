@@ -396,6 +396,10 @@ class Learner:
         whole = Task(task, f"task {task}", classes, {"train": batch}.get)
         place = f"the batch of task {task}"
         self._check(batch, self._objective_of(whole), whole, place)
+        require(
+            len(batch) > 1 or not self._batch_normalises,
+            "the network has BatchNorm, which cannot train on one example; give learn_many batches of 2 or more",
+        )
         if classes != known or task not in self.objective.classes:
             self.objective.classes.pop(task, None)
             self._announce(whole)
