@@ -68,6 +68,19 @@ def test_each_task_is_learned_and_scored_by_its_own_objective(method: str, tmp_p
     assert torch.equal(again.flat.theta_P, learner.flat.theta_P)
 
 
+def test_an_exam_on_a_task_to_come_tells_its_objective_nothing_and_metrics_reach_every_task() -> None:
+    own = skills()
+    learner = learner_of("er", own)
+    learner.objective.metrics = {"size": lambda decision, y: float(len(y))}
+    for task in own:
+        assert learner.answers(task)["y"].shape[0] == len(task.test)
+        assert learner.scores(task)["size"] == len(task.test)
+    assert all(part.classes == {} for part in learner.objective.parts.values())
+    learner.learn(own.task(1))
+    learner.evaluate(own)
+    assert list(learner.objective.of(1).classes) == [1], "task 3 is of the same kind, and was only examined"
+
+
 def test_memories_hold_a_table_for_each_kind_and_a_replayed_batch_is_of_one() -> None:
     own = skills()
     learner = learner_of("er", own)

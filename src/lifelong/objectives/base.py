@@ -6,9 +6,10 @@ the examples in their first dimension; suffixes: B batch, C outputs, L positions
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -70,6 +71,14 @@ class Objective(ABC):
             raise DataError(f"task {task} had the classes {known}, now {classes}; number your tasks apart")
         self.classes[task] = classes
         self.count = max(self.count, max(classes, default=-1) + 1)
+
+    def copied(self) -> Self:
+        """An objective that may be told of more tasks without this one knowing."""
+        twin = copy.copy(self)
+        parts = {id(part): part.copied() for part in self.parts.values()}
+        twin.parts = {number: parts[id(part)] for number, part in self.parts.items()}
+        twin.classes, twin.spaces = dict(self.classes), dict(self.spaces)
+        return twin
 
     def of(self, task: int | Tensor) -> Objective:
         """The objective of one task; this one, unless tasks have targets of their own."""

@@ -33,6 +33,7 @@ class MixedObjective(Objective):
             same = [part for number, part in self.parts.items() if self._kind(number) == kind]
             self.spaces[task] = space
             self.parts[task] = same[0] if same else objective_for(space.target, self.scenario)
+        self.parts[task].metrics = self.metrics
         return self.parts[task]
 
     def _kind(self, task: int) -> str:

@@ -506,6 +506,7 @@ class Learner:
         data, place = task.split(split), f"the {split} split of task {task.number} ({task.name})"
         if len(data) == 0:
             raise DataError(f"{place} is empty: expected at least one example")
+        self._objective_of(task)
         view = preview(self, task)
         objective = view.objective.of(task.number)
         if isinstance(data, Examples):
@@ -698,7 +699,8 @@ class Learner:
         check_space(self.method, replace(task.space, scenario=self.space.scenario, boundaries=self.space.boundaries))
         if not isinstance(self.objective, MixedObjective):
             require(not self.tasks, "a task with another target needs a stream whose tasks all say their own")
-            self.objective = MixedObjective(scenario=self.space.scenario)
+            mixed = MixedObjective(scenario=self.space.scenario)
+            mixed.metrics, self.objective = self.objective.metrics, mixed
         return self.objective.add(task.number, task.space)
 
     @torch.no_grad()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -46,8 +45,8 @@ def preview(learner: LearnerView, task: Task) -> LearnerView:
     """`learner` itself where it knows `task`, else with the task's outputs announced and its head's rows added."""
     if learner.objective.classes.get(task.number) == task.classes:
         return learner
-    objective = copy.copy(learner.objective)
-    objective.classes, objective.announced_only = dict(objective.classes), False  # a task to come stands among all rows
+    objective = learner.objective.copied()
+    objective.announced_only = False  # a task to come stands among all rows
     objective.announce(task.number, task.classes)
     model = learner.model
     if isinstance(model, Network) and model.head.classes < objective.count:
