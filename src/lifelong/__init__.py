@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from lifelong.errors import DataError, DivergedError, LifelongError, ResourceError, SettingError, StorageError
-    from lifelong.experiments import Results, chapter, reproduce, run, tune
+    from lifelong.experiments import Results, reproduce, run, tune
     from lifelong.methods import (
         AGEM,
         DER,
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
     from lifelong.training import Learner, Training
     from lifelong.types import Classes, Examples, Field, Labels, Numbers, Space, Task, Tokens
 
+    chapter: ModuleType  # the layer on top, which this package does not import
+
 #: the modules whose names are public here; each is imported when one of its names is first asked for
 _HOMES = {
     "lifelong.errors": (
@@ -69,10 +73,7 @@ _HOMES = {
     ),
     "lifelong.experiments": (
         "Results",
-        "chapter",
-        "reproduce",
         "run",
-        "tune",
     ),
     "lifelong.methods": (
         "AGEM",
@@ -132,7 +133,12 @@ _HOMES = {
     ),
 }
 
-_MODULES = ("chapter", "reproduce", "tune")
+#: modules that are public by a short name
+_MODULES = {
+    "chapter": "lifelong.chapter",
+    "reproduce": "lifelong.experiments.reproduce",
+    "tune": "lifelong.experiments.tune",
+}
 
 __all__ = [
     "AGEM",
@@ -198,9 +204,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     for home, names in _HOMES.items():
         if name in names:
-            return import_module(f"{home}.{name}") if name in _MODULES else getattr(import_module(home), name)
+            return getattr(import_module(home), name)
     raise AttributeError(f"module 'lifelong' has no attribute {name!r}")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lifelong.cli import main
+from lifelong.__main__ import main
 
 
 def code_of(*arguments: str) -> int:

@@ -1,5 +1,5 @@
 """The command line: a thin shell over the library."""
 
-from lifelong.cli.app import main
+from lifelong.cli.app import app, main
 
-__all__ = ["main"]
+__all__ = ["app", "main"]

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from lifelong.cli import chapter, data, demo, keys, loop, report, reproduce, run, serve, show, tune, worker
+from lifelong.cli import data, demo, keys, loop, report, reproduce, run, serve, show, tune, worker
 from lifelong.errors import LifelongError
 
 __all__ = ["app", "main"]
@@ -21,7 +21,6 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("report")(report.report)
-app.command("chapter")(chapter.chapter)
 app.command("tune")(tune.tune)
 app.command("reproduce")(reproduce.reproduce)
 app.command("streams")(show.streams)

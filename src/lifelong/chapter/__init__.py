@@ -1,0 +1,7 @@
+"""The classic experiments through which lifelong learning is taught, each with its figures and its numbers."""
+
+from lifelong.chapter.lesson import Lesson, Setup
+from lifelong.chapter.lessons import LESSONS, lesson
+from lifelong.chapter.run import finished, run_lessons, write_page
+
+__all__ = ["LESSONS", "Lesson", "Setup", "finished", "lesson", "run_lessons", "write_page"]

@@ -1,7 +1,0 @@
-"""The classic experiments through which lifelong learning is taught, each with its figures and its numbers."""
-
-from lifelong.experiments.chapter.lesson import Lesson, Setup
-from lifelong.experiments.chapter.lessons import LESSONS, lesson
-from lifelong.experiments.chapter.run import finished, run_lessons, write_page
-
-__all__ = ["LESSONS", "Lesson", "Setup", "finished", "lesson", "run_lessons", "write_page"]

@@ -1,1 +1,0 @@
-"""The chapter as a page: what an experiment shows, its figures, and the page of all of them."""

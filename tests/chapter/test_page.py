@@ -1,0 +1,81 @@
+"""The page of the chapter: whole in one file, in two languages, its pictures lettered without empty boxes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from lifelong.chapter.page import Section, write_chapter, write_pictures
+from lifelong.chapter.shown import Grid, Picture, Shown
+from lifelong.errors import SettingError, StorageError
+from lifelong.reports import bilingual
+from lifelong.reports.bilingual import Language, Text, lettering, readable
+from lifelong.reports.canvas import blank
+
+CAPTION = Text("accuracy <on> task", "任务的正确率")
+
+
+def labelled(language: Language) -> Figure:
+    figure = blank(3, 2)
+    figure.subplots().set_title(CAPTION.of(language))
+    return figure
+
+
+def section() -> Section:
+    grid = Grid(CAPTION, [Text("task", "任务"), "%"], [["1", "90 & 5"]])
+    shown = Shown((grid,), (Picture("line", CAPTION, labelled),), (Text("shortened", "缩短了"),))
+    return Section("first", Text("First", "第一"), Text("Look.", "请看。"), shown)
+
+
+@pytest.fixture
+def without_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose fonts have no Chinese letters."""
+    monkeypatch.setattr(bilingual, "_chinese_family", lambda: None)
+
+
+@pytest.mark.usefixtures("without_chinese")
+def test_where_no_font_has_the_letters_figures_are_in_english() -> None:
+    with lettering("zh") as language:
+        assert language == "en"
+    assert Picture("line", CAPTION, labelled).png("zh") == Picture("line", CAPTION, labelled).png("en")
+
+
+def test_where_a_font_has_the_letters_none_is_a_box() -> None:
+    if readable("zh") == "en":
+        pytest.skip("no font with Chinese letters here: pip install 'lifelong[cjk]'")
+    # matplotlib warns of a glyph that it draws as a box, and warnings are errors here
+    assert Picture("line", CAPTION, labelled).png("zh") != Picture("line", CAPTION, labelled).png("en")
+
+
+@pytest.mark.usefixtures("without_chinese")
+def test_the_page_holds_everything_in_both_languages(tmp_path: Path) -> None:
+    drawn = write_pictures(tmp_path, "first", section().shown.pictures)
+    page, picture = write_chapter(tmp_path, [section()], "lifelong chapter --all")
+    assert drawn == [picture]
+    html = page.read_text()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert re.findall(r'src="([^"]{0,14})', html) == ["data:image/png"]
+    assert not re.search(r"<link|https?://", html)
+    for word in ("First", "第一", "Look.", "请看。", "shortened", "缩短了", "90 &amp; 5", "accuracy &lt;on&gt; task"):
+        assert word in html
+
+
+def test_a_row_that_does_not_fit_its_heads_is_an_error() -> None:
+    with pytest.raises(SettingError, match="expected 2 cells"):
+        Grid(CAPTION, ["task", "%"], [["1"]])
+
+
+def test_a_page_needs_something_to_show(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="lifelong chapter NAME"):
+        write_chapter(tmp_path, [], "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        write_pictures(tmp_path / "file", "first", section().shown.pictures)
+    assert (tmp_path / "file").read_text() == ""
