@@ -17,6 +17,8 @@ from pathlib import Path
 
 #: method → what is searched; on permuted digits unless the method is for tasks with their own outputs
 SEARCHES: dict[str, tuple[str, ...]] = {
+    # the training that all methods share: the one that suits joint training, which forgets nothing
+    "joint": ("training.lr=3e-3..3e-1:log", "training.momentum=0.0|0.9", "training.schedule=constant|linear"),
     "ewc": ("ewc.strength=1e-1..1e4:log",),
     "online-ewc": ("online-ewc.strength=1e-1..1e4:log",),
     "l2": ("l2.strength=1e-3..1e1:log",),

@@ -22,13 +22,13 @@ from lifelong.types import Data, HeadKind, Split, Task
 __all__ = ["data_stream", "fewer_tests", "joint_after", "learned", "matrix_of", "record_of", "usual"]
 
 
-def usual(setup: Setup, **changes: Any) -> tuple[str, Training]:
-    """The network and the training that suit the digits of `setup`, with `changes` of the training.
+def usual(setup: Setup, name: str | None = None, **changes: Any) -> tuple[str, Training]:
+    """The network and the training that suit the digits of `setup`, or the stream `name`, with `changes` of training.
 
     >>> usual(Setup("digits"), epochs=3)[0], usual(Setup("digits"), epochs=3)[1].epochs
     ('mlp:128,128', 3)
     """
-    settings = defaults_for(setup.data)
+    settings = defaults_for(name or setup.data)
     model = str(settings.pop("model"))
     return model, Training(**{**settings, **changes})
 

@@ -22,6 +22,7 @@ __all__ = ["NAMES", "card", "kind_of", "outside", "sentence", "settings_for", "s
 
 DATA = {
     "digits": "1,797 real handwritten digits of 8×8 pixels, embedded",
+    "mnist-4k": "4,000 of MNIST's handwritten digits of 28×28 pixels, embedded",
     "mnist": "70,000 handwritten digits of 28×28 pixels",
     "fashion-mnist": "70,000 pictures of clothes of 28×28 pixels",
     "babi": "The bAbI tasks: 1,000 questions each, simulated or from the official files",

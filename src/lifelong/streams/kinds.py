@@ -156,28 +156,35 @@ class ClassSplit:
         return blurred(pure, self.blurry, self.seed)
 
 
+#: the noise at which a network that learns noisy images reads nine of ten of them right, on validation data; images of
+#: 8×8 pixels bear so little that nothing would be forgotten, and have more
+NOISE = {"digits": 0.4, "mnist-4k": 0.3, "mnist": 0.5, "fashion-mnist": 0.3}
+
+
 @dataclass(frozen=True)
 class Noisy:
     """Task 1 is noisy, task 2 is clean: the chapter's first example of forgetting.
 
-    Arguments: `noise`, the standard deviation of the Gaussian noise on inputs in [0, 1] (clipped to it); `scenario`;
-    `validation` fraction held out of the training part; `seed` of the noise and of what is held out.
+    Arguments: `noise`, the standard deviation of the Gaussian noise on inputs in [0, 1] (clipped to it), None for the
+    level of `NOISE`; `scenario`; `validation` fraction held out of the training part; `seed` of the noise and of what
+    is held out.
     """
 
-    noise: float = 0.5
+    noise: float | None = None
     scenario: Scenario = "domain"
     validation: float = 0.1
     seed: int = 0
     tasks: int = 2
 
     def __post_init__(self) -> None:
-        require(self.noise >= 0, f"noise must be 0 or more, got {self.noise}")
+        require(self.noise is None or self.noise >= 0, f"noise must be 0 or more, got {self.noise}")
         require(self.tasks == 2, f"noisy streams have two tasks, noisy and clean, got tasks={self.tasks}")
 
     def build(self, name: str, source: Source) -> Stream:
         """The stream over `source`."""
-        through = [transforms.noise(self.noise, self.seed), transforms.noise(0.0, self.seed)]
-        titles = [f"noise {self.noise:g}", "clean"]
+        level = NOISE.get(source.name, 0.5) if self.noise is None else self.noise
+        through = [transforms.noise(level, self.seed), transforms.noise(0.0, self.seed)]
+        titles = [f"noise {level:g}", "clean"]
         return transforms.transformed(name, source, through, titles, self.scenario, self.validation, self.seed)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lifelong.errors import DataError, unknown_name
 
-__all__ = ["FILES", "SOURCES", "Source", "data_folder", "load", "read_idx"]
+__all__ = ["FILES", "MNIST_4K", "SOURCES", "Source", "data_folder", "load", "read_idx"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,9 @@ FIGURES = tuple(str(figure) for figure in range(10))
 CLOTHES = (
     "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
 )  # fmt: skip
+
+#: the embedded sample of MNIST, written by scripts/embed_mnist.py
+MNIST_4K = Path(__file__).with_name("mnist_4k.npz")
 
 FILES = {
     "train_x": "train-images-idx3-ubyte",
@@ -69,6 +72,17 @@ def digits(folder: Path | None = None) -> Source:
     return Source("digits", x[~test], y[~test], x[test], y[test], 10, FIGURES)
 
 
+def mnist_4k(folder: Path | None = None) -> Source:
+    """A sample of MNIST, embedded: the first 300 training and the first 100 test images of each digit.
+
+    Reference: LeCun, Cortes & Burges 1998, The MNIST database of handwritten digits.
+    """
+    with np.load(MNIST_4K, allow_pickle=False) as arrays:
+        x, y = ({part: torch.from_numpy(arrays[f"{part}_{axis}"]) for part in ("train", "test")} for axis in ("x", "y"))
+    images = {part: pixels.float().div_(255).unsqueeze_(1) for part, pixels in x.items()}
+    return Source("mnist-4k", images["train"], y["train"].long(), images["test"], y["test"].long(), 10, FIGURES)
+
+
 def _idx_source(name: str) -> Callable[[Path | None], Source]:
     def load_files(folder: Path | None) -> Source:
         place = data_folder(name, folder)
@@ -93,6 +107,7 @@ def _idx_source(name: str) -> Callable[[Path | None], Source]:
 
 SOURCES: dict[str, Callable[[Path | None], Source]] = {
     "digits": digits,
+    "mnist-4k": mnist_4k,
     "mnist": _idx_source("mnist"),
     "fashion-mnist": _idx_source("fashion-mnist"),
 }
