@@ -188,7 +188,7 @@ def label_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], colours: Map
     """
     to_axes = axes.transData + axes.transAxes.inverted()
     level = {name: float(to_axes.transform(end)[1]) for name, end in ends.items()}
-    gap = 13 / 72 / (axes.get_window_extent().height / axes.get_figure().dpi)
+    gap = 13 / 72 / (axes.get_window_extent().height / axes.figure.dpi)
     order = sorted(level, key=lambda name: level[name])
     place = np.array([level[name] for name in order])
     for i in range(1, len(order)):

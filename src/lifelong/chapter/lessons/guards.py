@@ -133,7 +133,9 @@ def _frozen(setup: Setup, method: str, seed: int) -> Values:
     """
     tasks, model, training = _life(setup, seed)
     learner = Learner(model, build(method, {"strength": math.inf}), tasks.space, seed=seed, **asdict(training))
-    matrix, free, moved, active = [learner.evaluate(tasks)], [], [0.0], []
+    matrix = [learner.evaluate(tasks)]
+    free: list[float] = []
+    moved, active = [0.0], list[Tensor]()
     for task in tasks:
         before_P, guarded_P = learner.flat.theta_P.detach().clone(), _importance(learner.state) > 0
         learner.learn(task, progress=False)
@@ -150,8 +152,11 @@ def _frozen(setup: Setup, method: str, seed: int) -> Values:
 def _active(model: nn.Module, examples: Examples) -> Tensor:
     """Which units of the ReLU layers answer to any of the examples."""
     answers: list[Tensor] = []
-    layers = [layer for layer in model.modules() if isinstance(layer, nn.ReLU)]
-    hooks = [layer.register_forward_hook(lambda _, x, y: answers.append((y > 0).flatten(1).any(0))) for layer in layers]
+
+    def note(layer: nn.Module, inputs: object, answer_BU: Tensor) -> None:
+        answers.append((answer_BU > 0).any(0))
+
+    hooks = [layer.register_forward_hook(note) for layer in model.modules() if isinstance(layer, nn.ReLU)]
     model(examples.x)
     for hook in hooks:
         hook.remove()
