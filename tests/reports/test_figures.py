@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.container import ErrorbarContainer
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
 
 from lifelong.errors import SettingError
 from lifelong.evaluation import bwt, fwt, interval
 from lifelong.methods import METHODS
 from lifelong.reports import heat_map, mean_curve, task_curves, transfer_scatter
-from lifelong.reports.canvas import LOOKS, blank, label_ends, looks, png, spread
+from lifelong.reports.canvas import LOOKS, looks, png, spread
 
 R = np.array([[0.1, 0.2], [0.9, np.nan], [0.4, 1.0]])
 
@@ -162,16 +160,3 @@ def test_names_that_nobody_registered_all_look_different() -> None:
     methods = ["joint", "finetune", *(f"m{i}" for i in range(20)), *LOOKS]
     chosen = looks(methods)
     assert len(set(chosen.values())) == 20 + len(LOOKS)
-
-
-def test_labels_at_line_ends_keep_their_order_and_do_not_overlap() -> None:
-    axes = blank(4, 3).subplots()
-    axes.set(xlim=(0, 1), ylim=(0, 1))
-    ends = {"a": (1.0, 0.99), "b": (1.0, 0.98), "c": (1.0, 0.1), "d": (1.0, 0.97)}
-    label_ends(axes, ends, dict.fromkeys(ends, "black"))
-    FigureCanvasAgg(axes.figure).draw()
-    boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the line to the end
-    heights = {text.get_text(): text.xyann[1] for text in axes.texts}
-    assert sorted(heights, key=lambda name: heights[name]) == ["c", "d", "b", "a"]
-    assert max(heights.values()) <= 1
-    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])

@@ -24,7 +24,6 @@ __all__ = [
     "Look",
     "blank",
     "checked_groups",
-    "label_ends",
     "life",
     "looks",
     "plain",
@@ -173,34 +172,6 @@ def tidy(axes: Axes) -> None:
     axes.grid(color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def label_ends(axes: Axes, ends: Mapping[str, tuple[float, float]], colours: Mapping[str, str]) -> None:
-    """Write each name at the right of the axes, level with the end (x, y) of its line, moved apart where they overlap.
-
-    To be called when the limits and scales of the axes are final.
-
-    >>> axes = blank(4, 3).subplots()
-    >>> label_ends(axes, {"ewc": (1.0, 0.50), "si": (1.0, 0.51)}, {"ewc": "black", "si": "black"})
-    >>> low, high = (text.xyann[1] for text in axes.texts)
-    >>> high - low > 0.05
-    True
-    """
-    to_axes = axes.transData + axes.transAxes.inverted()
-    level = {name: float(to_axes.transform(end)[1]) for name, end in ends.items()}
-    gap = 13 / 72 / (axes.get_window_extent().height / axes.figure.dpi)
-    order = sorted(level, key=lambda name: level[name])
-    place = np.array([level[name] for name in order])
-    for i in range(1, len(order)):
-        place[i] = max(place[i], place[i - 1] + gap)
-    for i in range(len(order) - 1, -1, -1):  # what was pushed out at the top comes down again
-        place[i] = min(place[i], 1.0 - gap * (len(order) - 1 - i))
-    for name, y in zip(order, place, strict=True):
-        line = {"arrowstyle": "-", "color": colours[name], "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}
-        axes.annotate(
-            plain(name), ends[name], (1.03, float(y)), textcoords="axes fraction", color=colours[name], va="center",
-            arrowprops=line, annotation_clip=False,
-        )  # fmt: skip
 
 
 def png(figure: Figure) -> bytes:

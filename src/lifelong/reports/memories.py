@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from lifelong.reports.bilingual import Language, Text
-from lifelong.reports.canvas import blank, label_ends, looks, tidy
+from lifelong.reports.canvas import blank, looks, plain, tidy
+from lifelong.reports.line_labels import label_lines
 from lifelong.reports.wording import size
 
 __all__ = ["memory_curves"]
@@ -23,17 +24,16 @@ def memory_curves(tasks: Sequence[int], stored: Mapping[str, Sequence[float]], l
     figure = blank(7.0, 4.0)
     axes = figure.subplots()
     tidy(axes)
-    chosen = looks([*stored])
-    for method, look in chosen.items():
-        axes.plot(tasks, stored[method], look.line, color=look.colour, marker=look.marker, markersize=5, label=method)
+    for method, look in looks([*stored]).items():
+        style = {"color": look.colour, "marker": look.marker, "markersize": 5, "label": plain(method)}
+        axes.plot(tasks, stored[method], look.line, **style)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(_number))
     axes.yaxis.set_major_formatter(FuncFormatter(_size))
     axes.set_xlabel(Text("tasks learned", "已学任务数").of(language))
     axes.set_ylabel(Text("stored besides the model", "模型之外的存储").of(language))
-    ends = {method: (float(tasks[-1]), float(values[-1])) for method, values in stored.items()}
-    label_ends(axes, ends, {method: look.colour for method, look in chosen.items()})
+    label_lines(axes)
     return figure
 
 

@@ -11,7 +11,8 @@ from matplotlib.patheffects import withStroke
 
 from lifelong.evaluation import Array
 from lifelong.reports.bilingual import Language, Text
-from lifelong.reports.canvas import blank, label_ends, looks, plain, tidy
+from lifelong.reports.canvas import blank, looks, plain, tidy
+from lifelong.reports.line_labels import label_lines
 
 __all__ = ["strength_curves", "tradeoff"]
 
@@ -35,7 +36,9 @@ def tradeoff(points: Mapping[str, Array], language: Language = "en") -> Figure:
     ends: dict[tuple[float, float], list[str]] = {}
     for method, look in looks([*points]).items():
         x, y = 100 * points[method].T
-        axes.plot(x, y, look.line, color=look.colour, marker=look.marker, markersize=4.5, linewidth=1.5, label=method)
+        axes.plot(
+            x, y, look.line, color=look.colour, marker=look.marker, markersize=4.5, linewidth=1.5, label=plain(method)
+        )
         here = ends.setdefault((round(float(x[-1]), 1), round(float(y[-1]), 1)), [])
         here.append(method)
         size = 30 - 7 * min(len(here), 3)  # a star inside that of another method
@@ -74,16 +77,14 @@ def strength_curves(factors: Sequence[float], accuracies: Mapping[str, Array], l
     figure = blank(7.4, 4.2)
     axes = figure.subplots()
     tidy(axes)
-    chosen = looks([*accuracies])
-    for method, look in chosen.items():
-        values = 100 * accuracies[method]
-        axes.plot(places, values, look.line, color=look.colour, marker=look.marker, markersize=5, linewidth=1.6)
+    for method, look in looks([*accuracies]).items():
+        style = {"color": look.colour, "marker": look.marker, "markersize": 5, "linewidth": 1.6}
+        axes.plot(places, 100 * accuracies[method], look.line, label=plain(method), **style)
     axes.set_xscale("log")
     axes.set_xlim(places[0] / 1.5, places[-1] * 1.5)
     axes.set_xticks(places, ["0", *(f"{factor:g}" for factor in inner), "∞"])
     axes.minorticks_off()
     axes.set_xlabel(Text("strength, in multiples of the default", "强度（默认值的倍数）").of(language))
     axes.set_ylabel(Text("mean accuracy on all tasks at the end (%)", "最终在所有任务上的平均准确率（%）").of(language))
-    ends = {method: (float(places[-1]), 100 * float(values[-1])) for method, values in accuracies.items()}
-    label_ends(axes, ends, {method: look.colour for method, look in chosen.items()})
+    label_lines(axes)
     return figure
