@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from lifelong.evaluation import Array
 from lifelong.reports.bilingual import Language, Text
-from lifelong.reports.canvas import blank, looks, plain, tidy
+from lifelong.reports.canvas import LOOKS, blank, looks, plain, tidy
 
 __all__ = ["guard_scatters", "single_moves"]
 
 PANELS_PER_ROW = 3
-INK = "#0072B2"
-GUARD = "#D55E00"
+MEASURED = "#333333"
+PREDICTED = LOOKS["ewc"].colour
 
 
 def single_moves(
@@ -25,7 +25,7 @@ def single_moves(
 ) -> Figure:
     """How the loss of task 1 rises (M,) as one parameter alone moves (M,), one panel per parameter on one scale.
 
-    Dashed: the parabola `b/2 · move²` of the importance b in `guards`.
+    Dashed: the parabola `b/2 · move²` of the importance b in `guards`, in the colour of ewc, whose b is a curvature.
 
     >>> moves = np.linspace(-1, 1, 3)
     >>> figure = single_moves(moves, [moves**2], [2.0], [Text("stiff", "硬")])
@@ -36,9 +36,9 @@ def single_moves(
     panels = figure.subplots(1, len(rises), sharey=True, squeeze=False)[0]
     for axes, rise, guard, title in zip(panels, rises, guards, titles, strict=True):
         tidy(axes)
-        axes.plot(moves, rise, color=INK, linewidth=2.2, label=Text("measured", "实测").of(language))
+        axes.plot(moves, rise, color=MEASURED, linewidth=2.2, label=Text("measured", "实测").of(language))
         guess = Text("as b predicts: b/2 · move²", "按 b 预测：b/2 · 位移²").of(language)
-        axes.plot(moves, guard / 2 * moves**2, color=GUARD, linestyle="--", linewidth=1.8, label=guess)
+        axes.plot(moves, guard / 2 * moves**2, color=PREDICTED, linestyle="--", linewidth=1.8, label=guess)
         axes.set_title(title.of(language), loc="left", fontsize="medium")
         axes.set_xlabel(Text("move of the parameter", "该参数的位移").of(language))
     top = max(float(rise.max()) for rise in rises)
@@ -70,17 +70,9 @@ def guard_scatters(
         look = chosen[method]
         y, y_real = _on_log(guards)
         shown = x_real & y_real
-        axes.scatter(x[shown], y[shown], s=14, marker=look.marker, color=look.colour, alpha=0.6, linewidths=0)
-        axes.scatter(
-            x[~shown],
-            y[~shown],
-            s=14,
-            marker=look.marker,
-            facecolors="none",
-            edgecolors=look.colour,
-            alpha=0.6,
-            linewidths=0.8,
-        )
+        style = {"s": 14, "marker": look.marker, "alpha": 0.6}
+        axes.scatter(x[shown], y[shown], color=look.colour, linewidths=0, **style)
+        axes.scatter(x[~shown], y[~shown], facecolors="none", edgecolors=look.colour, linewidths=0.8, **style)
         axes.set_xscale("log")
         axes.set_yscale("log")
         rank = ranks[method]
