@@ -167,7 +167,7 @@ def test_claims_are_not_stated_on_numbers_that_deny_them() -> None:
     bad = values(between=FORGETS, end=[[0.1, 0.1], [0.9, 0.1], [0.3, 0.8]])
     bad["curvature"]["guards"] = {method: [0.0] * 40 for method in MEASURED}
     found = claims(GUARDS.show(Setup(), bad))
-    assert not any(claim.holds for claim in found.values())
+    assert [name for name, claim in found.items() if claim.holds] == ["frozen"]
     assert "above 0 for none only" in found["ranks"].sentence.en
     assert "does not measure the curvature" in found["parabola"].sentence.en
     assert "not clear for ewc, si, mas, rwalk, scp, l2" in found["extremes"].sentence.en
@@ -175,6 +175,9 @@ def test_claims_are_not_stated_on_numbers_that_deny_them() -> None:
     assert "ewc 60.0, si 60.0" in frozen.en
     assert "(percent: ewc 10.0, si 10.0" in frozen.en
     assert "（个数：ewc 2、si 2" in frozen.zh
+    for key, value in (("moved", 0.3), ("free", [0.0])):
+        worse = {**bad, "mas": {**bad["mas"], key: [value]}}
+        assert not claims(GUARDS.show(Setup(), worse))["frozen"].holds
     assert "没有哪个强度同时好于两个极端" in found["ewc"].sentence.zh
 
 

@@ -331,29 +331,34 @@ def _extremes_claim(points: Mapping[str, Array]) -> Claim:
 
 
 def _frozen_claim(values: Mapping[str, Values], matrices: Mapping[str, Array]) -> Claim:
-    """Whether b → ∞ forgets nothing, and what is free where it does."""
+    """Whether b → ∞ freezes what has b > 0, and forgets only by what has b = 0."""
     lost = {method: float(forgetting(R[-1]).mean()) for method, R in matrices.items()}
-    exact = [method for method, R in matrices.items() if float(forgetting(R[-1]).max()) <= 0]
+    exact = [method for method, value in lost.items() if value <= 0]
     leaks = [method for method in lost if method not in exact]
     moved = max(max(values[method]["moved"]) for method in lost)
-    leaking = [f"{method} {percent(lost[method])}" for method in leaks]
+    forgotten = [f"{method} {percent(value)}" for method, value in lost.items() if value > 0]
     free, woken = (
         [f"{method} {write(np.mean(values[method][key]))}" for method in lost]
         for key, write in (("free", percent), ("woken", "{:g}".format))
     )
+    reason = Text(
+        f"With b → ∞ forgetting is 0 for {', '.join(exact) or 'no method'}; others still forget (points): "
+        f"{', '.join(forgotten)}. The penalty itself holds: no parameter with b > 0 moved. But b is exactly 0 for some "
+        f"parameters (percent: {', '.join(free)}), those of pixels and units that were silent when b was measured, and "
+        f"no λ holds them. A large move wakes such a unit for old tasks, too (units: {', '.join(woken)}).",
+        f"b → ∞ 时，{'、'.join(exact) or '没有方法'}什么都不忘，其余方法仍有遗忘（百分点）：{'、'.join(forgotten)}。正"
+        "则项并没有失效：b > 0 的参数都没有移动。但有些参数的 b 恰好为 0，λ 再大也拉不住（百分比："
+        f"{'、'.join(free)}）：它们属于测量 b 时没有激活的像素和神经元。移动得远了，这样的神经元在旧任务上也会被激活（"
+        f"个数：{'、'.join(woken)}）。",
+    )
     return Claim(
-        not leaks,
-        Text("With b → ∞ no method forgets anything.", "b → ∞ 时，各方法什么都不忘。"),
+        moved == 0 and all(np.mean(values[method]["free"]) > 0 for method in leaks),
+        reason if leaks else Text("With b → ∞ no method forgets anything.", "b → ∞ 时，各方法什么都不忘。"),
         Text(
-            f"With b → ∞ forgetting is 0 for {', '.join(exact) or 'no method'}; others still forget (points): "
-            f"{', '.join(leaking)}. The penalty itself holds: a parameter with b > 0 moved by at most {moved:g}. But b "
-            f"is exactly 0 for some parameters (percent: {', '.join(free)}), those of pixels and units that were "
-            "silent when b was measured, and no λ holds them. A large move wakes such a unit for old tasks, too "
-            f"(units: {', '.join(woken)}).",
-            f"b → ∞ 时，{'、'.join(exact) or '没有方法'}什么都不忘，其余方法仍有遗忘（百分点）：{'、'.join(leaking)}。"
-            f"正则项并没有失效：b > 0 的参数最多移动了 {moved:g}。但有些参数的 b 恰好为 0，λ 再大也拉不住（百分比："
-            f"{'、'.join(free)}）：它们属于测量 b 时没有激活的像素和神经元。移动得远了，这样的神经元在旧任务上也会被激"
-            f"活（个数：{'、'.join(woken)}）。",
+            f"With b → ∞ parameters with b > 0 should not move, but one moved by {moved:g}. Forgetting (points): "
+            f"{', '.join(forgotten) or 'none'}; parameters with b = 0 (percent): {', '.join(free)}.",
+            f"b → ∞ 时，b > 0 的参数本不应移动，但最多移动了 {moved:g}。遗忘（百分点）："
+            f"{'、'.join(forgotten) or '无'}；b = 0 的参数（百分比）：{'、'.join(free)}。",
         ),
     )
 
