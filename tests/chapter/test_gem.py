@@ -140,7 +140,8 @@ def test_claims_hold_on_numbers_that_bear_them() -> None:
     assert "forgets 20.0 points" in reasons
     assert "50.0 % of the projected gradients" in reasons
     assert "100.0 % of the steps raise" in reasons
-    assert "from 20.0 to 18.0 points: the size of the memory explains the smaller part" in whole
+    assert "A memory of all training examples leaves 50.0 % of conflicts with the data" in whole
+    assert "from 20.0 to 18.0 points, so the size of the memory explains the smaller part" in whole
     assert "from 20.0 to 10.0 points, that of finetune from 40.0 to 41.0" in finer
     assert "5.0 points in this run, 20.0 with γ = 0" in margin
     assert "68 kB after 1 task and 68 MB after 1,000" in price

@@ -34,10 +34,10 @@ from lifelong.types import Examples
 __all__ = ["GEM", "Watch", "cases"]
 
 TASKS = 4
-#: steps between two looks at the angles
-EVERY = 4
+#: steps from one look at the angles to the next, by data
+EVERY: Mapping[str, int] = MappingProxyType({"digits": 4, "mnist": 12})
 #: past examples of a task that stand for all its data, where it has more
-MOST = 4000
+MOST = 2000
 #: how much smaller the steps of one run are, of which there are as many more
 FINER = 5
 
@@ -59,7 +59,7 @@ RUNS: Mapping[str, Run] = MappingProxyType(
         "gem-margin-1": Run(Text("gem, γ = 1", "gem, γ = 1"), "gem", {"margin": 1.0}, watched=True),
         "agem": Run(Text("agem", "agem"), "agem", watched=True),
         "gem-all": Run(
-            Text("gem, γ = 0, memory: all data", "gem, γ = 0，记忆为全部数据"),
+            Text("gem, γ = 0, large memory", "gem, γ = 0，大记忆"),
             "gem",
             {"margin": 0.0, "capacity": MOST},
             watched=True,
@@ -168,7 +168,7 @@ def _life(setup: Setup, finer: bool = False) -> tuple[Stream, str, Training]:
 def _watched(setup: Setup, run: Run, scratch: Path) -> Values:
     """What `_unwatched` gives, and what was seen on the way; in one piece, as such a run cannot be resumed."""
     tasks, model, training = _life(setup)
-    watch = Watch(build(run.method, run.settings), EVERY, [task.train.at(slice(0, MOST)) for task in tasks])
+    watch = Watch(build(run.method, run.settings), EVERY[setup.data], [task.train.at(slice(0, MOST)) for task in tasks])
     learner = Learner(model, watch.chain, tasks.space, seed=setup.seed, **asdict(training))
     watch.learner = learner
     matrix = [learner.evaluate(tasks)]
@@ -231,7 +231,7 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
     claims = (
         _projection_claim(seen["gem-margin-0"]),
         _reasons_claim(seen["gem-margin-0"], lost["gem-margin-0"]),
-        _whole_memory_claim(seen["gem-all"], lost),
+        _large_memory_claim(setup, seen["gem-all"], lost),
         _finer_claim(lost),
         _margin_claim(lost),
         _mean_claim(seen["agem"]),
@@ -308,28 +308,31 @@ def _reasons_claim(steps: Array, lost: float) -> Claim:
     )
 
 
-def _whole_memory_claim(steps: Array, lost: Mapping[str, float]) -> Claim:
-    small, whole, on_data = percent(lost["gem-margin-0"]), percent(lost["gem-all"]), _share(steps, ON_DATA)
+def _large(setup: Setup) -> Text:
+    """What the large memory holds."""
+    if setup.data == "digits":
+        return Text("all training examples", "全部训练样本")
+    return Text(f"{MOST:,} examples of each task", f"每个任务 {MOST} 个样本")
+
+
+def _large_memory_claim(setup: Setup, steps: Array, lost: Mapping[str, float]) -> Claim:
+    small, large, on_data = percent(lost["gem-margin-0"]), percent(lost["gem-all"]), _share(steps, ON_DATA)
+    holds = _large(setup)
+    most = lost["gem-all"] < 0.5 * lost["gem-margin-0"]
+    share = Text("most of it", "主要") if most else Text("the smaller part", "较小")
     return Claim(
-        0 < lost["gem-all"] < lost["gem-margin-0"],
+        0 <= lost["gem-all"] < lost["gem-margin-0"],
         Text(
-            f"A memory of all past data leaves {on_data} % of conflicts with that data, but in this run forgetting "
-            f"only falls from {small} to {whole} points: the size of the memory explains the smaller part.",
-            f"把旧任务的全部数据都作为记忆，与这些数据的冲突只剩 {on_data}%，但这次运行中遗忘只从 {small} 降到 {whole} "
-            "个百分点：记忆的大小只是较小的原因。",
-        )
-        if lost["gem-all"] > 0.5 * lost["gem-margin-0"]
-        else Text(
-            f"A memory of all past data leaves {on_data} % of conflicts with that data, and in this run forgetting "
-            f"falls from {small} to {whole} points: the size of the memory explains most of it.",
-            f"把旧任务的全部数据都作为记忆，与这些数据的冲突只剩 {on_data}%，这次运行中遗忘从 {small} 降到 {whole} 个百"
-            "分点：记忆太小是主要原因。",
+            f"A memory of {holds.en} leaves {on_data} % of conflicts with the data. In this run it takes forgetting "
+            f"from {small} to {large} points, so the size of the memory explains {share.en}.",
+            f"记忆扩大到{holds.zh}时，与旧任务数据的冲突只剩 {on_data}%。这次运行中，遗忘从 {small} 降到 {large} 个百分"
+            f"点：记忆的大小是{share.zh}的原因。",
         ),
         Text(
-            f"With all past data as memory ({on_data} % of conflicts with that data) forgetting is {whole} points, "
+            f"With a memory of {holds.en} ({on_data} % of conflicts with the data) forgetting is {large} points, "
             f"{small} with the usual memory: this run does not show that a larger memory helps.",
-            f"把全部旧数据都作为记忆（与这些数据的冲突为 {on_data}%），遗忘为 {whole} 个百分点，通常的记忆为 {small}："
-            "这次运行没有表明增大记忆有用。",
+            f"记忆扩大到{holds.zh}（与旧任务数据的冲突为 {on_data}%）时，遗忘为 {large} 个百分点，通常的记忆为 "
+            f"{small}：这次运行没有表明增大记忆有用。",
         ),
     )
 
