@@ -157,7 +157,7 @@ def _parts(setup: Setup) -> Mapping[str, Part]:
 
 
 def _life(setup: Setup, finer: bool = False) -> tuple[Stream, str, Training]:
-    shorter: dict[str, int] = {"iterations": 300} if setup.data == "mnist" else {"epochs": 5}
+    shorter: dict[str, int] = {"iterations": 200} if setup.data == "mnist" else {"epochs": 5}
     model, training = usual(setup, **({} if setup.full else shorter))
     if finer:
         longer = {name: FINER * value for name in ("epochs", "iterations") if (value := getattr(training, name))}
@@ -471,8 +471,8 @@ def _notes(setup: Setup) -> tuple[Text, ...]:
         f"“旧任务数据”指旧任务的{whole.zh}。反向传播次数按最后一个任务计。",
     )
     few = Text(
-        "Shortened: about half of the usual training, one seed; --full trains as usual.",
-        "已缩短：训练约为通常的一半，一个随机种子；加 --full 则按通常长度训练。",
+        "Shortened: training at most half as long as usual; --full trains as usual. One seed.",
+        "已缩短：训练长度至多为通常的一半；加 --full 则按通常长度训练。一个随机种子。",
     )
     return (how,) if setup.full else (how, few)
 
