@@ -10,10 +10,12 @@ import torch
 
 from lifelong.chapter.geometry import around, losses, plane_through, surface, task_loss
 from lifelong.chapter.lesson import Setup
+from lifelong.chapter.lessons import landscape
 from lifelong.chapter.lessons.landscape import LANDSCAPE
 from lifelong.chapter.walks import TwoWeights, ink, two_feature_stream, walked, walks
 from lifelong.errors import SettingError
 from lifelong.methods import build
+from lifelong.reports.bilingual import Text
 from lifelong.streams import stream
 from lifelong.training import Learner
 
@@ -99,6 +101,7 @@ def test_a_guard_keeps_the_two_weights_where_both_tasks_are_solved() -> None:
     assert ends["finetune"]["losses"][0] > 1 > 0.6 > ends["ewc"]["losses"][0]
     assert min(ends["ewc"]["accuracies"]) > 0.75 > 0.5 > min(ends["finetune"]["accuracies"])
     assert min(ends["joint"]["accuracies"]) > 0.75
+    assert all(claim.holds for claim in landscape._claims(found.ends(), Text("small", "小")))
     # the Hessian of logistic regression without a bias, at task 1's end: stiff along the first weight
     theta_2, x_N2 = found.first_SP[-1], tasks.task(1).train.x
     p_N = torch.sigmoid(x_N2 @ theta_2)

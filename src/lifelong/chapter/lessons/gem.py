@@ -274,7 +274,7 @@ def _projection_claim(steps: Array) -> Claim:
         Text(
             "The projection does what it promises: the current gradient conflicts with a past task's memory in "
             f"{before} % of the steps before it and in {after} % after it (gem, γ = 0).",
-            f"投影做到了它所承诺的：当前梯度与旧任务的记忆样本有冲突的步数，投影前占 {before}%，投影后占 {after}%（"
+            f"投影达到了目的：当前梯度与旧任务的记忆样本有冲突的步数，投影前占 {before}%，投影后占 {after}%（"
             "gem，γ = 0）。",
         ),
         Text(
@@ -461,18 +461,18 @@ def _price(values: Mapping[str, Values]) -> Grid:
 
 
 def _notes(setup: Setup) -> tuple[Text, ...]:
-    data = Text("the first 4,000 training examples", "前 4000 个训练样本") if setup.data == "mnist" else None
-    whole = data or Text("all training examples", "全部训练样本")
+    large, every = _large(setup), EVERY[setup.data]
     how = Text(
-        f"One step in {EVERY} is looked at. Conflict: an angle above {CONFLICT}° (the hundredth allows for rounding). "
-        f"“Memory” is the method's own; “data” is {whole.en} of a past task. Backward passes are those of the last "
-        "task.",
-        f"每 {EVERY} 步观察一次。冲突：夹角大于 {CONFLICT}°（多出的 0.01 是舍入误差）。“记忆样本”指方法自己保存的样本，"
-        f"“旧任务数据”指旧任务的{whole.zh}。反向传播次数按最后一个任务计。",
+        f"One step in {every} is looked at. Conflict: an angle above {CONFLICT}° (the hundredth allows for rounding). "
+        f"“Memory” is the method's own; “data” are up to {MOST:,} training examples of a past task; the large memory "
+        f"holds {large.en}. Backward passes are those of the last task. One seed.",
+        f"每 {every} 步观察一次。冲突：夹角大于 {CONFLICT}°（多出的 0.01 是舍入误差）。“记忆样本”指方法自己保存的样本；"
+        f"“旧任务数据”指旧任务的至多 {MOST} 个训练样本；“大记忆”保存{large.zh}。反向传播次数按最后一个任务计。一个随机"
+        "种子。",
     )
     few = Text(
-        "Shortened: training at most half as long as usual; --full trains as usual. One seed.",
-        "已缩短：训练长度至多为通常的一半；加 --full 则按通常长度训练。一个随机种子。",
+        "Shortened: training at most half as long as usual; --full trains as usual.",
+        "已缩短：训练长度至多为通常的一半；加 --full 则按通常长度训练。",
     )
     return (how,) if setup.full else (how, few)
 
