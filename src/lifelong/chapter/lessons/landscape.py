@@ -233,7 +233,7 @@ def _grid(caption: Text, ends: list[Values]) -> Grid:
 LANDSCAPE = Lesson(
     name="landscape",
     figures=("16.10",),
-    title=Text("The loss as a map: out of one valley into another", "损失图：从一个山谷走到另一个山谷"),
+    title=Text("Loss maps: out of one valley into another", "损失图：从一个山谷走到另一个山谷"),
     see=Text(
         "Each picture shows the loss of task 1 on the left and the loss of task 2 on the right, over the same "
         "parameters: the bluer, the lower. On the left, gradient descent goes from the random start θ⁰ down to θᵇ. "
