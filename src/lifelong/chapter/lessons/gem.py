@@ -363,8 +363,8 @@ def _margin_claim(lost: Mapping[str, float]) -> Claim:
     return Claim(
         lost["gem-margin-1"] < lost["gem-margin-0"],
         Text(
-            f"The margin γ = 1, the default, turns a conflicting step further towards the past gradients: forgetting is "
-            f"{biased} points in this run, {exact} with γ = 0.",
+            "The margin γ = 1, the default, turns a conflicting step further towards the past gradients: forgetting "
+            f"is {biased} points in this run, {exact} with γ = 0.",
             f"默认的 γ = 1 让有冲突的步更偏向旧任务的梯度：这次运行中遗忘为 {biased} 个百分点，γ = 0 时为 {exact}。",
         ),
         Text(
