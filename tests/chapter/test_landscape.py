@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +10,12 @@ import torch
 
 from lifelong.chapter.geometry import around, losses, plane_through, surface, task_loss
 from lifelong.chapter.lesson import Setup
+from lifelong.chapter.lessons import landscape
 from lifelong.chapter.lessons.landscape import LANDSCAPE
 from lifelong.chapter.walks import TwoWeights, ink, two_feature_stream, walked, walks
 from lifelong.errors import SettingError
 from lifelong.methods import build
+from lifelong.reports.bilingual import Text
 from lifelong.streams import stream
 from lifelong.training import Learner
 
@@ -22,12 +23,11 @@ from lifelong.training import Learner
 def test_the_plane_holds_its_three_points_and_keeps_distances() -> None:
     points_3P = torch.randn(3, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     plane = plane_through(*points_3P)
-    assert plane.away(points_3P).max() < 1e-12
+    assert all(torch.allclose(plane.at(plane.of(point_P)), point_P) for point_P in points_3P)
     assert torch.allclose(torch.cdist(plane.of(points_3P), plane.of(points_3P)), torch.cdist(points_3P, points_3P))
     assert torch.allclose(plane.axes_2P @ plane.axes_2P.T, torch.eye(2, dtype=torch.float64))
-    assert torch.allclose(plane.at(plane.of(points_3P)[2]), points_3P[2])
-    off_P = points_3P[0] + 5 * torch.linalg.qr(torch.cat([plane.axes_2P, points_3P[:1]]).T).Q[:, 2]
-    assert plane.away(off_P[None]).item() == pytest.approx(5)
+    off_P = torch.linalg.qr(torch.cat([plane.axes_2P, points_3P[:1]]).T).Q[:, 2]
+    assert torch.allclose(plane.of(points_3P[0] + 5 * off_P), torch.zeros(2, dtype=torch.float64), atol=1e-12)
 
 
 @pytest.mark.parametrize("third", [[2.0, 2.0], [0.0, 0.0]])
@@ -101,6 +101,7 @@ def test_a_guard_keeps_the_two_weights_where_both_tasks_are_solved() -> None:
     assert ends["finetune"]["losses"][0] > 1 > 0.6 > ends["ewc"]["losses"][0]
     assert min(ends["ewc"]["accuracies"]) > 0.75 > 0.5 > min(ends["finetune"]["accuracies"])
     assert min(ends["joint"]["accuracies"]) > 0.75
+    assert all(claim.holds for claim in landscape._claims(found.ends(), Text("small", "小")))
     # the Hessian of logistic regression without a bias, at task 1's end: stiff along the first weight
     theta_2, x_N2 = found.first_SP[-1], tasks.task(1).train.x
     p_N = torch.sigmoid(x_N2 @ theta_2)
@@ -108,18 +109,45 @@ def test_a_guard_keeps_the_two_weights_where_both_tasks_are_solved() -> None:
     assert bends_2[0] > 2 * bends_2[1]
 
 
-def test_what_is_shown(tmp_path: Path) -> None:
-    ends = [
-        {"name": name, "losses": [0.1, 2.0], "accuracies": [0.9, 0.25]}
-        for name in ("start", "first", "finetune", "ewc", "joint")
-    ]
+def values(**ends: tuple[list[float], list[float]]) -> dict[str, dict[str, object]]:
+    """Values of both parts, whose ways end at losses and accuracies (of both tasks) by name."""
+    usual = {"start": ([2.3, 2.3], [0.1, 0.1]), "first": ([0.1, 4.0], [0.9, 0.15])}
+    usual |= {
+        "finetune": ([2.0, 0.1], [0.25, 0.9]),
+        "ewc": ([0.4, 0.3], [0.8, 0.85]),
+        "joint": ([0.2, 0.2], [0.9, 0.9]),
+    }
+    places = [{"name": name, "losses": each[0], "accuracies": each[1]} for name, each in {**usual, **ends}.items()]
     drawn = {"across": [0.0, 1.0, 2.0], "up": [0.0, 1.0], "losses": [[[0.1, 0.2, 0.3]] * 2] * 2, "joint": [0.5, 0.5]}
     drawn |= {"first": [[0.0, 0.0], [1.0, 0.5]], "after": {"finetune": [[1.0, 0.5], [2.0, 1.0]]}}
-    network = {"maps": {"start": drawn, "ends": drawn}, "ends": ends, "parameters": 26122, "away": 4.0, "moved": 5.0}
-    shown = LANDSCAPE.show(Setup(), {"two-weights": {"maps": {"plane": drawn}, "ends": ends}, "network": network})
-    assert shown.tables[1].in_language("en")[0] == "A network of 26.1 k weights"
-    row = shown.tables[0].in_language("zh")[2][3]
-    assert row == ["用 ewc 学完任务 2", "0.100", "2.000", "90.0", "25.0"]
-    assert "4.00" in shown.notes[0].en
-    assert "4.00" in shown.notes[0].zh
-    assert [len(picture.draw("zh").axes) for picture in shown.pictures] == [3, 3, 3]
+    network = {"maps": {"ends": drawn}, "ends": places, "parameters": 26122}
+    return {"two-weights": {"maps": {"plane": drawn}, "ends": places}, "network": network}
+
+
+def test_what_is_shown() -> None:
+    shown = LANDSCAPE.show(Setup(), values())
+    assert shown.tables[1].in_language("en")[0] == "Network of 26,122 parameters"
+    row = shown.tables[0].in_language("zh")[2][2]
+    assert row == ["用 finetune 学完任务 2", "2.000", "0.100", "25.0", "90.0"]
+    assert [picture.name for picture in shown.pictures] == ["two-weights", "network-ends"]
+    assert [len(picture.draw("zh").axes) for picture in shown.pictures] == [3, 3]
+
+
+def test_claims_hold_on_numbers_that_bear_them() -> None:
+    claims = LANDSCAPE.show(Setup(), values()).claims
+    assert [claim.holds for claim in claims] == [True] * 6
+    forgets, both, ewc = (claim.sentence.en for claim in claims[3:])
+    assert "the network of 26,122 parameters forgets" in forgets
+    assert "rises from 0.10 to 2.00, and its accuracy goes from 90.0 % to 25.0 %" in forgets
+    assert "reaches 90.0 % and 90.0 %, while fine-tuning has 25.0 %" in both
+    assert "80.0 % against 25.0 % accuracy on task 1" in ewc
+    assert "2.6 万个参数的网络" in claims[3].sentence.zh
+
+
+def test_claims_are_not_stated_on_numbers_that_deny_them() -> None:
+    stays = LANDSCAPE.show(Setup(), values(finetune=([0.1, 0.1], [0.9, 0.9]))).claims
+    assert [claim.holds for claim in stays] == [False] * 6
+    assert "shows no clear forgetting" in stays[0].sentence.en
+    refuses = LANDSCAPE.show(Setup(), values(ewc=([0.1, 4.0], [0.9, 0.15]))).claims
+    assert [claim.holds for claim in refuses] == [True, True, False] * 2
+    assert "没能两者兼顾" in refuses[2].sentence.zh

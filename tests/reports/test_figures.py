@@ -9,8 +9,9 @@ from matplotlib.patches import Rectangle
 
 from lifelong.errors import SettingError
 from lifelong.evaluation import bwt, fwt, interval
+from lifelong.methods import METHODS
 from lifelong.reports import heat_map, mean_curve, task_curves, transfer_scatter
-from lifelong.reports.canvas import looks, png, spread
+from lifelong.reports.canvas import LOOKS, looks, png, spread
 
 R = np.array([[0.1, 0.2], [0.9, np.nan], [0.4, 1.0]])
 
@@ -111,6 +112,51 @@ def test_spread_is_the_interval_of_what_was_measured() -> None:
         assert (mean[place], half[place]) == pytest.approx(expected, nan_ok=True)
 
 
-def test_twenty_methods_all_look_different() -> None:
-    methods = ["joint", "finetune", *(f"m{i}" for i in range(20))]
-    assert len(set(looks(methods).values())) == 22
+#: whose lines stand in one figure: of the penalties, of what examples and gradients cost, of rehearsal
+TOGETHER = (
+    ("finetune", "joint", "ewc", "si", "mas", "rwalk", "scp", "l2"),
+    ("finetune", "joint", "ewc", "si", "er", "gem", "agem"),
+    ("finetune", "joint", "ewc", "er", "gem", "lwf"),
+    ("finetune", "joint", "independent", "er", "ewc", "gem"),
+    ("er", "er-ace", "der", "der++", "mir", "gss"),
+)
+
+
+def test_every_registered_method_has_a_look_of_its_own() -> None:
+    assert set(LOOKS) == set(METHODS)
+    assert len(set(LOOKS.values())) == len(METHODS)
+
+
+@pytest.mark.parametrize("methods", TOGETHER)
+def test_methods_that_are_compared_differ_in_colour(methods: tuple[str, ...]) -> None:
+    assert len({look.colour for look in looks(methods).values()}) == len(methods)
+
+
+def test_a_method_looks_the_same_in_every_company() -> None:
+    alone, among = looks(["er"]), looks(["gem", "ewc+er", "mine", "er", "ewc:strength=1", "ewc"])
+    assert among["er"] == alone["er"]
+    assert looks(["ewc+er"])["ewc+er"] == among["ewc+er"]
+
+
+def test_chains_and_settings_are_dashed_in_the_colour_of_their_method() -> None:
+    names = [
+        "ewc",
+        "ewc+er",
+        "ewc:strength=1",
+        "ewc:strength=2",
+        "der+++ewc",
+        "gem, γ = 0",
+        "er-ace+si",
+        "finetune:x=1",
+    ]
+    chosen = looks(names)
+    assert len(set(chosen.values())) == len(names)
+    for name, base in zip(names, ["ewc", "ewc", "ewc", "ewc", "der++", "gem", "er-ace", "finetune"], strict=True):
+        assert (chosen[name].colour, chosen[name].marker) == LOOKS[base][:2]
+        assert (chosen[name].line == LOOKS[base].line) == (name == base)
+
+
+def test_names_that_nobody_registered_all_look_different() -> None:
+    methods = ["joint", "finetune", *(f"m{i}" for i in range(20)), *LOOKS]
+    chosen = looks(methods)
+    assert len(set(chosen.values())) == 20 + len(LOOKS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lifelong.reports.bilingual import Text
 from lifelong.reports.importances import guard_scatters, single_moves
@@ -31,3 +32,11 @@ def test_what_has_no_logarithm_is_hollow_at_the_edge() -> None:
     assert np.asarray(full.get_offsets()).tolist() == [[1.0, 5.0]]
     assert np.asarray(hollow.get_offsets()) == pytest.approx(np.array([[0.3, 2 / 3], [0.1, 2.0], [0.1, 2 / 3]]))
     assert len(np.asarray(si.collections[0].get_offsets())) == 0
+
+
+def test_every_panel_has_its_ticks() -> None:
+    measured = np.array([1.0, 0.3])
+    methods = ["ewc", "si", "mas", "rwalk"]
+    figure = guard_scatters(measured, dict.fromkeys(methods, measured), dict.fromkeys(methods, 1.0))
+    FigureCanvasAgg(figure).draw()
+    assert all(axes.xaxis.get_tick_params()["labelbottom"] for axes in figure.axes)

@@ -89,10 +89,6 @@ class Plane:
         """The points (K, 2) of the plane that are nearest to the weights θ (K, P)."""
         return (theta_KP - self.origin_P) @ self.axes_2P.T
 
-    def away(self, theta_KP: Tensor) -> Tensor:
-        """How far θ (K, P) lies from the plane (K,)."""
-        return (theta_KP - self.origin_P - self.of(theta_KP) @ self.axes_2P).norm(dim=1)
-
 
 def plane_through(first_P: Tensor, second_P: Tensor, third_P: Tensor) -> Plane:
     """The plane through three points: the first is its origin, the second lies on its first axis.
@@ -100,8 +96,8 @@ def plane_through(first_P: Tensor, second_P: Tensor, third_P: Tensor) -> Plane:
     Raises: `SettingError` where the three points lie on one line.
 
     >>> plane = plane_through(torch.tensor([1.0, 0, 0]), torch.tensor([3.0, 0, 0]), torch.tensor([2.0, 5.0, 0]))
-    >>> plane.of(torch.tensor([[2.0, 5.0, 9.0]])).tolist(), plane.away(torch.tensor([[2.0, 5.0, 9.0]])).tolist()
-    ([[1.0, 5.0]], [9.0])
+    >>> plane.of(torch.tensor([[2.0, 5.0, 9.0]])).tolist()
+    [[1.0, 5.0]]
 
     Reference: Garipov et al. 2018, Loss Surfaces, Mode Connectivity, and Fast Ensembling of DNNs, appendix A.1.
     """

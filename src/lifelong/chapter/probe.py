@@ -39,7 +39,12 @@ class Before(Method[NoState]):
 
 @dataclass(frozen=True)
 class After(Before):
-    """The same at another place of the chain, which takes each method once by its name."""
+    """The same at another place of the chain, which takes each method once by its name; and `stepped` after a step."""
+
+    stepped: Callable[[Step], None] = lambda _: None
 
     name = "after"
     phase = Phase.FREEZE  # when all others have changed it
+
+    def after_step(self, state: NoState, step: Step) -> None:
+        self.stepped(step)

@@ -1,4 +1,4 @@
-"""The gradient of now, those of the past and the projected one, in two dimensions: the picture of GEM."""
+"""The current gradient, past gradients and the projected one, in two dimensions: the picture of GEM."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lifelong.reports.canvas import blank
 
 __all__ = ["projections"]
 
-NOW, PAST, PROJECTED = "#0072B2", "#D55E00", "#009E73"
+CURRENT, PAST, PROJECTED = "#0072B2", "#D55E00", "#009E73"
 REACH = 1.5
 
 
@@ -24,34 +24,34 @@ def projections(
 ) -> Figure:
     """One panel per case: g (2,), the past gradients g_k (T, 2) and the projected z (2,), as arrows from the origin.
 
-    Shaded is where no past task objects: ⟨z, g_k⟩ ≥ 0 for all k; dashed, the way from g to the nearest point there.
+    Shaded is where no past loss rises: ⟨z, g_k⟩ ≥ 0 for all k; dashed, the way from g to the nearest point there.
 
     >>> case = np.array([1.0, -1.0]), np.array([[0.0, 1.0]]), np.array([1.0, 0.0])
     >>> figure = projections([case], [Text("one", "一个")])
     >>> [text.get_text() for text in figure.axes[0].texts if text.get_text()]
-    ['g¹', 'g', "g'"]
+    ['g₁', 'g', 'g′']
     """
     figure = blank(3.2 * len(cases), 4.1)
     panels = figure.subplots(1, len(cases), squeeze=False)[0]
-    for axes, (now, past, projected), title in zip(panels, cases, titles, strict=True):
+    for axes, (current, past, projected), title in zip(panels, cases, titles, strict=True):
         _allowed(axes, past)
         for number, gradient in enumerate(past):
-            _arrow(axes, gradient, PAST, "g" + "¹²³⁴⁵"[number])
-        same = np.allclose(now, projected)
-        _arrow(axes, now, NOW, "" if same else "g")
-        _arrow(axes, projected, PROJECTED, "g = g'" if same else "g'")
-        axes.plot(*np.stack([now, projected]).T, color="#555555", linestyle="--", linewidth=1.2)
+            _arrow(axes, gradient, PAST, "g" + "₁₂₃₄₅"[number])
+        same = np.allclose(current, projected)
+        _arrow(axes, current, CURRENT, "" if same else "g")
+        _arrow(axes, projected, PROJECTED, "g = g′" if same else "g′")
+        axes.plot(*np.stack([current, projected]).T, color="#555555", linestyle="--", linewidth=1.2)
         axes.set_title(title.of(language), loc="left", fontsize="medium")
         axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal", xticks=[], yticks=[])
         axes.spines[:].set_color("#bbbbbb")
     words = (
-        (NOW, Text("g: gradient of the task of now", "g：当前任务的梯度")),
-        (PAST, Text("gᵏ: gradient of past task k", "gᵏ：过去任务 k 的梯度")),
-        (PROJECTED, Text("g': the gradient that is used", "g'：实际采用的梯度")),
+        (CURRENT, Text("g: current task's gradient", "g：当前任务的梯度")),
+        (PAST, Text("gₖ: gradient of past task k", "gₖ：旧任务 k 的梯度")),
+        (PROJECTED, Text("g′: gradient that is used", "g′：实际采用的梯度")),
     )
     handles = [panels[0].plot([], [], color=colour, linewidth=3)[0] for colour, _ in words]
     shade = panels[0].fill([], [], color="#dfeee8")[0]
-    allowed = Text("no past task objects", "过去的任务都不反对").of(language)
+    allowed = Text("no past loss rises (to first order)", "旧任务的损失都不上升（一阶近似）").of(language)
     labels = [*(text.of(language) for _, text in words), allowed]
     figure.legend([*handles, shade], labels, loc="outside lower center", ncols=len(cases), frameon=False)
     return figure

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,13 +18,33 @@ from numpy.typing import NDArray
 from lifelong.errors import require
 from lifelong.evaluation import Array
 
-__all__ = ["Groups", "Look", "blank", "checked_groups", "life", "looks", "plain", "png", "spread", "tidy"]
+__all__ = [
+    "LOOKS",
+    "Groups",
+    "Look",
+    "blank",
+    "checked_groups",
+    "life",
+    "looks",
+    "plain",
+    "png",
+    "spread",
+    "tidy",
+]
 
 Groups: TypeAlias = dict[str, NDArray[np.float64]]
 
 # Okabe & Ito 2008: told apart with every kind of colour vision; their yellow is left out, too pale on white
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = ("o", "s", "^", "D", "v", "P", "<")
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = OKABE_ITO = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">", "h", "8", "d", "*")
+DASHES = ("-", ":", "-.", "--")
 
 
 class Look(NamedTuple):
@@ -33,18 +55,69 @@ class Look(NamedTuple):
     line: str
 
 
-def looks(methods: Sequence[str]) -> dict[str, Look]:
-    """One look per method; the bounds `joint` and `finetune` are dashed and without colour.
-
-    >>> looks(["finetune", "ewc", "er"])["er"]
-    Look(colour='#D55E00', marker='s', line='-')
-    """
-    bounds = {"joint": Look("black", "X", "--"), "finetune": Look("#777777", "p", "--")}
-    others = [method for method in methods if method not in bounds]
-    cycle = {
-        method: Look(OKABE_ITO[i % len(OKABE_ITO)], MARKERS[i % len(MARKERS)], "-") for i, method in enumerate(others)
+#: the look of every registered method. Methods that are often compared differ in colour: the penalties among each
+#: other, the kinds of rehearsal among each other, and ewc, si, er, gem and agem
+LOOKS: Mapping[str, Look] = MappingProxyType(
+    {
+        "joint": Look("black", "X", "--"),
+        "finetune": Look("#777777", "p", "--"),
+        "independent": Look(SKY, "h", "--"),
+        "ewc": Look(BLUE, "o", "-"),
+        "online-ewc": Look(BLUE, "h", "-"),
+        "l2": Look(VERMILION, "d", "-"),
+        "si": Look(PURPLE, "D", "-"),
+        "mas": Look(ORANGE, "v", "-"),
+        "rwalk": Look(SKY, "P", "-"),
+        "scp": Look(GREEN, "<", "-"),
+        "gem": Look(GREEN, "^", "-"),
+        "agem": Look(ORANGE, ">", "-"),
+        "ogd": Look(SKY, ">", "-"),
+        "gpm": Look(PURPLE, ">", "-"),
+        "er": Look(VERMILION, "s", "-"),
+        "er-ace": Look(SKY, "s", "-"),
+        "der": Look(BLUE, "s", "-"),
+        "der++": Look(GREEN, "s", "-"),
+        "mir": Look(ORANGE, "s", "-"),
+        "gss": Look(PURPLE, "s", "-"),
+        "gdumb": Look(VERMILION, "8", "-"),
+        "icarl": Look(BLUE, "8", "-"),
+        "dgr": Look(SKY, "8", "-"),
+        "lwf": Look(PURPLE, "h", "-"),
+        "packnet": Look(GREEN, "h", "-"),
+        "progressive": Look(BLUE, "^", "-"),
+        "hat": Look(ORANGE, "h", "-"),
+        "xdg": Look(VERMILION, "h", "-"),
+        "ncm": Look(ORANGE, "*", "-"),
+        "slda": Look(BLUE, "*", "-"),
+        "ranpac": Look(GREEN, "*", "-"),
     }
-    return {method: bounds.get(method) or cycle[method] for method in methods}
+)
+
+
+def looks(methods: Sequence[str]) -> dict[str, Look]:
+    """One look per method: the same in every figure for a registered name.
+
+    A chain and a second setting (`ewc+er`, `ewc:strength=1`) have the colour and the marker of the method that their
+    name begins with, and a dash of their own. Other names get looks that are free, in their order.
+
+    >>> looks(["finetune", "ewc", "ewc+er"])["ewc+er"]
+    Look(colour='#0072B2', marker='o', line=':')
+    """
+    chosen: dict[str, Look] = {method: LOOKS[method] for method in methods if method in LOOKS}
+    for method in methods:
+        if method not in chosen:
+            taken = {*LOOKS.values(), *chosen.values()}
+            chosen[method] = next(look for look in _free(method) if look not in taken)
+    return {method: chosen[method] for method in methods}
+
+
+def _free(method: str) -> Iterator[Look]:
+    """The looks for a name that is not registered, best first."""
+    begins = [name for name in LOOKS if re.match(re.escape(name) + r"(?![\w-])", method)]
+    if begins:
+        base = LOOKS[max(begins, key=len)]
+        yield from (base._replace(line=line, marker=marker) for marker in (base.marker, *MARKERS) for line in DASHES)
+    yield from (Look(colour, marker, line) for line in DASHES for marker in MARKERS for colour in OKABE_ITO)
 
 
 def checked_groups(groups: Groups) -> Groups:

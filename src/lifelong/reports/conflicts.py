@@ -31,7 +31,10 @@ def angles_over_life(angles: Mapping[str, Array], starts: Mapping[int, int], lan
     panels = figure.subplots(1, len(angles), sharey=True, squeeze=False)[0]
     low = min(float(found[:, 1:].min()) for found in angles.values())
     high = max(float(found[:, 1:].max()) for found in angles.values())
-    words = (Text("before the projection", "投影之前").of(language), Text("after it", "投影之后").of(language))
+    words = (
+        Text("before the projection", "投影之前").of(language),
+        Text("after the projection", "投影之后").of(language),
+    )
     for axes, (method, found) in zip(panels, angles.items(), strict=True):
         tidy(axes)
         axes.axhline(90, color="black", linewidth=1.2, zorder=1)
@@ -45,7 +48,7 @@ def angles_over_life(angles: Mapping[str, Array], starts: Mapping[int, int], lan
         axes.set_title(plain(method), loc="left", fontsize="medium", pad=12)
         axes.set_xlabel(Text("step", "训练步数").of(language))
         axes.set_ylim(low - 2, high + 0.1 * (high - low))
-    panels[0].set_ylabel(Text("largest angle to a past gradient (°)", "与过去任务梯度的最大夹角（°）").of(language))
+    panels[0].set_ylabel(Text("largest angle to a past gradient (°)", "与旧任务梯度的最大夹角（°）").of(language))
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
     return figure

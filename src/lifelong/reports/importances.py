@@ -1,4 +1,4 @@
-"""What a weight is worth: the loss as one weight moves, and the guard that each method gives it."""
+"""What a parameter is worth: the loss as it alone moves, and the importance b that each method gives it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 from lifelong.evaluation import Array
 from lifelong.reports.bilingual import Language, Text
-from lifelong.reports.canvas import blank, looks, tidy
+from lifelong.reports.canvas import LOOKS, blank, looks, plain, tidy
 
 __all__ = ["guard_scatters", "single_moves"]
 
 PANELS_PER_ROW = 3
-INK = "#0072B2"
-GUARD = "#D55E00"
+MEASURED = "#333333"
+PREDICTED = LOOKS["ewc"].colour
 
 
 def single_moves(
     moves: Array, rises: Sequence[Array], guards: Sequence[float], titles: Sequence[Text], language: Language = "en"
 ) -> Figure:
-    """How the loss of task 1 rises (M,) as one weight alone is moved (M,), one panel per weight on one scale.
+    """How the loss of task 1 rises (M,) as one parameter alone moves (M,), one panel per parameter on one scale.
 
-    Dashed: the parabola `b/2 · move²` of the guard b that the weight was given.
+    Dashed: the parabola `b/2 · move²` of the importance b in `guards`, in the colour of ewc, whose b is a curvature.
 
     >>> moves = np.linspace(-1, 1, 3)
     >>> figure = single_moves(moves, [moves**2], [2.0], [Text("stiff", "硬")])
@@ -36,11 +36,11 @@ def single_moves(
     panels = figure.subplots(1, len(rises), sharey=True, squeeze=False)[0]
     for axes, rise, guard, title in zip(panels, rises, guards, titles, strict=True):
         tidy(axes)
-        axes.plot(moves, rise, color=INK, linewidth=2.2, label=Text("measured", "实测").of(language))
-        guess = Text("its guard: b/2 · move²", "守卫的估计：b/2 · 位移²").of(language)
-        axes.plot(moves, guard / 2 * moves**2, color=GUARD, linestyle="--", linewidth=1.8, label=guess)
+        axes.plot(moves, rise, color=MEASURED, linewidth=2.2, label=Text("measured", "实测").of(language))
+        guess = Text("as b predicts: b/2 · move²", "按 b 预测：b/2 · 位移²").of(language)
+        axes.plot(moves, guard / 2 * moves**2, color=PREDICTED, linestyle="--", linewidth=1.8, label=guess)
         axes.set_title(title.of(language), loc="left", fontsize="medium")
-        axes.set_xlabel(Text("move of the weight", "该参数的位移").of(language))
+        axes.set_xlabel(Text("move of the parameter", "该参数的位移").of(language))
     top = max(float(rise.max()) for rise in rises)
     panels[0].set_ylim(min(0.0, *(float(rise.min()) for rise in rises)) - 0.05 * top, 1.1 * top)
     panels[0].set_ylabel(Text("rise of the loss of task 1", "任务 1 损失的上升").of(language))
@@ -51,7 +51,7 @@ def single_moves(
 def guard_scatters(
     measured: Array, assigned: Mapping[str, Array], ranks: Mapping[str, float | None], language: Language = "en"
 ) -> Figure:
-    """Each weight's measured curvature (K,) against the guard b (K,) it was given, on log axes, one panel per method.
+    """Each parameter's measured curvature (K,) against its importance b (K,), on log axes, one panel per method.
 
     What a log axis cannot show (0, or a curvature below 0) stands hollow at the edge. `ranks`, Spearman's ρ by method.
 
@@ -64,21 +64,24 @@ def guard_scatters(
     figure = blank(3.1 * columns + 0.6, 2.9 * rows + 0.4)
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     x, x_real = _on_log(measured)
+    chosen = looks([*assigned])
     for axes, (method, guards) in zip(panels, assigned.items(), strict=False):
         tidy(axes)
-        look = looks([*assigned])[method]
+        look = chosen[method]
         y, y_real = _on_log(guards)
         shown = x_real & y_real
-        axes.scatter(x[shown], y[shown], s=12, color=look.colour, alpha=0.6, linewidths=0)
-        axes.scatter(x[~shown], y[~shown], s=12, facecolors="none", edgecolors=look.colour, alpha=0.6, linewidths=0.8)
+        style = {"s": 14, "marker": look.marker, "alpha": 0.6}
+        axes.scatter(x[shown], y[shown], color=look.colour, linewidths=0, **style)
+        axes.scatter(x[~shown], y[~shown], facecolors="none", edgecolors=look.colour, linewidths=0.8, **style)
         axes.set_xscale("log")
         axes.set_yscale("log")
         rank = ranks[method]
-        axes.set_title(method + ("" if rank is None else f"  ρ = {rank:.2f}"), loc="left")
+        axes.tick_params(labelbottom=True)  # below every panel, as the last row may be short
+        axes.set_title(plain(method) + ("" if rank is None else f"  ρ = {rank:.2f}"), loc="left")
     for axes in panels[len(assigned) :]:
         axes.remove()
     figure.supxlabel(Text("measured curvature of the loss of task 1", "实测的任务 1 损失的曲率").of(language))
-    figure.supylabel(Text("guard b that the method gives", "方法给出的守卫 b").of(language))
+    figure.supylabel(Text("b that the method gives", "方法给出的 b").of(language))
     return figure
 
 

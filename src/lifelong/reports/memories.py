@@ -1,4 +1,4 @@
-"""What methods store over a life: springs stay as they are, examples add up."""
+"""What methods store over a life: penalties stay as they are, examples add up."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from matplotlib.ticker import FuncFormatter
 
 from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.canvas import blank, looks, plain, tidy
+from lifelong.reports.line_labels import label_lines
 from lifelong.reports.wording import size
 
 __all__ = ["memory_curves"]
 
 
 def memory_curves(tasks: Sequence[int], stored: Mapping[str, Sequence[float]], language: Language = "en") -> Figure:
-    """Bytes stored beside the model after so many tasks, one line per method, both axes logarithmic.
+    """Bytes stored besides the model after so many tasks, one line per method, both axes logarithmic.
 
     >>> memory_curves([1, 10], {"ewc": [100, 100], "gem": [20, 200]}).axes[0].get_yscale()
     'log'
@@ -24,14 +25,15 @@ def memory_curves(tasks: Sequence[int], stored: Mapping[str, Sequence[float]], l
     axes = figure.subplots()
     tidy(axes)
     for method, look in looks([*stored]).items():
-        axes.plot(tasks, stored[method], color=look.colour, marker=look.marker, markersize=5, label=plain(method))
+        style = {"color": look.colour, "marker": look.marker, "markersize": 5, "label": plain(method)}
+        axes.plot(tasks, stored[method], look.line, **style)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(_number))
     axes.yaxis.set_major_formatter(FuncFormatter(_size))
     axes.set_xlabel(Text("tasks learned", "已学任务数").of(language))
-    axes.set_ylabel(Text("stored beside the model", "模型之外要存储的数据").of(language))
-    figure.legend(loc="outside right upper", frameon=False)
+    axes.set_ylabel(Text("stored besides the model", "模型之外的存储").of(language))
+    label_lines(axes)
     return figure
 
 

@@ -14,16 +14,30 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from lifelong.evaluation import Array
 from lifelong.reports.bilingual import Language, Text
-from lifelong.reports.canvas import Look, blank
+from lifelong.reports.canvas import Look, blank, looks, plain
 
 __all__ = ["surfaces"]
 
-#: the way of the first task, and of what came after it by method
+#: the way of the first task
 FIRST = Look("black", "", "-")
-AFTER = (Look("#D55E00", "", "-"), Look("#009E73", "", "-"), Look("#CC79A7", "", "-"))
-LEVELS = 14
+LEVELS = 18
 #: below it a loss is drawn as this one, so that a perfect fit has a logarithm
 SMALLEST = 1e-6
+#: share of white in the colours of the map, so that ways and words stand out
+PALE = 0.35
+#: about the width of a map, in points
+MAP = 270
+#: the places of a word around its point, in points, and its anchor
+PLACES = (
+    ((9, 0), "left", "center"),
+    ((-9, 0), "right", "center"),
+    ((0, 9), "center", "bottom"),
+    ((0, -9), "center", "top"),
+    ((7, 7), "left", "bottom"),
+    ((7, -7), "left", "top"),
+    ((-7, 7), "right", "bottom"),
+    ((-7, -7), "right", "top"),
+)
 
 
 def surfaces(
@@ -38,61 +52,93 @@ def surfaces(
 ) -> Figure:
     """One map of the loss per task on the same plane, and on each the way to the first task's end, then on from there.
 
-    Arguments: `across` (A,), `up` (U,) the ticks of the grid; `losses` one array (U, A) per task, above 0; `first`
-    (S, 2) the points of the way from the start through task 1, or its last one alone; `after` (S, 2) by method, the
-    ways through task 2; `labels` of the axes; `marks`, further points (2,) by name.
+    Blue is a low loss, red a high one. The starts and ends are named on the map: θ⁰, θᵇ, and θ* of every method.
 
-    >>> ways = {"ewc": np.array([[1.0, 0.0], [1.0, 1.0]])}
-    >>> ticks, way = np.linspace(-1, 2, 4), np.array([[0.0, 0.0], [1.0, 0.0]])
-    >>> figure = surfaces(ticks, ticks, [np.ones((4, 4)) + ticks**2] * 2, way, ways, (Text("a", "甲"), Text("b", "乙")))
-    >>> [axes.get_title("left") for axes in figure.axes[:2]]
-    ['loss of task 1', 'loss of task 2']
+    Args:
+        across: The ticks (A,) of the horizontal axis.
+        up: The ticks (U,) of the vertical axis.
+        losses: One array (U, A) per task, above 0.
+        first: The points (S, 2) of the way from the start through task 1, or its last one alone.
+        after: The ways (S, 2) through task 2 by method.
+        labels: Of the axes.
+        marks: Further points (2,) by method, each the end of a way that is not drawn.
+        language: Of the words.
+
+    Example:
+        >>> ways = {"ewc": np.array([[1.0, 0.0], [1.0, 1.0]])}
+        >>> ticks, way = np.linspace(-1, 2, 4), np.array([[0.0, 0.0], [1.0, 0.0]])
+        >>> loss, names = np.ones((4, 4)) + ticks**2, (Text("a", "甲"), Text("b", "乙"))
+        >>> figure = surfaces(ticks, ticks, [loss, loss], way, ways, names)
+        >>> [text.get_text() for text in figure.axes[0].texts]
+        ['θ* ewc', 'θ⁰', 'θᵇ']
     """
-    height = float(np.clip(4.6 * np.ptp(up) / np.ptp(across), 2.5, 5.5))
-    figure = blank(5.0 * len(losses) + 1.0, height + 1.4)
+    height = float(np.clip(4.1 * np.ptp(up) / np.ptp(across), 2.5, 5.5))
+    figure = blank(4.6 * len(losses) + 1.3, height + 1.0)
     panels = figure.subplots(1, len(losses), sharex=True, sharey=True, squeeze=False)[0]
     low = max(min(float(loss.min()) for loss in losses), SMALLEST)
     high = max(*(float(loss.max()) for loss in losses), 1.01 * low)
     levels = np.geomspace(low, high, LEVELS)
-    pale = ListedColormap(colormaps["Blues"](np.linspace(0.0, 0.75, 256)))
+    colours = ListedColormap(PALE + (1 - PALE) * colormaps["RdYlBu_r"](np.linspace(0, 1, 256))[:, :3])
     for number, (axes, loss) in enumerate(zip(panels, losses, strict=True), start=1):
-        held = np.clip(loss, low, high)
-        filled = axes.contourf(across, up, held, levels, cmap=pale, norm=LogNorm(low, high), extend="neither")
-        axes.contour(across, up, held, levels, colors="#4a6a8a", linewidths=0.5, alpha=0.7)
-        _ways(axes, first, after, language)
-        for name, point in (marks or {}).items():
-            _point(axes, point, "D", name, beside=True)
-        axes.set_aspect("equal")
+        clipped = np.clip(loss, low, high)
+        filled = axes.contourf(across, up, clipped, levels, cmap=colours, norm=LogNorm(low, high), extend="neither")
+        axes.contour(across, up, clipped, levels, colors="#555555", linewidths=0.4, alpha=0.6)
+        axes.set(xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
+        axes.set_box_aspect(float(np.ptp(up) / np.ptp(across)))
+        _ways(axes, first, after, marks or {})
         axes.set_title(Text(f"loss of task {number}", f"任务 {number} 的损失").of(language), loc="left")
         axes.set_xlabel(labels[0].of(language))
     panels[0].set_ylabel(labels[1].of(language))
-    bar = figure.colorbar(filled, ax=list(panels), label=Text("loss", "损失").of(language), shrink=0.85)
+    words = Text("loss (blue: low, red: high)", "损失（越蓝越小，越红越大）").of(language)
+    bar = figure.colorbar(filled, ax=list(panels), label=words, shrink=0.85)
     bar.ax.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
     bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     bar.ax.yaxis.set_minor_locator(NullLocator())
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     return figure
 
 
-def _ways(axes: Axes, first: Array, after: Mapping[str, Array], language: Language) -> None:
-    if len(first) > 1:
-        _way(axes, first, FIRST, Text("learning task 1", "学习任务 1").of(language))
-    learning = Text("learning task 2 with {}", "用 {} 学习任务 2").of(language)
-    for look, (method, way) in zip(AFTER, after.items(), strict=False):
-        _way(axes, way, look, learning.format(method))
-        axes.plot(*way[-1], marker="*", markersize=15, color=look.colour, markeredgecolor="white", zorder=5)
-    if len(first) > 1:
-        _point(axes, first[0], "o", "θ⁰")
-    _point(axes, first[-1], "s", "θᵇ")
+def _ways(axes: Axes, first: Array, after: Mapping[str, Array], marks: Mapping[str, Array]) -> None:
+    """The ways, then their ends, each with its name where it covers neither a way nor another name."""
+    for way, look in [(first, FIRST), *zip(after.values(), looks([*after]).values(), strict=True)]:
+        [line] = axes.plot(way[:, 0], way[:, 1], color=look.colour, linewidth=2.2, zorder=4)
+        line.set_path_effects([withStroke(linewidth=3.8, foreground="white")])
+    ends: list[tuple[str, Array, str, str]] = [
+        (f"θ* {method}", point, "*", look.colour)
+        for (method, point), look in zip(
+            [*((method, way[-1]) for method, way in after.items()), *marks.items()],
+            looks([*after, *marks]).values(),
+            strict=True,
+        )
+    ]
+    ends += [("θ⁰", first[0], "o", "black")] if len(first) > 1 else []
+    ends += [("θᵇ", first[-1], "s", "black")]
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    scale = MAP / (right - left)
+    bounds = np.array([[left, bottom], [right, top]]) * scale
+    dots = [np.concatenate([first, *after.values(), *(point[None] for _, point, _, _ in ends)]) * scale]
+    for name, point, marker, colour in ends:
+        size = 15 if marker == "*" else 8
+        axes.plot(*point, marker=marker, markersize=size, color=colour, markeredgecolor="white", zorder=5)
+        offset, across, up, box = _free_place(name, point * scale, np.concatenate(dots), bounds)
+        dots.append(box)
+        style = {"textcoords": "offset points", "fontsize": "large", "ha": across, "va": up, "zorder": 6}
+        word = axes.annotate(plain(name), (float(point[0]), float(point[1])), offset, color=colour, **style)
+        word.set_path_effects([withStroke(linewidth=2.8, foreground="white")])
 
 
-def _way(axes: Axes, way: Array, look: Look, label: str) -> None:
-    axes.plot(way[:, 0], way[:, 1], color=look.colour, linestyle=look.line, linewidth=2.2, label=label, zorder=4)
-
-
-def _point(axes: Axes, point: Array, marker: str, name: str, beside: bool = False) -> None:
-    axes.plot(*point, marker=marker, markersize=8, color="black", markeredgecolor="white", zorder=5)
-    place, offset = (float(point[0]), float(point[1])), (10, -4) if beside else (9, -15)
-    word = axes.annotate(name, place, offset, textcoords="offset points", fontsize="large", zorder=6)
-    word.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+def _free_place(name: str, point: Array, dots: Array, bounds: Array) -> tuple[tuple[int, int], str, str, Array]:
+    """The place of the word inside `bounds` that covers the fewest `dots` (in points), and dots all over the word."""
+    wide, high = 7.5 * len(name), 13.0
+    best: tuple[int, tuple[tuple[int, int], str, str, Array]] | None = None
+    for offset, across, up in PLACES:
+        left = {"left": 0.0, "center": -wide / 2, "right": -wide}[across]
+        lower = {"bottom": 0.0, "center": -high / 2, "top": -high}[up]
+        corner = point + np.array(offset) + np.array([left, lower])
+        opposite = corner + np.array([wide, high])
+        outside = bool((corner < bounds[0]).any() or (opposite > bounds[1]).any())
+        covered = 1000 * outside + int(((dots >= corner - 2) & (dots <= opposite + 2)).all(1).sum())
+        if best is None or covered < best[0]:
+            box = corner + np.stack(np.meshgrid(np.linspace(0, wide, 9), np.linspace(0, high, 4)), -1).reshape(-1, 2)
+            best = covered, (offset, across, up, box)
+    assert best is not None
+    return best[1]

@@ -1,4 +1,4 @@
-"""A course's homework on rotated digits: springs of five kinds against none, as learning curves."""
+"""A course's homework on rotated digits: penalties of five kinds against none, as learning curves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from lifelong.chapter.learning import fewer_tests, learned, matrix_of
 from lifelong.chapter.lesson import Lesson, Part, Setup, Values
-from lifelong.chapter.shown import Grid, Picture, Shown
+from lifelong.chapter.shown import Claim, Grid, Picture, Shown
 from lifelong.evaluation import Array, acc, bwt, seen_acc
 from lifelong.experiments.experiment import Experiment
 from lifelong.experiments.reproduce.homework import homework
@@ -84,8 +84,8 @@ def _table(matrices: Mapping[str, Array], published: Mapping[str, list[str]]) ->
     tasks = next(iter(matrices.values())).shape[1]
     after = [Text(f"after task {number}", f"学完任务 {number}") for number in range(1, tasks + 1)]
     caption = Text(
-        "Mean accuracy in percent on the tasks seen so far, after every task; ACC and BWT of the whole life, one seed",
-        "学完每个任务后，已学任务的平均正确率（%）；最后两列是全程的 ACC 和 BWT；一个随机种子",
+        "Mean accuracy (%) on the tasks seen so far after every task; ACC and BWT at the end; one seed",
+        "学完每个任务后，已学任务的平均准确率（%）；最后两列是学完全部任务后的 ACC 和反向迁移 BWT；一个随机种子",
     )
     return Grid(caption, [Text("method", "方法"), *after, "ACC", "BWT"], rows)
 
@@ -95,61 +95,95 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
     groups = {method: np.asarray(matrix)[None] for method, matrix in matrices.items()}
     picture = Picture(
         "curves",
-        Text("Mean accuracy on the tasks seen, after each task", "学完每个任务后，已学任务的平均正确率"),
+        Text("Mean accuracy on the tasks seen so far, after each task", "学完每个任务后，已学任务的平均准确率"),
         lambda language: mean_curve(groups, language),
     )
-    return Shown((_table(matrices, _published(setup)),), (picture,), _notes(setup))
+    return Shown((_table(matrices, _published(setup)),), (picture,), _notes(setup), _claims(matrices))
+
+
+def _claims(matrices: Mapping[str, Array]) -> tuple[Claim, ...]:
+    """What each penalty retains, and what it costs on the newest task; of one seed."""
+    others = [method for method in matrices if method != "finetune"]
+    ends = {method: float(acc(matrix)) for method, matrix in matrices.items()}
+    newest = {method: float(matrix[-1, -1]) for method, matrix in matrices.items()}
+    retain = [method for method in others if ends[method] > ends["finetune"]]
+    pay = [method for method in others if newest[method] < newest["finetune"]]
+    ends_words, newest_words = (
+        ", ".join(f"{method} {percent(values[method])}" for method in others) for values in (ends, newest)
+    )
+    first, last = percent(ends["finetune"]), percent(newest["finetune"])
+    return (
+        Claim(
+            len(retain) == len(others),
+            Text(
+                f"In this run every penalty ends above fine-tuning ({first} %) on all tasks: {ends_words}.",
+                f"在这次运行中，每种正则项在全部任务上都高于 finetune（{first}%）：{ends_words.replace(', ', '、')}。",
+            ),
+            Text(
+                f"In this run fine-tuning ends at {first} % on all tasks and not every penalty above it: {ends_words}.",
+                f"在这次运行中，finetune 在全部任务上为 {first}%，并非每种正则项都高于它："
+                f"{ends_words.replace(', ', '、')}。",
+            ),
+        ),
+        Claim(
+            len(pay) == len(others),
+            Text(
+                f"Each pays on the newest task, where fine-tuning has {last} %: {newest_words}.",
+                f"代价都落在最新的任务上，finetune 在那里为 {last}%：{newest_words.replace(', ', '、')}。",
+            ),
+            Text(
+                f"On the newest task fine-tuning has {last} %, the others {newest_words}: below it are "
+                f"{', '.join(pay) or 'none'}.",
+                f"在最新的任务上，finetune 为 {last}%，其余为 {newest_words.replace(', ', '、')}：低于它的有"
+                f"{'、'.join(pay) or '：无'}。",
+            ),
+        ),
+    )
 
 
 def _notes(setup: Setup) -> tuple[Text, ...]:
     table = homework()
     strengths = Text(
-        f"Protocol: {table.protocol}. Source: {table.source}. The strengths of the methods are the homework's own.",
+        f"Protocol: {table.protocol}. Source: {table.source}. The strengths are those of the homework.",
         "原作业设定：MNIST 旋转 0°、20°、40°、60°、80°，全连接网络 784-1024-512-256-10，Adam，学习率 1e-4，每个任"
-        "务重新初始化优化器，批大小 128，每个任务训练 10 遍。来源：《LeeDL 教程》作业 14（终身学习）公开的结果，一"
+        "务重新初始化优化器，批大小 128，每个任务训练 10 遍。来源：《LeeDL 教程》作业 14（终身学习）公布的结果，一"
         "个随机种子。各方法的正则化强度沿用原作业。",
     )
     if setup.data == "digits":
         here = Text(
-            "Here: the same rotations of small digits (8×8), an MLP 64-128-64-32-10, Adam 1e-3, batches of 32; the "
-            "strengths were not chosen for it, so it shows the form of the curves, not the published numbers.",
-            "这里用 8×8 的小数字图像做同样的旋转，网络为 64-128-64-32-10，Adam，学习率 1e-3，批大小 32；"
-            "正则化强度并非为它而选，因此只看曲线的形状，不与公布的数值比较。",
+            "Here: the same rotations of small digits (8×8), an MLP 64-128-64-32-10, Adam 1e-3, batches of 32. The "
+            "strengths were not chosen for it, so compare the shape of the curves, not the published numbers.",
+            "这里对 8×8 的小数字图像做同样的旋转，网络为 64-128-64-32-10，Adam，学习率 1e-3，批大小 32；正则化强度并非"
+            "为它而选，因此只看曲线的形状，不与公布的数值比较。",
         )
         short = Text(
-            "Shortened: 15 passes per task; --full takes 50.", "已缩短：每个任务训练 15 遍；加 --full 则为 50 遍。"
+            "Shortened: 15 epochs per task; --full takes 50.", "已缩短：每个任务训练 15 遍；加 --full 则为 50 遍。"
         )
         return (strengths, here) if setup.full else (strengths, here, short)
-    weak = Text(
-        "At the homework's strength si hardly acts here, so its line nearly covers that of finetune.",
-        "si 在原作业的强度下几乎不起作用，所以它的线与 finetune 的线几乎重合。",
-    )
     short = Text(
-        f"Shortened: {SAMPLES} training examples per task, 5 passes, {TESTS} test examples; --full takes the "
-        "homework's own protocol, with its published values beside.",
+        f"Shortened: {SAMPLES} training examples per task, 5 epochs, {TESTS} test examples; --full follows the "
+        "protocol of the homework and lists its published values.",
         f"已缩短：每个任务 {SAMPLES} 个训练样本、训练 5 遍、{TESTS} 个测试样本；加 --full 则完全按原作业设定运行，"
         "并列出公布的数值。",
     )
-    return (strengths,) if setup.full else (strengths, weak, short)
+    return (strengths,) if setup.full else (strengths, short)
 
 
 HOMEWORK = Lesson(
     name="homework",
     figures=(),
-    title=Text("The homework: five rotations, five springs", "课后作业：五次旋转，五种正则化"),
+    title=Text("The homework: five rotations, five penalties", "课后作业：五次旋转，五种正则化"),
     see=Text(
-        "The homework of a well-known course: one network learns digits turned by 0°, 20°, 40°, 60° and 80°, one "
-        "after another, and after each task it is examined on all it has seen. Follow the grey dashed line, "
-        "finetune, to see what is lost without a defence. Every other line is a penalty that holds weights near "
-        "their old values, each with its own idea of which weights matter: the Fisher information (ewc), the "
-        "sensitivity of the output (mas), the path that training took (si), the Fisher information and the path "
-        "together (rwalk), random slices of the output (scp). Ask how much each keeps, and what it pays on the "
-        "newest task for it.",
-        "这是一门知名课程的课后作业：同一个网络依次学习旋转了 0°、20°、40°、60°、80° 的数字，每学完一个任务，就在"
-        "学过的所有任务上考试。灰色虚线是 finetune，看它就知道不设防会丢掉多少。其余每条线都是一种惩罚项，把参数拉"
-        "在旧值附近，区别在于哪些参数算重要：ewc 看费舍尔信息，mas 看输出对参数的敏感度，si 看训练走过的路径，"
-        "rwalk 兼顾费舍尔信息与路径，scp 看输出在随机方向上的投影。请比较它们各保住了多少，又为此在最新的任务上付"
-        "出了多少。",
+        "Homework 14 of Hung-yi Lee's machine-learning course: one network learns digits turned by 0°, 20°, 40°, 60° "
+        "and 80°, one task after another, and is tested after each on all tasks so far. The grey dashed line is "
+        "fine-tuning, without any defence against forgetting. Every other line adds a penalty that pulls parameters "
+        "towards their old values, each with its own importance b: the Fisher information (ewc), the sensitivity of "
+        "the output (mas), the path of training (si), both Fisher information and path (rwalk), random slices of the "
+        "output (scp). How much does each retain, and what does it pay on the newest task?",
+        "李宏毅机器学习课程的作业 14：同一个网络依次学习旋转了 0°、20°、40°、60°、80° 的数字，每学完一个任务，就在已学"
+        "的所有任务上测试。灰色虚线是 finetune，不采取任何防止遗忘的措施。其余每条线都加了正则项，把参数拉向旧值，区别"
+        "在于怎样确定重要性 b：ewc 用费舍尔信息，mas 用输出对参数的敏感度，si 用训练走过的路径，rwalk 兼用费舍尔信息与"
+        "路径，scp 用输出在随机方向上的投影。请比较它们各保住了多少，又在最新的任务上付出了多少代价。",
     ),
     parts=_parts,
     show=_show,

@@ -1,4 +1,4 @@
-"""Lesson: the surfaces of two tasks' losses, and how learning the second task leaves the valley of the first."""
+"""Lesson: the losses of two tasks as maps, and how learning the second task leaves the valley of the first."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from matplotlib.figure import Figure
 from lifelong.chapter.geometry import Plane, plane_through
 from lifelong.chapter.learning import data_stream, usual
 from lifelong.chapter.lesson import Lesson, Part, Setup, Values
-from lifelong.chapter.shown import Grid, Picture, Shown
+from lifelong.chapter.shown import Claim, Grid, Picture, Shown
 from lifelong.chapter.walks import PAIRS, TwoWeights, two_feature_stream, walks
 from lifelong.evaluation import Array
 from lifelong.methods import Method, build
 from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.surfaces import surfaces
-from lifelong.reports.wording import count, percent
+from lifelong.reports.wording import percent
 from lifelong.training import Learner
 
 __all__ = ["LANDSCAPE"]
@@ -57,7 +57,7 @@ def _two_weights(setup: Setup, scratch: Path) -> Values:
 
 
 def _network(setup: Setup, scratch: Path) -> Values:
-    """A real network, on the plane of fine-tuning's start and ends, and on that through both methods' ends."""
+    """A real network, on the plane through the end of task 1 and both methods' ends."""
     tasks = data_stream(setup, "rotated", tasks=2, angles=(0.0, TURN[setup.data]))
     model, training = usual(setup)
 
@@ -67,29 +67,25 @@ def _network(setup: Setup, scratch: Path) -> Values:
     methods = {"finetune": build("finetune"), "ewc": build("ewc")}
     examples = len(tasks.task(1).train)
     every = max(1, training.steps(examples, examples) // POINTS)
-    found = walks(tasks, make, methods, every, None if setup.full else EXAMPLES)
-    fine_P, held_P = (found.after[method][-1] for method in methods)
-    begun = plane_through(found.first_SP[0], found.first_SP[-1], fine_P)
-    ended = plane_through(found.first_SP[-1], fine_P, held_P)
-    ticks = 61 if setup.full else 25
+    ways = walks(tasks, make, methods, every, None if setup.full else EXAMPLES)
+    plane = plane_through(ways.first_SP[-1], *(ways.after[method][-1] for method in methods))
     return {
-        "maps": {"start": found.drawn(begun, ticks), "ends": found.drawn(ended, ticks, begin=-1)},
-        "ends": found.ends(),
-        "parameters": len(held_P),
-        "away": float(begun.away(held_P[None])),
-        "moved": float((held_P - found.first_SP[-1]).norm()),
+        "maps": {"ends": ways.drawn(plane, 61 if setup.full else 25, begin=-1)},
+        "ends": ways.ends(),
+        "parameters": len(ways.joint_P),
     }
 
 
 def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
     two, network = values["two-weights"], values["network"]
-    parameters = count(network["parameters"])
     (first, second), (third, fourth) = PAIRS
-    tables = (
-        _grid(Text("A network of two weights", "只有两个权重的网络"), two["ends"]),
-        _grid(Text(f"A network of {parameters} weights", f"有 {parameters} 个权重的网络"), network["ends"]),
+    small = Text("the network of two parameters", "两个参数的网络")
+    large = _named(network["parameters"])
+    tables = tuple(
+        _grid(Text(name.en.removeprefix("the ").capitalize(), name.zh), part["ends"])
+        for name, part in ((small, two), (large, network))
     )
-    weights = (Text("weight w₁", "权重 w₁"), Text("weight w₂", "权重 w₂"))
+    parameters = (Text("parameter θ₁", "参数 θ₁"), Text("parameter θ₂", "参数 θ₂"))
     distances = (
         Text("distance along the first axis", "沿第一轴的距离"),
         Text("distance along the second axis", "沿第二轴的距离"),
@@ -98,55 +94,110 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
         Picture(
             "two-weights",
             Text(
-                f"Two weights, the whole surface: task 1 tells {first} from {second}, task 2 tells {third} from "
-                f"{fourth}, each by the ink in two fields of the image. Dark is a high loss.",
-                f"两个权重，完整的误差曲面：任务 1 区分 {first} 和 {second}，任务 2 区分 {third} 和 {fourth}，"
-                "都只看图像中两块区域的笔迹浓淡。颜色越深，损失越大。",
+                f"The complete loss of a network of two parameters. Task 1 tells {first} from {second}, task 2 tells "
+                f"{third} from {fourth}, both from the ink in two fields of the image. The bluer, the lower the loss.",
+                f"只有两个参数的网络的完整损失图。任务 1 区分 {first} 和 {second}，任务 2 区分 {third} 和 {fourth}，"
+                "都只看图像中两块区域的笔迹浓淡。颜色越蓝，损失越小。",
             ),
-            partial(_map, two["maps"]["plane"], weights, marks={"joint": np.asarray(two["maps"]["plane"]["joint"])}),
-        ),
-        Picture(
-            "network",
-            Text(
-                f"A network of {parameters} weights learns upright digits, then the same turned by "
-                f"{TURN[setup.data]:g}°; on the plane through its start, its weights after task 1 and those of "
-                "fine-tuning after task 2. Where ewc leaves the plane, its nearest point on it is drawn.",
-                f"有 {parameters} 个权重的网络先学正立的数字，再学旋转 {TURN[setup.data]:g}° 的同样数字：过初始权"
-                "重、学完任务 1 后的权重和 finetune 学完任务 2 后的权重的平面。ewc 不在此平面上，图中画的是它在平面"
-                "上的投影。",
-            ),
-            partial(_map, network["maps"]["start"], distances),
+            partial(_map, two["maps"]["plane"], parameters, marks={"joint": np.asarray(two["maps"]["plane"]["joint"])}),
         ),
         Picture(
             "network-ends",
             Text(
-                "The same network on the plane through its weights after task 1 and both methods' ends, so that all "
-                "three lie exactly on it.",
-                "同一个网络：过学完任务 1 后的权重和两种方法各自终点的平面，这三点都准确地落在平面上。",
+                f"{large.en.capitalize()} learns upright digits, then the same digits turned by "
+                f"{TURN[setup.data]:g}°. The plane goes through θᵇ and both θ*, so the colour at these three points "
+                "is their true loss; the paths between them are projected onto it.",
+                f"{large.zh}先学正立的数字，再学旋转 {TURN[setup.data]:g}° 的同样数字。平面经过 θᵇ 和两个 θ*，这三点处"
+                "的颜色就是真实的损失；中间的路径是投影。",
             ),
             partial(_map, network["maps"]["ends"], distances),
         ),
     )
-    return Shown(tables, pictures, _notes(setup, network))
+    claims = (*_claims(two["ends"], small), *_claims(network["ends"], large))
+    return Shown(tables, pictures, _notes(setup), claims)
 
 
-def _notes(setup: Setup, network: Values) -> tuple[Text, ...]:
-    off = Text(
-        f"On the second picture ewc's end lies {network['away']:.2f} away from the plane; it moved "
-        f"{network['moved']:.2f} in all during task 2. The loss at its end is in the table, not on the map.",
-        f"在第二张图中，ewc 的终点离平面 {network['away']:.2f}（它在任务 2 中总共移动了 {network['moved']:.2f}），"
-        "因此它的真实损失要看表格，不能看图上的颜色。",
+def _named(parameters: int) -> Text:
+    return Text(f"the network of {parameters:,} parameters", f"{parameters / 1e4:.1f} 万个参数的网络")
+
+
+def _claims(ends: list[Values], name: Text) -> tuple[Claim, ...]:
+    """What the ends of the ways say of forgetting, of joint training and of ewc, in this run."""
+    end = {each["name"]: each for each in ends}
+    first, fine, ewc, joint = (end[key] for key in ("first", "finetune", "ewc", "joint"))
+    seen = _both(first, fine)
+    both = [percent(value) for value in joint["accuracies"]]
+    weak = percent(min(fine["accuracies"]))
+    small = [percent(value) for value in (*ewc["accuracies"], fine["accuracies"][0], first["accuracies"][1])]
+    return (
+        Claim(
+            fine["losses"][0] > first["losses"][0] and fine["accuracies"][0] < first["accuracies"][0],
+            Text(
+                f"In this run {name.en} forgets: from θᵇ to θ* of fine-tuning the loss of task 1 rises {seen.en}.",
+                f"在这次运行中，{name.zh}发生了遗忘：从 θᵇ 到 finetune 的 θ*，任务 1 的损失上升，{seen.zh}。",
+            ),
+            Text(
+                f"In this run {name.en} shows no clear forgetting: from θᵇ to θ* of fine-tuning the loss of task 1 "
+                f"goes {seen.en}.",
+                f"在这次运行中，{name.zh}没有表现出明显的遗忘：从 θᵇ 到 finetune 的 θ*，任务 1 的损失{seen.zh}。",
+            ),
+        ),
+        Claim(
+            min(joint["accuracies"]) > min(fine["accuracies"]),
+            Text(
+                f"For {name.en} parameters that suit both tasks exist: joint training reaches {both[0]} % and "
+                f"{both[1]} %, while fine-tuning has {weak} % on its weaker task.",
+                f"{name.zh}存在对两个任务都好的参数：joint 在两个任务上达到 {both[0]}% 和 {both[1]}%，而 finetune 较差"
+                f"的任务只有 {weak}%。",
+            ),
+            Text(
+                f"With {name.en} joint training reaches {both[0]} % and {both[1]} %, no more than fine-tuning's {weak} "
+                "% on its weaker task, so this run does not show that parameters for both tasks exist.",
+                f"{name.zh}上 joint 在两个任务上为 {both[0]}% 和 {both[1]}%，没有超过 finetune 较差任务的 {weak}%，因此"
+                "这次运行不能说明存在对两个任务都好的参数。",
+            ),
+        ),
+        Claim(
+            ewc["losses"][0] < fine["losses"][0]
+            and ewc["accuracies"][0] > fine["accuracies"][0]
+            and ewc["accuracies"][1] > first["accuracies"][1],
+            Text(
+                f"With {name.en} θ* of ewc lies lower on the map of task 1 than θ* of fine-tuning: {small[0]} % "
+                f"against {small[2]} % accuracy on task 1. It learned task 2 all the same: {small[1]} %, and "
+                f"{small[3]} % at θᵇ.",
+                f"{name.zh}：在任务 1 的损失图上，ewc 的 θ* 比 finetune 的 θ* 更低：任务 1 的准确率为 {small[0]}%，"
+                f"finetune 为 {small[2]}%。任务 2 也学会了：从 θᵇ 处的 {small[3]}% 升到 {small[1]}%。",
+            ),
+            Text(
+                f"With {name.en} ewc does not do both in this run: {small[0]} % on task 1 (fine-tuning {small[2]} %) "
+                f"and {small[1]} % on task 2 ({small[3]} % at θᵇ).",
+                f"在这次运行中，{name.zh}用 ewc 没能两者兼顾：任务 1 为 {small[0]}%（finetune 为 {small[2]}%），任务 2 "
+                f"为 {small[1]}%（θᵇ 处为 {small[3]}%）。",
+            ),
+        ),
     )
+
+
+def _both(first: Values, fine: Values) -> Text:
+    """Loss and accuracy of task 1 before and after."""
+    losses = [f"{end['losses'][0]:.2f}" for end in (first, fine)]
+    accuracies = [percent(end["accuracies"][0]) for end in (first, fine)]
+    return Text(
+        f"from {losses[0]} to {losses[1]}, and its accuracy goes from {accuracies[0]} % to {accuracies[1]} %",
+        f"从 {losses[0]} 变为 {losses[1]}，准确率从 {accuracies[0]}% 变为 {accuracies[1]}%",
+    )
+
+
+def _notes(setup: Setup) -> tuple[Text, ...]:
     chosen = Text(
-        "By how much the digits of task 2 are turned was chosen looking at test accuracies, to have two ways that can "
-        "be told apart.",
-        "任务 2 的旋转角度是看着测试正确率挑选的，好让两条路径看得出分别。",
+        "We chose the rotation of task 2 by looking at test accuracy, so that the two paths differ visibly.",
+        "任务 2 的旋转角度是参照测试准确率挑选的，为的是让两条路径明显不同。",
     )
     few = Text(
-        f"The surfaces of the network are measured on {EXAMPLES} training examples of each task; --full takes all.",
-        f"网络的误差曲面只用每个任务的 {EXAMPLES} 个训练样本测得；加 --full 则用全部样本。",
+        f"The loss of the larger network is measured on {EXAMPLES} training examples of each task; --full takes all.",
+        f"大网络的损失只用每个任务的 {EXAMPLES} 个训练样本测得；加 --full 则用全部样本。",
     )
-    return (off, chosen) if setup.full else (off, chosen, few)
+    return (chosen,) if setup.full else (chosen, few)
 
 
 def _map(
@@ -173,27 +224,27 @@ def _grid(caption: Text, ends: list[Values]) -> Grid:
         ]
         for end in ends
     ]
-    heads: list[str | Text] = [Text("weights", "权重")]
+    heads: list[str | Text] = [Text("parameters", "参数")]
     heads += [Text(f"loss of task {i}", f"任务 {i} 的损失") for i in (1, 2)]
-    heads += [Text(f"accuracy on task {i} (%)", f"任务 {i} 的正确率 (%)") for i in (1, 2)]
+    heads += [Text(f"accuracy on task {i} (%)", f"任务 {i} 的准确率（%）") for i in (1, 2)]
     return Grid(caption, heads, rows)
 
 
 LANDSCAPE = Lesson(
     name="landscape",
     figures=("16.10",),
-    title=Text("Loss surfaces: out of one valley into another", "误差曲面：从一个山谷走到另一个山谷"),
+    title=Text("Loss maps: out of one valley into another", "损失图：从一个山谷走到另一个山谷"),
     see=Text(
-        "Forgetting has a shape. On the surface of task 1, gradient descent walks from the random start θ⁰ down to "
-        "θᵇ. On the surface of task 2 the same θᵇ lies on a slope, and descent walks on to a minimum of task 2. "
-        "Look where that point is on the surface of task 1: up on the slope again. Nothing was erased; the weights "
-        "were moved to a place that is good for task 2 only. Yet weights that suit both tasks exist, as the last "
-        "row of each table shows. EWC moves the weights along which task 1's valley is flat and spares those along "
-        "which it is steep.",
-        "遗忘是看得见的。在任务 1 的误差曲面上，梯度下降从随机初始点 θ⁰ 走到谷底 θᵇ。换到任务 2 的误差曲面上，同一个"
-        " θᵇ 却在坡上，于是继续下降，走到任务 2 的低处。再看这一点在任务 1 的曲面上位于哪里：又回到了高处。知识不是"
-        "被擦掉的，而是参数被搬到了只适合任务 2 的地方。其实存在对两个任务都好的参数，每张表的最后一行就是证据。EWC "
-        "的办法是：只在任务 1 的谷底平坦的方向上移动，陡峭的方向尽量不动。",
+        "Each picture shows the loss of task 1 on the left and the loss of task 2 on the right, over the same "
+        "parameters: the bluer, the lower. On the left, gradient descent goes from the random start θ⁰ down to θᵇ. "
+        "Find θᵇ on the right: does it lie in the valley of task 2? Training on task 2 starts there and ends at θ*. "
+        "Then find each θ* on the left again. Nothing was erased; the parameters were moved. EWC is built to move "
+        "those parameters along which the valley of task 1 is flat, and to spare those along which it is steep. Does a "
+        "point exist that is blue on both maps?",
+        "每张图左边是任务 1 的损失，右边是任务 2 的损失，横纵轴是同样的参数：颜色越蓝，损失越小。左图中，梯度下降从随机"
+        "初始参数 θ⁰ 走到 θᵇ。请在右图中找到 θᵇ：它是否在任务 2 的谷底？任务 2 的训练从这里出发，到 θ* 为止。再回到左"
+        "图看各个 θ* 的位置。知识没有被擦掉，只是参数被移走了。EWC 的思路是：只沿任务 1 的山谷平坦的方向移动，陡峭的方"
+        "向尽量不动。有没有一个点，在两张图上都是蓝色的？",
     ),
     parts=_parts,
     show=_show,
