@@ -1,53 +1,68 @@
-"""The chapter as one HTML page with a language switch, pictures and all, and the same pictures as files beside it."""
+"""The chapter as one HTML page with a language switch, drawings and all, and the same pictures as files beside it."""
 
 from __future__ import annotations
 
+import csv
+import json
+import logging
+import re
 from base64 import b64encode
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
+from io import StringIO
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 
-from lifelong.chapter.shown import Picture, Shown
+from lifelong.chapter.errata import ERRATA
+from lifelong.chapter.lesson import Values
+from lifelong.chapter.shown import MOVING, Grid, Picture, Shown
 from lifelong.errors import require
-from lifelong.reports.bilingual import Language, Text, readable
+from lifelong.reports.bilingual import MISSING, Language, Text, readable
+from lifelong.reports.vector import variables
 from lifelong.store.files import write_atomically
 
-__all__ = ["Section", "write_chapter", "write_pictures"]
+__all__ = ["Section", "csv_of", "write_chapter", "write_pictures"]
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
-TITLE = Text("Lifelong learning, by experiment", "终身学习:用实验说话")
+TITLE = Text("Lifelong learning, by experiment", "终身学习：用实验说话")
 LEDE = Text(
     "Every number and every picture below comes from a run on real data that you can repeat with one command.",
-    "下面的每个数字、每张图都来自真实数据上的一次运行,一条命令即可重现。",
+    "下面的每个数字、每张图都来自真实数据上的一次运行，一条命令即可重现。",
 )
+#: a cell of digits and signs: it stands at the right, others at the left
+NUMBER = re.compile(r"[\s\d.,+±×/%…()\-−–—≥≤<>≈]*(?:[kM]?B|[a-zµ]{1,3}|min)?\s*")
 
 
 @dataclass(frozen=True)
 class Section:
-    """One experiment on the page: its name on the command line, title, paragraph and what it shows."""
+    """One experiment on the page.
+
+    Args:
+        name: As on the command line.
+        title: Its heading.
+        see: Its paragraph.
+        shown: What it shows.
+        figures: The numbers of the book's figures, which are anchors of the page.
+        values: The values behind the pictures by part, to be downloaded.
+    """
 
     name: str
     title: Text
     see: Text
     shown: Shown
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """A picture in the languages it could be drawn in, as data addresses."""
-
-    caption: Text
-    sources: dict[Language, str]
+    figures: tuple[str, ...] = ()
+    values: Mapping[str, Values] = field(default_factory=dict)
 
 
 def write_pictures(folder: Path, name: str, pictures: Sequence[Picture]) -> list[Path]:
     """Draw the pictures of experiment `name` into `folder/pictures`, in every language that can be lettered.
 
-    Where no font has Chinese letters, the pictures of both languages are lettered in English.
+    Each is drawn as PNG and as SVG. Where no font has Chinese letters, the pictures of both languages are lettered in
+    English.
 
     Raises: `StorageError` where a file cannot be written.
     """
@@ -55,12 +70,14 @@ def write_pictures(folder: Path, name: str, pictures: Sequence[Picture]) -> list
     for picture in pictures:
         for language in _languages():
             paths.append(_path(folder, name, picture, language))
-            write_atomically(paths[-1], picture.png(language))
+            png, svg = picture.files(language, paths[-1].stem)
+            write_atomically(paths[-1], png)
+            write_atomically(paths[-1].with_suffix(".svg"), svg.encode())
     return paths
 
 
 def write_chapter(folder: Path, sections: Sequence[Section], command: str) -> list[Path]:
-    """Write `index.html` of pictures that `write_pictures` drew; the paths, the page first.
+    """Write `index.html` of pictures that `write_pictures` drew; the page and the PNG files, the page first.
 
     `command` is shown as the way to run it all again. The page is written whole or not at all.
 
@@ -68,30 +85,74 @@ def write_chapter(folder: Path, sections: Sequence[Section], command: str) -> li
     """
     require(len(sections) > 0, "no experiment of the chapter is finished yet; run one with: lifelong chapter NAME")
     languages = _languages()
-    paths = [folder / "index.html"]
-    drawn: dict[str, list[_Drawn]] = {}
-    for section in sections:
-        drawn[section.name] = []
-        for picture in section.shown.pictures:
-            sources: dict[Language, str] = {}
-            for language in languages:
-                paths.append(_path(folder, section.name, picture, language))
-                sources[language] = "data:image/png;base64," + b64encode(paths[-1].read_bytes()).decode()
-            drawn[section.name].append(_Drawn(picture.caption, sources))
+    if "zh" not in languages:
+        logging.getLogger(__name__).warning(MISSING)
+    paths = {
+        (section.name, picture.name, language): _path(folder, section.name, picture, language)
+        for section in sections
+        for picture in section.shown.pictures
+        for language in languages
+    }
+    drawings = {key: path.with_suffix(".svg").read_text("utf-8") for key, path in paths.items()}
+    scripts = sorted({moving.script for section in sections for moving in section.shown.moving})
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     place = files("lifelong")
     html = environment.from_string(place.joinpath("chapter/page.html.j2").read_text("utf-8")).render(
         title=TITLE,
         lede=LEDE,
-        style=place.joinpath("reports/page.css").read_text("utf-8"),
+        style="".join(place.joinpath(name).read_text("utf-8") for name in ("reports/page.css", "chapter/page.css")),
+        dark="; ".join(f"{name}: {value}" for name, value in variables(drawings.values()).items()),
+        script="\n".join(
+            [place.joinpath("chapter/page.js").read_text("utf-8")]
+            + [MOVING.joinpath(f"{name}.js").read_text("utf-8") for name in scripts]
+        ),
         languages=LANGUAGES,
         drawn_in=languages,
         sections=sections,
-        drawn=drawn,
+        drawings=drawings,
+        anchors=_anchors(sections),
+        errata=ERRATA,
         command=command,
+        words_in=_words_in,
+        csv_address=lambda grid, language: "data:text/csv;charset=utf-8," + quote("\ufeff" + csv_of(grid, language)),
+        json_address=lambda values: "data:application/json;base64," + b64encode(_json(values).encode()).decode(),
+        script_json=lambda values: _json(values).replace("<", "\\u003c"),
     )
-    write_atomically(paths[0], html.encode())
-    return paths
+    page = folder / "index.html"
+    write_atomically(page, html.encode())
+    return [page, *paths.values()]
+
+
+def csv_of(grid: Grid, language: Language) -> str:
+    """A table as comma-separated values, its heads first.
+
+    Example:
+        >>> csv_of(Grid(Text("R", "R"), [Text("task", "任务"), "%"], [["1, 2", "90.0"]]), "zh")
+        '任务,%\\r\\n"1, 2",90.0\\r\\n'
+    """
+    _, heads, rows = grid.in_language(language)
+    text = StringIO()
+    csv.writer(text).writerows([heads, *rows])
+    return text.getvalue()
+
+
+def _words_in(rows: Sequence[Sequence[str]]) -> set[int]:
+    """The columns that do not hold numbers alone."""
+    return {place for row in rows for place, cell in enumerate(row) if not NUMBER.fullmatch(cell)}
+
+
+def _anchors(sections: Sequence[Section]) -> dict[str, list[str]]:
+    """By section, the figures whose anchor stands there: in the first section that shows them."""
+    seen: set[str] = set()
+    anchors: dict[str, list[str]] = {}
+    for section in sections:
+        anchors[section.name] = [figure for figure in section.figures if figure not in seen]
+        seen |= {*section.figures}
+    return anchors
+
+
+def _json(values: object) -> str:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
 def _languages() -> list[Language]:

@@ -79,7 +79,7 @@ def write_page(setup: Setup, out: Path, *, jobs: int | None = None) -> list[Path
     Returns the paths, the page first.
     """
     sections = [
-        Section(lesson.name, lesson.title, lesson.see, lesson.show(setup, values))
+        Section(lesson.name, lesson.title, lesson.see, lesson.show(setup, values), lesson.figures, values)
         for lesson in LESSONS.values()
         if (values := finished(lesson, setup, out)) is not None
     ]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from lifelong.errors import require
+from lifelong.errors import require, unknown_name
 from lifelong.reports.bilingual import Language, Text, lettering
 from lifelong.reports.canvas import png
+from lifelong.reports.vector import svg
 
-__all__ = ["Claim", "Grid", "Picture", "Shown"]
+__all__ = ["MOVING", "Claim", "Grid", "Moving", "Picture", "Shown"]
 
 Word = str | Text
+
+#: the scripts of moving parts
+MOVING = files("lifelong").joinpath("chapter/moving")
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,38 @@ class Picture:
 
     def png(self, language: Language) -> bytes:
         """The figure lettered in `language`, or in English where no font has the letters."""
+        return self.files(language, self.name)[0]
+
+    def files(self, language: Language, name: str) -> tuple[bytes, str]:
+        """The same as PNG, and as an SVG element whose ids begin with `name`."""
         with lettering(language) as readable:
-            return png(self.draw(readable))
+            figure = self.draw(readable)
+            return png(figure), svg(figure, name)
+
+
+@dataclass(frozen=True)
+class Moving:
+    """Something to do below a picture: a script of the folder `moving`, and the stored values that it draws.
+
+    A reader without JavaScript, and who prints, sees the picture alone.
+
+    Args:
+        script: The name of the script's file, without `.js`.
+        picture: The name of the picture below which it stands.
+        values: What JSON holds; each script says what it expects.
+
+    Raises:
+        SettingError: There is no such script.
+    """
+
+    script: str
+    picture: str
+    values: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        known = sorted(file.name.removesuffix(".js") for file in MOVING.iterdir() if file.name.endswith(".js"))
+        if self.script not in known:
+            raise unknown_name("script of a moving part", self.script, known)
 
 
 @dataclass(frozen=True)
@@ -85,12 +121,14 @@ class Shown:
         pictures: The figures.
         notes: How the run was made and shortened, and what it may not show.
         claims: What the run found.
+        moving: What moves below the pictures.
     """
 
     tables: tuple[Grid, ...] = ()
     pictures: tuple[Picture, ...] = ()
     notes: tuple[Text, ...] = ()
     claims: tuple[Claim, ...] = ()
+    moving: tuple[Moving, ...] = ()
 
 
 def _word(word: Word, language: Language) -> str:

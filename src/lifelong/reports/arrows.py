@@ -17,6 +17,7 @@ __all__ = ["projections"]
 
 CURRENT, PAST, PROJECTED = "#0072B2", "#D55E00", "#009E73"
 REACH = 1.5
+SHADE = 0.14  # of the area that is allowed
 
 
 def projections(
@@ -50,7 +51,7 @@ def projections(
         (PROJECTED, Text("g′: gradient that is used", "g′：实际采用的梯度")),
     )
     handles = [panels[0].plot([], [], color=colour, linewidth=3)[0] for colour, _ in words]
-    shade = panels[0].fill([], [], color="#dfeee8")[0]
+    shade = panels[0].fill([], [], color=PROJECTED, alpha=SHADE)[0]
     allowed = Text("no past loss rises (to first order)", "旧任务的损失都不上升（一阶近似）").of(language)
     labels = [*(text.of(language) for _, text in words), allowed]
     figure.legend([*handles, shade], labels, loc="outside lower center", ncols=len(cases), frameon=False)
@@ -61,7 +62,7 @@ def _allowed(axes: Axes, past: Array) -> None:
     ticks = np.linspace(-REACH, REACH, 401)
     grid = np.stack(np.meshgrid(ticks, ticks), axis=-1)
     worst = (grid @ past.T).min(-1)
-    axes.contourf(ticks, ticks, worst, levels=[0, np.inf], colors=["#dfeee8"])
+    axes.contourf(ticks, ticks, worst, levels=[0, np.inf], colors=[PROJECTED], alpha=SHADE)
     for gradient in past:
         along = 3 * REACH * np.array([-gradient[1], gradient[0]]) / np.linalg.norm(gradient)
         axes.plot(*np.stack([-along, along]).T, color=PAST, linewidth=1, alpha=0.6)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Literal, NamedTuple
 
 from matplotlib import font_manager, rc_context
 
-__all__ = ["Language", "Text", "lettering", "readable"]
+from lifelong.reports.vector import LETTERING
+
+__all__ = ["MISSING", "Language", "Text", "lettering", "readable"]
 
 Language = Literal["en", "zh"]
 
@@ -29,6 +32,13 @@ FAMILIES = (
     "Droid Sans Fallback",
     "SimHei",
     "Noto Sans Mono CJK SC",
+)
+#: what the names of their files contain
+FILES = ("cjk", "notosanssc", "sourcehansans", "pingfang", "msyh", "wqy", "droidsansfallback", "simhei")
+#: how to get one
+MISSING = (
+    "pictures in Chinese are lettered in English, as no font has Chinese letters; "
+    "install one: pip install 'lifelong[cjk]', or apt-get install fonts-noto-cjk"
 )
 
 
@@ -69,16 +79,31 @@ def lettering(language: Language) -> Iterator[Language]:
     family = _chinese_family() if language == "zh" else None
     # the font has one weight: bold words are drawn in it, and there is nothing to be told about that
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-    with rc_context({"font.family": ["DejaVu Sans", *([family] if family else [])]}):
+    with rc_context({**LETTERING, "font.family": ["DejaVu Sans", *([family] if family else [])]}):
         yield "zh" if family else "en"
 
 
 @lru_cache(maxsize=1)
 def _chinese_family() -> str | None:
-    """A font of this machine, or of the package mplfonts (extra `cjk`), that has Chinese letters."""
+    """A font of this machine, or of the package mplfonts (extra `cjk`), that has Chinese letters.
+
+    The list that matplotlib keeps of fonts may be older than a font, so files are looked for where it has none.
+    """
     spec = find_spec("mplfonts")  # only its files are used: importing it would change matplotlib's settings
     for folder in spec.submodule_search_locations or () if spec else ():
         for file in sorted((Path(folder) / "fonts").glob("*CJK*[rR]egular*")):
             font_manager.fontManager.addfont(file)
+    family = _known_family()
+    if family is None:
+        known = {font.fname for font in font_manager.fontManager.ttflist}
+        for name in sorted({*font_manager.findSystemFonts()} - known):
+            if any(part in re.sub(r"[^a-z]", "", Path(name).stem.lower()) for part in FILES):
+                with suppress(OSError, RuntimeError):  # a damaged file is no font
+                    font_manager.fontManager.addfont(name)
+        family = _known_family()
+    return family
+
+
+def _known_family() -> str | None:
     known = {font.name for font in font_manager.fontManager.ttflist}
     return next((family for family in FAMILIES if family in known), None)
