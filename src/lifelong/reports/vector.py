@@ -123,7 +123,7 @@ def _vary(element: XML.Element, over_data: bool, drawn: bool = True) -> None:
             style.setdefault("fill", "#000000")
         for side in ("fill", "stroke"):
             if style.get(side, "").startswith("#"):
-                style[side] = _variable(style[side], over_data)
+                style[side] = _variable(style[side], kind == "text", over_data)
         if "font-family" in style:
             style["font-family"] = FONTS
         if style:
@@ -132,11 +132,12 @@ def _vary(element: XML.Element, over_data: bool, drawn: bool = True) -> None:
         _vary(child, over_data, drawn and kind != "defs")
 
 
-def _variable(colour: str, over_data: bool) -> str:
-    """The variable of a colour; over data only words, axes and greys between black and white have one."""
+def _variable(colour: str, letters: bool, over_data: bool) -> str:
+    """The variable of a colour; over data only axes have one, and letters in a grey between black and white."""
+    colour = colour.lower()
     red, green, blue = to_rgb(colour)
     grey = red == green == blue and 0 < red < 1
-    return f"var(--c-{colour[1:].lower()}, {colour.lower()})" if grey or not over_data else colour
+    return f"var(--c-{colour[1:]}, {colour})" if colour == INK or (letters and grey) or not over_data else colour
 
 
 def _style(element: XML.Element) -> dict[str, str]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from lifelong.chapter.geometry import CONFLICT, degrees
 from lifelong.chapter.learning import data_stream, learned, usual
 from lifelong.chapter.lesson import Lesson, Part, Setup, Values
+from lifelong.chapter.moving import gradients_to_drag
 from lifelong.chapter.probe import After, Before
 from lifelong.chapter.shown import Claim, Grid, Picture, Shown
 from lifelong.evaluation import Array, acc, forgetting
@@ -237,7 +238,8 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
         _mean_claim(seen["agem"]),
         _storage_claim(lives, stored),
     )
-    return Shown((_conflicts(seen), _price(values)), pictures, _notes(setup), claims)
+    moving = gradients_to_drag("projection", dict(zip(TITLES, CASES, strict=True)))
+    return Shown((_conflicts(seen), _price(values)), pictures, _notes(setup), claims, (moving,))
 
 
 def cases() -> list[tuple[Array, Array, Array]]:

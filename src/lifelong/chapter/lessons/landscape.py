@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from lifelong.chapter.geometry import Plane, plane_through
 from lifelong.chapter.learning import data_stream, usual
 from lifelong.chapter.lesson import Lesson, Part, Setup, Values
+from lifelong.chapter.moving import loss_maps
 from lifelong.chapter.shown import Claim, Grid, Picture, Shown
-from lifelong.chapter.walks import PAIRS, TwoWeights, two_feature_stream, walks
+from lifelong.chapter.walks import PAIRS, TwoWeights, Walks, two_feature_stream, walks
 from lifelong.evaluation import Array
 from lifelong.methods import Method, build
 from lifelong.reports.bilingual import Language, Text
@@ -28,6 +29,8 @@ __all__ = ["LANDSCAPE"]
 
 #: λ of the network of two weights: of 1, 2, 3, 5, 10 the one that serves both data sets on their validation parts
 STRENGTH = 3.0
+#: the λ of the slider
+STRENGTHS = (0.0, 0.3, 1.0, 3.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 #: where its gradient descent begins, and how it goes on
 START, STEPS, LR = (1.0, -1.5), 400, 0.5
 #: the tasks of the real network: upright digits, then the same turned by so many degrees. With MNIST turned by 90 ewc
@@ -38,22 +41,43 @@ POINTS, EXAMPLES = 40, 1000
 
 
 def _parts(setup: Setup) -> Mapping[str, Part]:
-    return {"two-weights": partial(_two_weights, setup), "network": partial(_network, setup)}
+    return {
+        "two-weights": partial(_two_weights, setup),
+        "strengths": partial(_strengths, setup),
+        "network": partial(_network, setup),
+    }
 
 
-def _two_weights(setup: Setup, scratch: Path) -> Values:
-    """The network of two weights: its plane is all that there is."""
+def _small_walks(setup: Setup, methods: Mapping[str, Method[Any]], every: int) -> Walks:
+    """The ways of the network of two weights, by plain gradient descent."""
     tasks = two_feature_stream(setup.data, setup.data_dir, setup.seed)
-    whole = sum(len(task.train) for task in tasks)  # one batch holds any task: plain gradient descent
+    whole = sum(len(task.train) for task in tasks)  # one batch holds any task
 
     def make(method: Method[Any]) -> Learner:
         start = partial(TwoWeights, *START)
         return Learner(start, method, tasks.space, seed=setup.seed, iterations=STEPS, batch=whole, lr=LR)
 
+    return walks(tasks, make, methods, every, examples=None)
+
+
+def _two_weights(setup: Setup, scratch: Path) -> Values:
+    """The network of two weights: its plane is all that there is."""
     methods = {"finetune": build("finetune"), "ewc": build("ewc", {"strength": STRENGTH})}
-    found = walks(tasks, make, methods, every=2, examples=None)
+    found = _small_walks(setup, methods, every=2)
     plane = Plane(torch.zeros(2), torch.eye(2))
     return {"maps": {"plane": found.drawn(plane, 121 if setup.full else 61)}, "ends": found.ends()}
+
+
+def _strengths(setup: Setup, scratch: Path) -> Values:
+    """The ways of ewc with every λ of `STRENGTHS` through task 2, and their ends."""
+    methods = {str(strength): build("ewc", {"strength": strength}) for strength in STRENGTHS}
+    found = _small_walks(setup, methods, every=8)
+    ends = {end["name"]: end for end in found.ends()}
+    return {
+        "strengths": [*STRENGTHS],
+        "ways": [found.after[name].tolist() for name in methods],
+        "ends": [ends[name] for name in methods],
+    }
 
 
 def _network(setup: Setup, scratch: Path) -> Values:
@@ -114,7 +138,8 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
         ),
     )
     claims = (*_claims(two["ends"], small), *_claims(network["ends"], large))
-    return Shown(tables, pictures, _notes(setup), claims)
+    moving = loss_maps("two-weights", two["maps"]["plane"], values["strengths"])
+    return Shown(tables, pictures, _notes(setup), claims, (moving,))
 
 
 def _named(parameters: int) -> Text:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lifelong.chapter.learning import data_stream, learned, matrix_of, usual
 from lifelong.chapter.lesson import Lesson, Part, Setup, Values
+from lifelong.chapter.moving import matrices_growing
 from lifelong.chapter.shown import Grid, Picture, Shown
 from lifelong.chapter.working import Working, worked
 from lifelong.evaluation import Array
@@ -97,7 +98,8 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
         "digit of a sum done by hand may differ by one.",
         "为便于阅读，各数四舍五入到一位小数；结果由未舍入的数算出，手算时末位可能相差 1。",
     )
-    return Shown(tuple(tables), tuple(pictures), (rounding,))
+    moving = matrices_growing("permuted", {LIVES[kind]: matrix for kind, matrix in matrices.items()})
+    return Shown(tuple(tables), tuple(pictures), (rounding,), moving=(moving,))
 
 
 MATRIX = Lesson(
