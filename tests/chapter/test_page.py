@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from lifelong.chapter.page import Section, write_chapter, write_pictures
-from lifelong.chapter.shown import Grid, Picture, Shown
+from lifelong.chapter.shown import Grid, Moving, Picture, Shown
 from lifelong.errors import SettingError, StorageError
 from lifelong.reports import bilingual
 from lifelong.reports.bilingual import Language, Text, lettering, readable
@@ -57,10 +58,55 @@ def test_the_page_holds_everything_in_both_languages(tmp_path: Path) -> None:
     assert drawn == [picture]
     html = page.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert re.findall(r'src="([^"]{0,14})', html) == ["data:image/png"]
-    assert not re.search(r"<link|https?://", html)
+    assert html.count("<svg") == 1
+    assert not re.search(r"""<link|<script src|(src|href)=["']?(https?:)?//""", html), (
+        "nothing is loaded from elsewhere"
+    )
     for word in ("First", "第一", "Look.", "请看。", "shortened", "缩短了", "90 &amp; 5", "accuracy &lt;on&gt; task"):
         assert word in html
+
+
+@pytest.mark.usefixtures("without_chinese")
+def test_a_missing_font_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_pictures(tmp_path, "first", section().shown.pictures)
+    write_chapter(tmp_path, [section()], "")
+    assert [record.message for record in caplog.records] == [bilingual.MISSING]
+
+
+def test_a_font_that_matplotlib_has_not_listed_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A font installed after matplotlib wrote its list, here one that claims a Chinese family's name."""
+    file = tmp_path / "NotoSansCJK-Regular.ttc"
+    file.write_bytes(Path(font_manager.findfont("DejaVu Sans")).read_bytes())
+    (tmp_path / "wqy-damaged.ttc").write_bytes(b"no font")
+    monkeypatch.setattr(bilingual, "FAMILIES", ("DejaVu Sans",))
+    monkeypatch.setattr(bilingual, "find_spec", lambda _: None)
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [])
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(tmp_path / "wqy-damaged.ttc"), str(file)])
+    assert bilingual._chinese_family.__wrapped__() == "DejaVu Sans"
+
+
+@pytest.mark.usefixtures("without_chinese")
+def test_the_same_values_give_the_same_page(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        write_pictures(tmp_path / name, "first", section().shown.pictures)
+        write_chapter(tmp_path / name, [section()], "")
+    one, other = (sorted((tmp_path / name).rglob("*.*")) for name in ("one", "other"))
+    assert [path.name for path in one] == ["index.html", "first-line-en.png", "first-line-en.svg"]
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
+
+
+def test_the_working_stands_at_the_left_and_numbers_at_the_right(tmp_path: Path) -> None:
+    working = Grid(CAPTION, ["score", "working"], [["ACC", "= 1/2 [60.0 + 80.0]"], ["", "= 70.0"]])
+    numbers = Grid(CAPTION, ["method", "%", "bytes"], [["er", "90.0 ± 1.2", "1.5 MB"], ["gem", "−3.0", "12 kB"]])
+    shown = Shown((working, numbers))
+    page, *_ = write_chapter(tmp_path, [Section("first", CAPTION, CAPTION, shown)], "")
+    cells = re.findall(r"<td([^>]*)>([^<]*)", page.read_text())
+    assert {text for kind, text in cells if "words" in kind} == {"= 1/2 [60.0 + 80.0]", "= 70.0"}
+
+
+def test_a_moving_part_needs_a_script_that_exists() -> None:
+    with pytest.raises(SettingError, match="did you mean 'matrix'"):
+        Moving("matrx", "line", {})
 
 
 def test_a_row_that_does_not_fit_its_heads_is_an_error() -> None:

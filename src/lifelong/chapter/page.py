@@ -114,9 +114,9 @@ def write_chapter(folder: Path, sections: Sequence[Section], command: str) -> li
         errata=ERRATA,
         command=command,
         words_in=_words_in,
-        csv_address=lambda grid, language: "data:text/csv;charset=utf-8," + quote("\ufeff" + csv_of(grid, language)),
-        json_address=lambda values: "data:application/json;base64," + b64encode(_json(values).encode()).decode(),
-        script_json=lambda values: _json(values).replace("<", "\\u003c"),
+        csv_address=_csv_address,
+        json_address=_json_address,
+        script_json=_script_json,
     )
     page = folder / "index.html"
     write_atomically(page, html.encode())
@@ -149,6 +149,19 @@ def _anchors(sections: Sequence[Section]) -> dict[str, list[str]]:
         anchors[section.name] = [figure for figure in section.figures if figure not in seen]
         seen |= {*section.figures}
     return anchors
+
+
+def _csv_address(grid: Grid, language: Language) -> str:
+    return "data:text/csv;charset=utf-8," + quote("\ufeff" + csv_of(grid, language))  # so that Excel reads Chinese
+
+
+def _json_address(values: object) -> str:
+    return "data:application/json;base64," + b64encode(_json(values).encode()).decode()
+
+
+def _script_json(values: object) -> str:
+    """JSON inside a script element, which no text may close."""
+    return _json(values).replace("<", "\\u003c")
 
 
 def _json(values: object) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from types import MappingProxyType
 from typing import Any
-from xml.etree import ElementTree as XML
+from xml.etree import ElementTree
 
 from matplotlib import rc_context
 from matplotlib.colors import to_hex, to_rgb
@@ -28,7 +28,6 @@ LETTERING = MappingProxyType(
         ("text.color", "axes.labelcolor", "axes.edgecolor", "axes.titlecolor", "xtick.color", "ytick.color"), INK
     )
 )
-PAPER = "#ffffff"
 DARK_INK, DARK_PAPER = "#e8e8e6", "#17181a"
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 #: where DejaVu Sans is missing, Verdana has the same widths
@@ -49,15 +48,16 @@ def svg(figure: Figure, name: str) -> str:
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
-    root = XML.fromstring(buffer.getvalue())
+    root = ElementTree.fromstring(buffer.getvalue())
     _colour(root)
     _name(root, name)
-    width, height = (float(root.attrib.pop(side).removesuffix("pt")) * 4 / 3 for side in ("width", "height"))
-    root.set("style", f"--width: {width:.0f}px; --height: {height:.0f}px")
-    XML.register_namespace("", SVG)
-    XML.register_namespace("xlink", XLINK)
-    text = XML.tostring(root, encoding="unicode")
-    return re.sub(r">\s+<", "><", re.sub(r"(\d\.\d\d)\d+", r"\1", text))
+    root.remove(root[0])  # a style sheet that would hold for the whole page
+    width = float(root.attrib.pop("width").removesuffix("pt")) * 4 / 3
+    del root.attrib["height"]
+    root.set("style", f"--width: {width:.0f}px; stroke-linejoin: round; stroke-linecap: butt; font-family: {FONTS}")
+    ElementTree.register_namespace("", SVG)
+    ElementTree.register_namespace("xlink", XLINK)
+    return _short(ElementTree.tostring(root, encoding="unicode"))
 
 
 def variables(drawings: Iterable[str]) -> dict[str, str]:
@@ -65,7 +65,7 @@ def variables(drawings: Iterable[str]) -> dict[str, str]:
 
     Example:
         >>> variables(['<path style="stroke: var(--c-1b1b1b, #1b1b1b)"/>'])
-        {'--c-1b1b1b': '#e0e0de'}
+        {'--c-1b1b1b': '#e8e8e6'}
     """
     colours = {colour for drawing in drawings for colour in re.findall(r"var\(--c-([0-9a-f]{6})", drawing)}
     return {f"--c-{colour}": dark(f"#{colour}") for colour in sorted(colours)}
@@ -82,13 +82,28 @@ def dark(colour: str) -> str:
     """
     red, green, blue = to_rgb(colour)
     if max(red, green, blue) - min(red, green, blue) < 0.02:
+        least = to_rgb(INK)[0]
+        share = max(0.0, (red - least) / (1 - least))
         pairs = zip(to_rgb(DARK_INK), to_rgb(DARK_PAPER), strict=True)
-        return str(to_hex([ink + red * (paper - ink) for ink, paper in pairs]))
+        red, green, blue = (ink + share * (paper - ink) for ink, paper in pairs)
+        return str(to_hex((red, green, blue)))
     hue, light, full = colorsys.rgb_to_hls(red, green, blue)
     return str(to_hex(colorsys.hls_to_rgb(hue, 1 - light if light > 0.8 else max(light, 1 - light), full)))
 
 
-def _colour(root: XML.Element) -> None:
+def _short(text: str) -> str:
+    """The same drawing in fewer letters: paths to a tenth of a point, other numbers to a hundredth."""
+    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
+    text = re.sub(r' d="([^"]+)"', lambda path: f' d="{_short_path(path[1])}"', text)
+    text = re.sub(r' transform="rotate\(-0 [^"]*"', "", text)
+    return re.sub(r">\s+<", "><", text)
+
+
+def _short_path(path: str) -> str:
+    return re.sub(r"\s*([A-Za-z])\s*", r"\1", re.sub(r"(\.\d)\d+", r"\1", path))
+
+
+def _colour(root: ElementTree.Element) -> None:
     """Replace colours by variables; letters and shapes without a colour, which are black, get one."""
     for part in root:
         for axes in part.iter(f"{{{SVG}}}g"):
@@ -97,7 +112,7 @@ def _colour(root: XML.Element) -> None:
         _vary(part, over_data=False)
 
 
-def _is_map(axes: XML.Element) -> bool:
+def _is_map(axes: ElementTree.Element) -> bool:
     """Whether colours in these axes are data: an image, or areas of three colours or more between contours."""
     if axes.find(f".//{{{SVG}}}image") is not None:
         return True
@@ -110,7 +125,7 @@ def _is_map(axes: XML.Element) -> bool:
     return len(fills - {None, "none"}) > 2
 
 
-def _vary(element: XML.Element, over_data: bool, drawn: bool = True) -> None:
+def _vary(element: ElementTree.Element, over_data: bool, drawn: bool = True) -> None:
     """`drawn` is false inside definitions, whose fill is that of the place where they are used."""
     kind = element.tag.removeprefix(f"{{{SVG}}}")
     data = over_data and element.get("id", "").startswith(("QuadContourSet", "QuadMesh"))
@@ -124,8 +139,7 @@ def _vary(element: XML.Element, over_data: bool, drawn: bool = True) -> None:
         for side in ("fill", "stroke"):
             if style.get(side, "").startswith("#"):
                 style[side] = _variable(style[side], kind == "text", over_data)
-        if "font-family" in style:
-            style["font-family"] = FONTS
+        style.pop("font-family", None)  # that of the whole
         if style:
             element.set("style", "; ".join(f"{key}: {value}" for key, value in style.items()))
     for child in element:
@@ -140,12 +154,12 @@ def _variable(colour: str, letters: bool, over_data: bool) -> str:
     return f"var(--c-{colour[1:]}, {colour})" if colour == INK or (letters and grey) or not over_data else colour
 
 
-def _style(element: XML.Element) -> dict[str, str]:
+def _style(element: ElementTree.Element) -> dict[str, str]:
     pairs = (pair.split(":", 1) for pair in element.get("style", "").split(";") if ":" in pair)
     return {key.strip(): value.strip() for key, value in pairs}
 
 
-def _name(root: XML.Element, name: str) -> None:
+def _name(root: ElementTree.Element, name: str) -> None:
     """Begin every id that is referred to with `name`, and drop the others: a page holds many drawings."""
     href = f"{{{XLINK}}}href"
     used: set[str] = set()

@@ -71,7 +71,7 @@ def _two_weights(setup: Setup, scratch: Path) -> Values:
 def _strengths(setup: Setup, scratch: Path) -> Values:
     """The ways of ewc with every λ of `STRENGTHS` through task 2, and their ends."""
     methods = {str(strength): build("ewc", {"strength": strength}) for strength in STRENGTHS}
-    found = _small_walks(setup, methods, every=8)
+    found = _small_walks(setup, methods, every=4)
     ends = {end["name"]: end for end in found.ends()}
     return {
         "strengths": [*STRENGTHS],

@@ -39,7 +39,9 @@ def digits_turning(picture: str, values: Values) -> Moving:
     images = np.asarray(values["images"][0], dtype=np.uint8)
     followed = [[int(right) for right in look] for look in values["followed"]]
     encoded = b64encode(images.tobytes()).decode()
-    return Moving("digits", picture, {"images": encoded, "side": images.shape[-1], "followed": followed, "every": values["every"]})
+    return Moving(
+        "digits", picture, {"images": encoded, "side": images.shape[-1], "followed": followed, "every": values["every"]}
+    )
 
 
 def gradients_to_drag(picture: str, cases: Mapping[Text, tuple[Sequence[float], Sequence[Sequence[float]]]]) -> Moving:

@@ -13,6 +13,8 @@ lifelong.moving.landscape = (part, values) => {
   const line = (points) => points.map((point, index) => (index ? "L" : "M") + place(point).map((value) => value.toFixed(1)).join(" ")).join("");
 
   words(element("p", {}, part), "Move λ: how firmly EWC holds the parameters of task 1", "移动 λ：EWC 对任务 1 的参数保护得有多紧");
+  const control = slider(part, { en: "strength λ", zh: "强度 λ" }, strengths.length - 1, show, 900);
+  const said = element("p", { class: "said", "aria-live": "polite" }, part);
   const maps = element("div", { class: "beside" }, part);
   const drawn = logs.map((log, task) => {
     const map = element("figure", {}, maps);
@@ -59,8 +61,6 @@ lifelong.moving.landscape = (part, values) => {
     return move;
   }
 
-  const control = slider(part, { en: "strength λ", zh: "强度 λ" }, strengths.length - 1, show, 900);
-  const said = element("p", { class: "said", "aria-live": "polite" }, part);
   let shown = ways[0], cancel = () => {};
   function show(index) {
     const from = shown, to = ways[index];

@@ -44,7 +44,7 @@ lifelong.moving.matrix = (part, values) => {
   }
   function show(learned) {
     for (const row of all("[data-row]", table)) {
-      for (const button of all("button", row)) button.classList.toggle("later", Number(row.dataset.row) > learned);
+      row.classList.toggle("later", Number(row.dataset.row) > learned);
     }
     control.output.textContent = learned;
     if (cell && cell[0] <= learned) return;
