@@ -121,7 +121,8 @@ def values(**ends: tuple[list[float], list[float]]) -> dict[str, dict[str, objec
     drawn = {"across": [0.0, 1.0, 2.0], "up": [0.0, 1.0], "losses": [[[0.1, 0.2, 0.3]] * 2] * 2, "joint": [0.5, 0.5]}
     drawn |= {"first": [[0.0, 0.0], [1.0, 0.5]], "after": {"finetune": [[1.0, 0.5], [2.0, 1.0]]}}
     network = {"maps": {"ends": drawn}, "ends": places, "parameters": 26122}
-    return {"two-weights": {"maps": {"plane": drawn}, "ends": places}, "network": network}
+    strengths = {"strengths": [0.0, 3.0], "ways": [drawn["first"], drawn["first"]], "ends": places[:2]}
+    return {"two-weights": {"maps": {"plane": drawn}, "ends": places}, "strengths": strengths, "network": network}
 
 
 def test_what_is_shown() -> None:

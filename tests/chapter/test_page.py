@@ -104,6 +104,12 @@ def test_the_working_stands_at_the_left_and_numbers_at_the_right(tmp_path: Path)
     assert {text for kind, text in cells if "words" in kind} == {"= 1/2 [60.0 + 80.0]", "= 70.0"}
 
 
+def test_no_line_ends_inside_a_setting(tmp_path: Path) -> None:
+    shown = Shown(notes=(Text("gem with γ = 0 keeps 90 % of it", "gem（γ = 0）"),))
+    page, *_ = write_chapter(tmp_path, [Section("first", CAPTION, CAPTION, shown)], "")
+    assert "gem with γ\u00a0=\u00a00 keeps 90\u00a0% of it" in page.read_text()
+
+
 def test_a_moving_part_needs_a_script_that_exists() -> None:
     with pytest.raises(SettingError, match="did you mean 'matrix'"):
         Moving("matrx", "line", {})

@@ -255,6 +255,9 @@ def test_digits_turn_red(page: Any, address: str) -> None:
 def test_r_grows_and_a_cell_tells_what_was_lost(page: Any, address: str) -> None:
     page.goto(f"{address}?lang=en")
     part = page.locator("#matrix .moving")
+    assert part.locator("td button:visible").count() == 12
+    part.get_by_role("slider").focus()
+    page.keyboard.press("Home")
     assert part.locator("td button:visible").count() == 3
     part.get_by_role("button", name="Play").click()
     playwright.expect(part.locator("td button:visible")).to_have_count(12)

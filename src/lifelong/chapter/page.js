@@ -127,9 +127,9 @@ const lifelong = (() => {
     const button = element("button", { type: "button", class: "main" }, row);
     const line = element("label", {}, row);
     words(line, label.en, label.zh);
+    const output = element("output", {}, row);
     const input = element("input", { type: "range", min: 0, max: most, step: 1, value: 0 }, row);
     input.setAttribute("aria-label", `${label.en} / ${label.zh}`);
-    const output = element("output", {}, row);
     let timer = null;
     const stop = () => { clearInterval(timer); timer = null; words(button, "▶ Play", "▶ 播放"); };
     const move = (to) => { input.value = to; onMove(Number(input.value)); };

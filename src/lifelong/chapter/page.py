@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from lifelong.chapter.errata import ERRATA
 from lifelong.chapter.lesson import Values
@@ -97,6 +98,7 @@ def write_chapter(folder: Path, sections: Sequence[Section], command: str) -> li
     scripts = sorted({moving.script for section in sections for moving in section.shown.moving})
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     place = files("lifelong")
+    environment.filters |= {"lowered": _lowered, "unbroken": _unbroken}
     html = environment.from_string(place.joinpath("chapter/page.html.j2").read_text("utf-8")).render(
         title=TITLE,
         lede=LEDE,
@@ -149,6 +151,16 @@ def _anchors(sections: Sequence[Section]) -> dict[str, list[str]]:
         anchors[section.name] = [figure for figure in section.figures if figure not in seen]
         seen |= {*section.figures}
     return anchors
+
+
+def _lowered(html: str) -> Markup:
+    """R_T,i with its row and column as lowered letters."""
+    return Markup(re.sub(r"\bR_(\w,\w)", r"R<sub>\1</sub>", html))
+
+
+def _unbroken(text: str) -> str:
+    """No line ends inside `γ = 0` or `5 %`."""
+    return re.sub(r"(?<=\w) (?=%)|(?<=[\w⟩]) (?=[=≥≤→] \S)|(?<=[\w⟩] [=≥≤→]) (?=\S)", "\u00a0", text)
 
 
 def _csv_address(grid: Grid, language: Language) -> str:

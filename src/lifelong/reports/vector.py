@@ -78,7 +78,7 @@ def dark(colour: str) -> str:
         >>> dark("#ffffff"), dark("#000000")
         ('#17181a', '#e8e8e6')
         >>> dark("#0072B2")
-        '#4dc4ff'
+        '#47b4eb'
     """
     red, green, blue = to_rgb(colour)
     if max(red, green, blue) - min(red, green, blue) < 0.02:
@@ -88,7 +88,8 @@ def dark(colour: str) -> str:
         red, green, blue = (ink + share * (paper - ink) for ink, paper in pairs)
         return str(to_hex((red, green, blue)))
     hue, light, full = colorsys.rgb_to_hls(red, green, blue)
-    return str(to_hex(colorsys.hls_to_rgb(hue, 1 - light if light > 0.8 else max(light, 1 - light), full)))
+    light = 1 - light if light > 0.8 else max(light, 0.6)
+    return str(to_hex(colorsys.hls_to_rgb(hue, light, 0.8 * full)))
 
 
 def _short(text: str) -> str:

@@ -12,8 +12,9 @@ lifelong.moving.digits = (part, values) => {
   const canvas = element("canvas", { width: ACROSS * cell, height: Math.ceil(count / ACROSS) * cell, role: "img" }, box);
   canvas.style.imageRendering = "pixelated";
   const pen = canvas.getContext("2d");
-  const control = slider(part, { en: "steps on task 2", zh: "任务 2 的步数" }, followed.length - 1, show, 250);
-  const said = element("p", { class: "said", "aria-live": "polite" }, part);
+  const beside = element("div", {}, box);
+  const control = slider(beside, { en: "steps on task 2", zh: "任务 2 的步数" }, followed.length - 1, show, 250);
+  const said = element("p", { class: "said", "aria-live": "polite" }, beside);
 
   function show(look) {
     const right = followed[look], image = pen.createImageData(canvas.width, canvas.height);

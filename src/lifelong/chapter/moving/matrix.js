@@ -6,11 +6,12 @@ lifelong.moving.matrix = (part, values) => {
   const COLOURS = ["#00224e", "#083370", "#35456c", "#4f576c", "#666970", "#7d7c78", "#948e77", "#aea371", "#c8b866", "#e5cf52", "#fee838"];
   words(element("p", {}, part), "R grows by a row with every task; choose a cell to read it", "每学完一个任务，R 增加一行；点击格子查看含义");
   const buttons = element("div", { class: "row", role: "group" }, part);
-  const wide = element("div", { class: "wide" }, part);
+  const box = element("div", { class: "beside" }, part);
+  const wide = element("div", { class: "wide" }, box), beside = element("div", {}, box);
   const table = element("table", { class: "cells" }, wide);
   const most = Math.max(...values.lives.map((life) => life.matrix.length)) - 1;
-  const control = slider(part, { en: "tasks learned", zh: "已学任务数" }, most, show, 900);
-  const said = element("p", { class: "said", "aria-live": "polite" }, part);
+  const control = slider(beside, { en: "tasks learned", zh: "已学任务数" }, most, show, 900);
+  const said = element("p", { class: "said", "aria-live": "polite" }, beside);
   let life = values.lives[0], cell = null;
   if (values.lives.length > 1) {
     for (const each of values.lives) {
@@ -40,7 +41,7 @@ lifelong.moving.matrix = (part, values) => {
       });
     });
     control.input.max = life.matrix.length - 1;
-    control.move(0);
+    control.move(life.matrix.length - 1);
   }
   function show(learned) {
     for (const row of all("[data-row]", table)) {
