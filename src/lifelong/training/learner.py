@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lifelong.data import labels_of
+from lifelong.data import ByKind, labels_of
 from lifelong.errors import DataError, DivergedError, SettingError, require, unknown_name
 from lifelong.flat import Flat
 from lifelong.methods import Claim, Finetune, LearnerView, Method, StreamSize, as_method, check_space
@@ -116,6 +116,10 @@ class Learner:
             self._optimizer = optimizers.build(self.flat, self.training, self._factory)
         else:
             optimizers.check(self.training)
+        require(
+            self.normalizer is None or len(space.kinds) < 2,
+            "normalize takes the moments of one kind of input, and tasks differ in theirs; scale inputs in the stream",
+        )
         half = self.training.autocast == "float16"
         self.scaler = torch.amp.GradScaler(torch.device(device).type) if half else None
         self.state: Any = method.init(self)
@@ -197,7 +201,7 @@ class Learner:
             self.model.select(task.number)  # here, and not in a method: a learner that was loaded goes on from here too
         chosen = self.method.examples(self.state, data)
         joined = self._joins_last(chosen)
-        steps = self.training.steps(len(chosen), len(data), joined)
+        steps = self.training.steps(len(chosen), len(data), loop.steps_per_epoch(chosen, self.training, joined))
         epoch = None if self.training.patience is None else lambda: self._goes_on(task, cursor)
         self._weigh_classes(chosen, task)
         finishing = False
@@ -306,7 +310,7 @@ class Learner:
             shapes = [tuple(leaf.shape[1:]) for leaf in leaves(examples.x)]
             if isinstance(examples.x, dict) or shapes != [shape]:
                 raise DataError(f"{place} has inputs of shape {', '.join(map(str, shapes))}, expected {shape}")
-        outputs = self._output_count(examples)
+        outputs = self._output_count(examples, task)
         if outputs is not None and isinstance(objective, ClassObjective):
             objective.check_outputs(examples.y, place, outputs)
 
@@ -338,6 +342,10 @@ class Learner:
         objective = self._objective_of(task)
         if not isinstance(objective, ClassObjective):
             raise SettingError(f"class_weights are for classes; the target is {objective.noun}: leave them out")
+        require(
+            not isinstance(data, ByKind),
+            f"class_weights are for tasks of one kind, and {self.method.name} learns several at once: leave them out",
+        )
         y_N = data.y if isinstance(data, Examples) else labels_of(getattr(data, "data", data))
         count_C = torch.bincount(y_N.cpu(), minlength=objective.count).double()
         there_C = count_C > 0
@@ -436,11 +444,11 @@ class Learner:
 
     def predict_one(self, x: Any, task: int | None = None) -> Any:
         """The decision for one example: a Python number, or a list."""
-        return self.predict(inputs.as_inputs(x, self.space)[0], task)[0].tolist()
+        return self.predict(inputs.as_inputs(x, self._space_of(task))[0], task)[0].tolist()
 
     def predict_proba_one(self, x: Any, task: int | None = None) -> dict[int, float]:
         """The probability of each class that counts, for one example."""
-        p_C = self.predict_proba(inputs.as_inputs(x, self.space)[0], task)[0]
+        p_C = self.predict_proba(inputs.as_inputs(x, self._space_of(task))[0], task)[0]
         return {label: float(p) for label, p in enumerate(p_C.tolist()) if p > 0}
 
     # --- answers ---
@@ -459,14 +467,18 @@ class Learner:
                 f"{self.method.name} in the scenario {self.objective.scenario!r} needs the number of the task: "
                 "predict(x, task=…)"
             )
-        return self._answers(self, inputs.as_inputs(x, self.space)[0], task or 0)
+        return self._answers(self, inputs.as_inputs(x, self._space_of(task))[0], task or 0)
+
+    def _space_of(self, task: int | None) -> Space:
+        """What inputs of task number `task` look like."""
+        return self.objective.spaces.get(task or 0, self.space)
 
     def predict(self, x: Any, task: int | None = None) -> Tensor:
         """The decision for each of the inputs `x` (N, …): the class, the numbers, the labels or the tokens.
 
         A single example, of the shape that the space says, gives a single decision.
         """
-        batch, single = inputs.as_inputs(x, self.space)
+        batch, single = inputs.as_inputs(x, self._space_of(task))
         decision = self.objective.of(task or 0).decide(self.logits(batch, task))
         return decision[0] if single else decision
 
@@ -490,7 +502,7 @@ class Learner:
         Raises:
             SettingError: The target is numbers, which have none.
         """
-        batch, single = inputs.as_inputs(x, self.space)
+        batch, single = inputs.as_inputs(x, self._space_of(task))
         answer, objective = self.logits(batch, task), self.objective.of(task or 0)
         require(objective.name != "numbers", "numbers have no probabilities; use predict")
         p = answer.sigmoid() if objective.name == "labels" else answer.softmax(-1)
@@ -512,7 +524,7 @@ class Learner:
         if isinstance(data, Examples):
             data.check(place)
             objective.check(data.y, place)
-            outputs = self._output_count(data)
+            outputs = self._output_count(data, task)
             if outputs is not None and isinstance(objective, ClassObjective):
                 objective.check_outputs(data.y, place, outputs)
             answer = self._answers(view, data.x, task.number).cpu()
@@ -690,13 +702,18 @@ class Learner:
             return kind(target, self.space.scenario)
         require(kind is None, f"an objective is a class that derives from lifelong.objectives.Objective, got {kind!r}")
         growing = isinstance(self.model, Network) and self.model.head.grows
+        if self.space.kinds:
+            mixed = MixedObjective(None, self.space.scenario, growing)
+            mixed.whole = self.space if isinstance(self.model, Network) else None
+            return mixed
         return objective_for(self.space.target, self.space.scenario, announced_only=growing)
 
     def _objective_of(self, task: Task) -> Objective:
         """The objective that learns `task`; a task with a space of its own makes the learner's a mixed one."""
         if task.space is None:
             return self.objective.of(task.number)
-        check_space(self.method, replace(task.space, scenario=self.space.scenario, boundaries=self.space.boundaries))
+        kinds = {repr(kind): kind for kind in (*self.space.kinds, *self.objective.spaces.values(), task.space)}
+        check_space(self.method, replace(self.space, kinds=tuple(kinds.values())))
         if not isinstance(self.objective, MixedObjective):
             require(not self.tasks, "a task with another target needs a stream whose tasks all say their own")
             mixed = MixedObjective(scenario=self.space.scenario)
@@ -704,15 +721,16 @@ class Learner:
         return self.objective.add(task.number, task.space)
 
     @torch.no_grad()
-    def _output_count(self, examples: Examples) -> int | None:
-        """How many outputs the model has; None where they grow, or nobody counts them."""
+    def _output_count(self, examples: Examples, task: Task) -> int | None:
+        """How many outputs the model has for `task`; None where they grow, or nobody counts them."""
         if isinstance(self.model, Network):
+            if task.space is not None and len(self.space.columns()) > 1:
+                return task.space.classes
             return None if self.model.head.grows else self.model.head.classes
         if "outputs" not in self.flat.notes:
             one = examples.at(slice(0, 1)).to(self.training.device)
-            task = one.task if isinstance(one.task, int) else int(one.task[0])
-            answer = self._probe(one.x, task)
-            self.objective.of(task).check_answer(answer, one.y)
+            answer = self._probe(one.x, task.number)
+            self.objective.of(task.number).check_answer(answer, one.y)
             self.flat.notes["outputs"] = answer.shape[-1] if isinstance(answer, Tensor) else None
         count: int | None = self.flat.notes["outputs"]
         return count
