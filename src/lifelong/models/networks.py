@@ -54,6 +54,7 @@ __all__ = [
     "from_factory",
     "linear",
     "mlp",
+    "named_plainly",
     "reader",
     "sequence",
     "with_head",
@@ -348,7 +349,23 @@ def from_factory(factory: Any, name: str, space: Space, head: HeadKind | None = 
     first = [space] if required and "space" not in by_name else []
     network = factory(*first, **by_name)
     require(isinstance(network, nn.Module), f"model {name!r} gave {network!r}; expected a torch.nn.Module")
-    return network
+    return named_plainly(network)
+
+
+def named_plainly(module: nn.Module) -> nn.Module:
+    """The module inside `torch.compile(module)`, which runs what was compiled when it is called; any other as it is.
+
+    So its parameters have the names that they have without `torch.compile`, in saved learners too.
+
+    >>> inside = nn.Linear(2, 1)
+    >>> named_plainly(torch.compile(inside, backend="eager")) is inside
+    True
+    """
+    inside, compiled = getattr(module, "_orig_mod", None), getattr(module, "dynamo_ctx", None)
+    if not isinstance(inside, nn.Module) or compiled is None:
+        return module
+    inside._compiled_call_impl = compiled(inside._call_impl)  # what inside.compile(…) does, with the same settings
+    return inside
 
 
 def factory_of(name: str, *, import_paths: bool = False) -> Any | None:

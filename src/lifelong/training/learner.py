@@ -18,7 +18,7 @@ from lifelong.errors import DataError, DivergedError, SettingError, require, unk
 from lifelong.flat import Flat
 from lifelong.methods import Claim, Finetune, LearnerView, Method, StreamSize, as_method, check_space
 from lifelong.methods.inference import evaluating
-from lifelong.models import Network, build, cut_head, factory_of, from_factory
+from lifelong.models import Network, build, cut_head, factory_of, from_factory, named_plainly
 from lifelong.objectives import ClassObjective, MixedObjective, Objective, objective_for
 from lifelong.plugins import load_object
 from lifelong.progress import ProgressLine
@@ -90,6 +90,7 @@ class Learner:
         if objective is None:
             check_space(method, space)
         self.head = head
+        model = named_plainly(model) if isinstance(model, nn.Module) else model
         device = self.training.device
         self.randomness = Randomness(seed, device)
         self.augment = augmentation(self.training.augment, self.randomness.augment)
