@@ -101,7 +101,7 @@ def per_sample_power_sum(
                 answer_B = learner.model(chunk.x).float()
             for y, weight_B in choices(answer_B, chunk):
                 grads = _rows(learner, Examples(chunk.x, y, chunk.task), answer, way)
-                sizes = [torch.einsum("b,b...->...", weight_B, _powered(grad_B, power)) for grad_B in grads]
+                sizes = [torch.einsum("b,b...->...", weight_B.to(grad_B), _powered(grad_B, power)) for grad_B in grads]
                 total_P += torch.cat([size.reshape(-1) for size in sizes])
     return total_P
 

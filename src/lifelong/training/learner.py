@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lifelong.data import ByKind, labels_of
 from lifelong.errors import DataError, DivergedError, SettingError, require, unknown_name
-from lifelong.flat import Flat
+from lifelong.flat import Flat, hold_in_one_type
 from lifelong.methods import Claim, Finetune, LearnerView, Method, StreamSize, as_method, check_space
 from lifelong.methods.inference import evaluating
 from lifelong.models import Network, build, cut_head, factory_of, from_factory, named_plainly
@@ -97,6 +97,7 @@ class Learner:
         self.model_name = model if isinstance(model, str) else f"own:{_name_of(model)}"
         with self.randomness.inside():
             self.model = method.adapt(self._module(model), space, seed).to(device)
+        hold_in_one_type(self.model)
         self.objective = self._objective(objective)
         self.tasks: list[int] = []
         self.class_names: dict[int, str] = {}
