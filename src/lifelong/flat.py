@@ -1,7 +1,8 @@
 """A model's parameters as one contiguous vector θ, and its gradient g.
 
 Module parameters become views into θ and their gradients views into g, so a method is the paper's algebra on two
-vectors and an optimiser steps one tensor. Suffix P: parameters, in the order of `module.named_parameters()`.
+vectors and an optimiser steps one tensor. Suffix P: parameters, in the order of `module.named_parameters()`. θ has one
+type; `hold_in_one_type` makes it the widest that the module has.
 """
 
 from __future__ import annotations

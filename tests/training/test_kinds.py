@@ -305,6 +305,24 @@ def test_sequences_with_several_targets_share_a_named_network(model: str) -> Non
     assert min(learner.evaluate(own)) > 0.6
 
 
+def test_examples_of_several_kinds_come_one_by_one() -> None:
+    own = senses()
+    learner = learner_of("er", own, "mlp:16")
+    with pytest.raises(SettingError, match="task 1 is unknown"):
+        learner.learn_one(own.task(1).train.x[0], 3, task=1)
+    rows = learner.evaluate(own)  # which tells what each task is
+    for at in [*range(0, 200, 10)] * 6:
+        for task in own:
+            batch = task.train.at(slice(at, at + 10))
+            learner.learn_many(batch.x, batch.y, task.number)
+    words = own.task(4).test
+    assert learner.predict_one(words.x[0].tolist(), task=4) in (0, 1)
+    assert learner.objective.classes[5] == (0, 1)
+    after = learner.evaluate(own)
+    assert after[0] > rows[0] + 0.2
+    assert after[1] > 0.4
+
+
 def test_class_weights_are_refused_where_several_kinds_are_learned_at_once() -> None:
     own = senses()
     learner = Learner("mlp:8", "joint", own.space, epochs=1, class_weights="balanced")

@@ -637,6 +637,19 @@ def test_one_example_under_batch_normalisation_is_refused_online_too() -> None:
     assert not torch.equal(theta(learner), before)
 
 
+def test_a_memory_without_room_for_a_new_class_is_refused_online_before_anything_changes() -> None:
+    learner = Learner("mlp:4", ER(capacity=3), Space((6,), None, "class"))
+    learner.learn_many(torch.randn(4, 6, generator=generator()), torch.tensor([0, 1, 2, 0]))
+    before, random = theta(learner), learner.generator.get_state()
+    with pytest.raises(SettingError, match=r"er\.capacity must hold an example of each of the 4 classes, got 3"):
+        learner.learn_one(torch.zeros(6), 3)
+    assert torch.equal(theta(learner), before)
+    assert torch.equal(learner.generator.get_state(), random)
+    assert learner.objective.classes == {1: (0, 1, 2)}
+    learner.learn_one(torch.zeros(6), 2)
+    assert not torch.equal(theta(learner), before)
+
+
 class TwoTypes(nn.Module):
     """A layer of another type among float32 ones."""
 

@@ -27,7 +27,7 @@ from lifelong.training.augment import augmentation
 from lifelong.training.preview import preview
 from lifelong.training.randomness import Randomness
 from lifelong.training.settings import Training
-from lifelong.types import Data, Examples, HeadKind, Space, Split, Task, Tree, leaves, tree_map
+from lifelong.types import Data, Examples, HeadKind, Labels, Numbers, Space, Split, Task, Tree, leaves, tree_map
 
 __all__ = ["Learner"]
 
@@ -375,7 +375,7 @@ class Learner:
 
     def learn_one(self, x: Any, y: Any, task: int = 1) -> None:
         """Learn one example in one step; `learn_many` does a batch."""
-        inputs_1, single = inputs.as_inputs(x, self.space)
+        inputs_1, single = inputs.as_inputs(x, self._space_of(task))
         require(single or len(leaves(inputs_1)[0]) == 1, "learn_one takes one example; use learn_many for several")
         target = torch.as_tensor(y)
         self.learn_many(inputs_1, target[None] if single else target, task)
@@ -388,7 +388,8 @@ class Learner:
             task: The number of the task that they belong to.
 
         Raises:
-            SettingError: The method needs boundaries between tasks, chooses its own data, or takes no steps.
+            SettingError: The method needs boundaries between tasks, chooses its own data, takes no steps, or has no
+                room for a new class.
             DataError: The batch is bad; nothing has changed.
         """
         self._check_usable()
@@ -399,19 +400,24 @@ class Learner:
             f"{method.name} learns whole tasks, learn(task); finetune, er, er-ace, der, mir and gss learn one by one",
         )
         require(self._cursor is None, "this learner is in the middle of a task; go on with learn(task)")
-        batch = Examples(inputs.as_inputs(x, self.space)[0], torch.as_tensor(y), task)
-        labels = set(batch.y.unique().tolist()) if isinstance(self.objective, ClassObjective) else set()
-        known = self.objective.classes.get(task, ())
-        classes = tuple(sorted({*known, *(int(label) for label in labels)}))
-        whole = Task(task, f"task {task}", classes, {"train": batch}.get)
+        batch = Examples(inputs.as_inputs(x, self._space_of(task))[0], torch.as_tensor(y), task)
+        objective = self.objective.of(task)
+        goal, known = self._space_of(task).goal, self.objective.classes.get(task, ())
+        outputs: Iterable[float] = batch.y.unique().tolist() if isinstance(objective, ClassObjective) else ()
+        if isinstance(goal, (Numbers, Labels)) and self.space.scenario == "domain":  # all are there from the start
+            outputs = range(goal.count)
+        classes = tuple(sorted({*known, *map(int, outputs)}))
+        whole = Task(task, f"task {task}", classes, {"train": batch}.get, space=self.objective.spaces.get(task))
         place = f"the batch of task {task}"
-        self._check(batch, self._objective_of(whole), whole, place)
+        self._check(batch, objective, whole, place)
         require(
             len(batch) > 1 or not self._batch_normalises,
             "the network has BatchNorm, which cannot train on one example; give learn_many batches of 2 or more",
         )
         if classes != known or task not in self.objective.classes:
-            self.objective.classes.pop(task, None)
+            method.check(self._size_with(whole, batch))
+            for told in (self.objective, objective):
+                told.classes.pop(task, None)
             self._announce(whole)
         batch = batch.to(self.training.device)
         count = self._online_steps = self._online_steps + 1
