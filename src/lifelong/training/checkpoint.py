@@ -24,7 +24,8 @@ from lifelong.training import loop, serialise
 from lifelong.types import Classes, Field, Labels, Numbers, Space, Split, Task, Tokens
 
 if TYPE_CHECKING:
-    from lifelong.training.learner import Learner, ModelLike, ObjectiveLike
+    from lifelong.training.construction import ModelLike, ObjectiveLike
+    from lifelong.training.learner import Learner
     from lifelong.training.optimizers import OptimizerFactory
 
 __all__ = ["extra_of", "load", "save", "space_from_plain", "space_to_plain"]

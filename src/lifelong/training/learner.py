@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields, replace
+from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lifelong.data import ByKind, labels_of
-from lifelong.errors import DataError, DivergedError, SettingError, require, unknown_name
+from lifelong.errors import DataError, DivergedError, SettingError, require
 from lifelong.flat import Flat, hold_in_one_type
 from lifelong.methods import Claim, Finetune, LearnerView, Method, StreamSize, as_method, check_space
 from lifelong.methods.inference import evaluating
-from lifelong.models import Network, build, cut_head, factory_of, from_factory, named_plainly
-from lifelong.objectives import ClassObjective, MixedObjective, Objective, objective_for
-from lifelong.plugins import load_object
+from lifelong.models import Network, named_plainly
+from lifelong.objectives import ClassObjective, MixedObjective, Objective
 from lifelong.progress import ProgressLine
 from lifelong.training import inputs, loop, optimizers, serialise
 from lifelong.training.augment import augmentation
+from lifelong.training.construction import (
+    ModelLike,
+    ObjectiveLike,
+    module_of,
+    name_of,
+    objective_of,
+    seed_of,
+    space_of,
+    training_of,
+)
 from lifelong.training.preview import preview
 from lifelong.training.randomness import Randomness
 from lifelong.training.settings import Training
@@ -32,9 +40,6 @@ from lifelong.types import Data, Examples, HeadKind, Labels, Numbers, Space, Spl
 __all__ = ["Learner"]
 
 EVAL_BATCH, EVAL_BYTES = 2048, 32 * 2**20
-
-ModelLike = str | nn.Module | Callable[..., nn.Module]
-ObjectiveLike = str | Objective | type[Objective]
 
 BATCH_NORM = nn.modules.batchnorm._BatchNorm
 
@@ -82,10 +87,10 @@ class Learner:
         seed: int = 0,
         **settings: Any,
     ) -> None:
-        self.training, self._factory = _training(training, settings)
+        self.training, self._factory = training_of(training, settings)
         self.method = method = Finetune() if method is None else as_method(method)
-        self.space = space = _space(space)
-        self.seed = seed = _seed(seed)
+        self.space = space = space_of(space)
+        self.seed = seed = seed_of(seed)
         self.objective_name = objective if isinstance(objective, str) else ""
         if objective is None:
             check_space(method, space)
@@ -94,11 +99,11 @@ class Learner:
         device = self.training.device
         self.randomness = Randomness(seed, device)
         self.augment = augmentation(self.training.augment, self.randomness.augment)
-        self.model_name = model if isinstance(model, str) else f"own:{_name_of(model)}"
+        self.model_name = model if isinstance(model, str) else f"own:{name_of(model)}"
         with self.randomness.inside():
-            self.model = method.adapt(self._module(model), space, seed).to(device)
+            self.model = method.adapt(module_of(model, space, head, seed), space, seed).to(device)
         hold_in_one_type(self.model)
-        self.objective = self._objective(objective)
+        self.objective = objective_of(objective, space, self.model)
         self.tasks: list[int] = []
         self.class_names: dict[int, str] = {}
         self._cursor: loop.Cursor | None = None
@@ -689,33 +694,6 @@ class Learner:
 
     # --- inside ---
 
-    def _module(self, model: ModelLike) -> nn.Module:
-        kinds = (None, *get_args(HeadKind))
-        if isinstance(model, nn.Module):
-            return model if self.head in kinds else cut_head(model, str(self.head), self.space, self.seed)
-        factory = factory_of(model, import_paths=True) if isinstance(model, str) else model
-        if isinstance(model, str) and factory is None:
-            return build(model, self.space, self.head, self.seed)  # pyrefly: ignore[bad-argument-type] - it checks
-        head: Any = self.head if self.head in kinds else None
-        module = from_factory(factory, _name_of(model), self.space, head, self.seed)
-        return module if self.head in kinds else cut_head(module, str(self.head), self.space, self.seed)
-
-    def _objective(self, objective: ObjectiveLike | None) -> Objective:
-        """The objective of the space, or the user's own."""
-        kind = load_object(objective, "objective") if isinstance(objective, str) else objective
-        if isinstance(kind, Objective):
-            return kind
-        target = None if isinstance(self.space.target, int) else self.space.target
-        if isinstance(kind, type) and issubclass(kind, Objective):
-            return kind(target, self.space.scenario)
-        require(kind is None, f"an objective is a class that derives from lifelong.objectives.Objective, got {kind!r}")
-        growing = isinstance(self.model, Network) and self.model.head.grows
-        if self.space.kinds:
-            mixed = MixedObjective(None, self.space.scenario, growing)
-            mixed.whole = self.space if isinstance(self.model, Network) else None
-            return mixed
-        return objective_for(self.space.target, self.space.scenario, announced_only=growing)
-
     def _objective_of(self, task: Task) -> Objective:
         """The objective that learns `task`; a task with a space of its own makes the learner's a mixed one."""
         if task.space is None:
@@ -799,46 +777,3 @@ class Learner:
     def _check_usable(self) -> None:
         if self._failed:
             raise DivergedError(f"this learner is spoiled ({self._failed}); load its last saved file")
-
-
-def _training(
-    training: Training | None, settings: Mapping[str, Any]
-) -> tuple[Training, optimizers.OptimizerFactory | None]:
-    """The settings as `Training`, and the function that makes the optimiser where one was given."""
-    require(
-        training is None or isinstance(training, Training),
-        f"training must be Training(…), got {training!r}; give its fields one by one, as epochs=5",
-    )
-    known = [field.name for field in fields(Training)]
-    for name in settings:
-        if name not in known:
-            raise unknown_name("setting of a learner", name, [*known, "head", "objective", "seed"])
-    plain = {name: _plain(value) for name, value in settings.items()}
-    optimizer = plain.get("optimizer")
-    factory = optimizer if callable(optimizer) else None
-    if factory is not None:
-        plain["optimizer"] = f"own:{getattr(factory, '__name__', 'factory')}"
-    return replace(training or Training(), **plain), factory
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's numbers as Python's, which files can hold."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _seed(seed: Any) -> int:
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    require(bool(whole and 0 <= seed < 2**63), f"seed must be a whole number in 0 … 2⁶³ − 1, got {seed!r}")
-    return int(seed)
-
-
-def _space(space: Any) -> Space:
-    fix = "; give stream.space" if hasattr(space, "space") else "; give Space((…), …, scenario)"
-    require(space is None or isinstance(space, Space), f"space must be a Space, got {type(space).__name__}{fix}")
-    return space or Space()
-
-
-def _name_of(model: ModelLike) -> str:
-    if isinstance(model, str):
-        return model
-    return type(model).__name__ if isinstance(model, nn.Module) else getattr(model, "__name__", type(model).__name__)
