@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lifelong.methods import Method, build
 from lifelong.streams import stream
 from lifelong.training import Learner
 
@@ -81,6 +82,26 @@ def test_compiled_code_learns_as_the_module() -> None:
     for learner in learners:
         learner.learn(task)
     torch.testing.assert_close(learners[1].flat.theta_P, learners[0].flat.theta_P, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("settings", ["ncm:features=backbone", "gpm"])
+def test_methods_that_look_inside_see_what_was_compiled_as_it_is_written(settings: str) -> None:
+    digits = stream("rotated-digits", tasks=2)
+    plain, compiled = (
+        Learner(model, parsed(settings), digits.space, head=None if "ncm" in settings else "last", epochs=2, lr=0.1)
+        for model in (Net(), wrapped("eager"))
+    )
+    for learner in (plain, compiled):
+        learner.evaluate(digits)  # compiles
+        for task in digits:
+            learner.learn(task)
+    assert compiled.evaluate(digits) == pytest.approx(plain.evaluate(digits), abs=1e-3)
+    assert min(plain.evaluate(digits)) > 0.3
+
+
+def parsed(text: str) -> Method[Any]:
+    name, _, setting = text.partition(":")
+    return build(name, dict([setting.split("=")]) if setting else {})
 
 
 def test_what_was_compiled_runs_when_the_learner_asks_and_its_last_layer_can_grow() -> None:

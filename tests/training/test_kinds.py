@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 import lifelong
+from lifelong.data import ByKind
 from lifelong.errors import SettingError
-from lifelong.methods import Step, build
+from lifelong.methods import Finetune, Step, StreamSize, build
 from lifelong.methods.per_sample import gradients
 from lifelong.streams import Stream, stream
 from lifelong.training import Learner
@@ -259,6 +260,31 @@ def test_joint_learns_batches_of_one_kind_and_each_example_once_in_every_pass(tm
     again.learn(own.task(4))
     again.learn(own.task(5))
     assert torch.equal(again.flat.theta_P, learner.flat.theta_P)
+
+
+def test_a_last_batch_of_one_joins_the_one_before_it_and_the_order_of_kinds_is_drawn() -> None:
+    data = ByKind([Examples(torch.zeros(size, width), torch.zeros(size).long(), 1) for size, width in ((9, 2), (5, 3))])
+    orders = [torch.randperm(14, generator=torch.Generator().manual_seed(seed)) for seed in range(200)]
+    passes = [data.arranged(order_N, 4) for order_N in orders]
+    for batches in passes:
+        assert sorted(len(rows) for rows in batches) == [4, 5, 5]
+        assert torch.equal(torch.cat(batches).sort().values, torch.arange(14))
+        assert all(len({int(row) < 9 for row in rows}) == 1 for rows in batches)
+    first = sum(int(batches[0][0]) >= 9 for batches in passes)
+    assert 40 < first < 95, "the only batch of the second kind comes first in about a third of the passes"
+
+
+def test_the_room_for_a_life_is_that_of_its_largest_inputs() -> None:
+    seen: list[int] = []
+
+    class Sized(Finetune):
+        def check(self, size: StreamSize) -> None:
+            seen.append(size.input_bytes)
+
+    own = senses()
+    tasks = tuple(replace(own.task(number), number=number - 1) for number in (2, 3))
+    lifelong.run(Stream("own", own.space, tasks), Sized(), model="mlp:4", epochs=1, seeds=[0])
+    assert seen[0] == 64 * 4
 
 
 def sorted_rows(x: Tensor) -> Tensor:
