@@ -290,9 +290,9 @@ def _test_first(learner: Learner, tested: Prequential, batch: Examples) -> None:
     [task] = set(batch.task_numbers().tolist())
     with evaluating(learner.model), learner.autocast():
         answer = learner.forward_raw(batch.x, task).float()
-    objective = learner.objective.of(task)
+    objective = learner.objective
     collected = objective.collect(objective.masked(answer, task), batch.y, task)
-    score = next(iter(objective.scores(collected).values()))
+    score = next(iter(objective.of(task).scores(collected).values()))
     tested.add(task, len(batch), score, float(objective.loss(answer, batch.y, task)))
 
 
