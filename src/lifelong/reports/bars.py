@@ -17,6 +17,7 @@ __all__ = ["bar_panels", "grouped_bars"]
 
 WIDEST = 11.0  # inches
 MOST_NUMBERED = 24
+MOST_LEVEL = 8  # groups whose names stand level
 
 
 def grouped_bars(values: Array, groups: Sequence[str], bars: Sequence[str], label: str) -> Figure:
@@ -70,15 +71,19 @@ def _draw(
         x = np.arange(len(groups)) + (place - (len(bars) - 1) / 2) * width
         half = np.nan_to_num(ci95[:, place])
         axes.bar(x, np.nan_to_num(mean[:, place]), 0.94 * width, color=colours[place], label=plain(name))
+        below, above = np.minimum(half, np.nan_to_num(mean[:, place])), np.minimum(half, 100 - mean[:, place])
         known = half > 0
-        axes.errorbar(
-            x[known], mean[known, place], half[known], fmt="none", ecolor="#333333", elinewidth=1.2, capsize=3
-        )
+        whiskers = np.stack([below, above])[:, known]
+        axes.errorbar(x[known], mean[known, place], whiskers, fmt="none", ecolor="#333333", elinewidth=1.2, capsize=3)
         if len(groups) * len(bars) > MOST_NUMBERED:
             continue
-        for left, height, above in zip(x, mean[:, place], half, strict=True):
+        for left, height, top in zip(x, mean[:, place], np.nan_to_num(above), strict=True):
             text = percent(float(height) / 100)
-            axes.text(left, np.nan_to_num(height) + above + 1, text, ha="center", va="bottom", fontsize="small")
+            axes.text(left, np.nan_to_num(height) + top + 1, text, ha="center", va="bottom", fontsize="small")
     axes.set_xticks(range(len(groups)), [plain(group) for group in groups])
+    if len(groups) > MOST_LEVEL and max(map(len, groups)) > 3:
+        axes.tick_params(axis="x", rotation=50)
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
     axes.tick_params(axis="x", length=0)
     axes.set_ylim(0, 108)
