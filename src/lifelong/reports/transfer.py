@@ -58,9 +58,9 @@ def transfer_scatter(groups: Groups, language: Language = "en") -> Figure:
     figure = blank(11.0 if near else 7.0, 4.4)
     panels = figure.subplots(1, 2 if near else 1, squeeze=False)[0]
     look = looks([*groups])
-    _draw(panels[0], known, look, [name for name in names if name not in near])
+    _draw(panels[0], known, look, [name for name in names if name not in near], enlarged=False)
     if near:
-        _draw(panels[1], {name: known[name] for name in names if name in near}, look, list(near))
+        _draw(panels[1], {name: known[name] for name in names if name in near}, look, list(near), enlarged=True)
         for axes, heading in zip(panels, (ALL, NEAR), strict=True):
             axes.set_title(heading.of(language), loc="left", fontsize="medium", fontweight="bold")
     for axes in panels:
@@ -72,12 +72,15 @@ def transfer_scatter(groups: Groups, language: Language = "en") -> Figure:
 
 
 def _draw(
-    axes: Axes, places: Mapping[str, tuple[Array, Array]], look: Mapping[str, Look], named: Sequence[str]
+    axes: Axes,
+    places: Mapping[str, tuple[Array, Array]],
+    look: Mapping[str, Look],
+    named: Sequence[str],
+    *,
+    enlarged: bool,
 ) -> None:
-    """Draw the methods, and name those of `named`."""
+    """Draw the methods, and name those of `named`; `enlarged` leaves 0 out of sight where they are far from it."""
     tidy(axes)
-    axes.axhline(0, color="#999999", linewidth=1)
-    axes.axvline(0, color="#999999", linewidth=1)
     labels = []
     for method, (forward, backward) in places.items():
         x, y = interval(forward), interval(backward)
@@ -98,4 +101,11 @@ def _draw(
         )
         if method in named:
             labels.append((x.mean, y.mean, plain(method), colour))
+    if not enlarged:  # with 0 in sight
+        axes.update_datalim([(0, 0)])
+        axes.autoscale_view()
+    limits = axes.get_xlim(), axes.get_ylim()
+    axes.axhline(0, color="#999999", linewidth=1, zorder=0)
+    axes.axvline(0, color="#999999", linewidth=1, zorder=0)
+    axes.set(xlim=limits[0], ylim=limits[1])
     label_points(axes, labels)

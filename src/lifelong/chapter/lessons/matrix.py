@@ -35,7 +35,7 @@ SCORES: dict[str, Callable[[Array], Array]] = {"ACC": acc, "BWT": bwt, "FWT": fw
 
 def stream_of(setup: Setup, kind: str, seed: int) -> Stream:
     """The tasks of one of `LIVES`: as many in both, and the first the upright digits."""
-    settings = {"angles": ANGLES} if kind == "rotated" else {}
+    settings = {"angles": ANGLES} if kind == "rotated" else {"first_plain": True}
     return data_stream(setup, kind, tasks=len(ANGLES), seed=seed, **settings)
 
 

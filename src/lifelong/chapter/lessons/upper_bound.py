@@ -165,7 +165,9 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
             quantity(Text("MB stored beside the network", "网络之外的存储量（MB）"), "bytes", 1e-6, True),
             quantity(Text("ACC (%)", "ACC（%）"), "acc", 100.0, False),
         ]
-        return series_panels(quantities, Text("number of tasks", "任务数").of(language), _lengths(setup)[::2])
+        return series_panels(
+            quantities, Text("number of tasks", "任务数").of(language), _lengths(setup)[:: 3 if setup.full else 1]
+        )
 
     picture = Picture(
         "growth",
