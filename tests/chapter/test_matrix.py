@@ -69,9 +69,9 @@ def test_claims_compare_the_two_lives_seed_by_seed() -> None:
     claims = MATRIX.show(Setup(), {"permuted": life(permuted), "rotated": life(rotated)}).claims
     assert all(claim.holds for claim in claims)
     sentences = " ".join(claim.sentence.en for claim in claims)
-    assert "their BWT is higher by +20.0 ± 0.0 points" in sentences
-    assert "ACC on rotations is higher by +15.0 ± 0.0 points" in sentences
-    assert "already +20.0 ± 0.0 points above" in sentences
+    assert "their BWT is 20.0 ± 0.0 points higher" in sentences
+    assert "ACC on rotations is 15.0 ± 0.0 points higher" in sentences
+    assert "already 20.0 ± 0.0 points above" in sentences
 
 
 def test_claims_that_fail_say_what_was_measured() -> None:

@@ -46,7 +46,7 @@ def test_gain_of_sharing_is_the_difference_seed_by_seed() -> None:
 def test_claims_hold_where_sharing_gains_and_say_so_where_it_does_not() -> None:
     claims = shown({"er": [0.1] * 4, "joint": [0.2, 0.1, 0.1, 0.05]}).claims
     assert [claim.holds for claim in claims] == [True, True, True, True, True, False, True]
-    assert "With 1293 examples per task, joint is +5.0 ± 0.3 points above" in claims[2].sentence.en
+    assert "With 1293 examples per task, joint is 5.0 ± 0.3 points above" in claims[2].sentence.en
     assert "1.0 kB per task, 1.0 MB for 1,000 tasks; er stores 500 B" in claims[4].sentence.en
     assert claims[5].sentence.en.startswith("Joint training stores less than the models here: 9.0 kB")
     worse = shown({"er": [0.0] * 4, "joint": [-0.1] * 4}, {**DECLARED, "er": [500 * tasks for tasks in LIVES]}).claims

@@ -53,11 +53,11 @@ def test_transfer_and_lifelong_learning_are_told_apart() -> None:
     made = claims({"finetune": [FORGETS] * 2, "joint": [JOINT] * 2})
     assert all(claim.holds for claim in made)
     forward, backward, turns, price, pays, bound = (claim.sentence.en for claim in made)
-    assert "+20.0 ± 0.0 points above the random" in forward
+    assert "20.0 ± 0.0 points above the random" in forward
     assert "by −70.0 ± 0.0 points" in backward
     assert "number 1 of 5 on the new task and last on all tasks" in turns
     assert "ewc is 15.0 ± 0.0 points below" in price
-    assert "ewc is +20.0 ± 0.0 points above" in pays
+    assert "ewc is 20.0 ± 0.0 points above" in pays
     assert bound.startswith("joint, the upper bound, is number 1 of 5 by ACC, +15.0 ± 0.0 points from ewc")
 
 

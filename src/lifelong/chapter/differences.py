@@ -9,7 +9,7 @@ from lifelong.evaluation import Interval
 from lifelong.reports.bilingual import Text
 from lifelong.reports.wording import points, with_interval
 
-__all__ = ["claim_above", "claim_below", "excludes_zero"]
+__all__ = ["apart", "claim_above", "claim_below", "excludes_zero"]
 
 
 def excludes_zero(difference: Interval) -> bool:
@@ -19,6 +19,15 @@ def excludes_zero(difference: Interval) -> bool:
     (True, False, False)
     """
     return abs(difference.mean) > difference.ci95
+
+
+def apart(difference: Interval) -> str:
+    """How far apart two things are, in points without a sign.
+
+    >>> apart(Interval(-0.03, 0.02))
+    '3.0 ± 2.0'
+    """
+    return with_interval(Interval(abs(difference.mean), difference.ci95))
 
 
 def claim_above(difference: Interval, what: Text, text: Text) -> Claim:

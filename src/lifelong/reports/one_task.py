@@ -12,6 +12,8 @@ from lifelong.reports.line_labels import label_lines
 
 __all__ = ["one_task"]
 
+MOST_TICKS = 20
+
 
 def one_task(groups: Groups, task: int, language: Language = "en") -> Figure:
     """The accuracy on task number `task` after 0 … T tasks, one line per method; a vertical line marks its turn.
@@ -41,6 +43,8 @@ def one_task(groups: Groups, task: int, language: Language = "en") -> Figure:
         )
     axes.set_ylim(-3, 103)
     life(axes, 0, tasks)
+    if tasks <= MOST_TICKS:  # so that the task has one
+        axes.set_xticks(range(tasks + 1))
     axes.set_xlabel(Text("tasks learned", "已学任务数").of(language))
     axes.set_ylabel(Text(f"accuracy on task {task} (%)", f"任务 {task} 的准确率（%）").of(language))
     label_lines(axes)

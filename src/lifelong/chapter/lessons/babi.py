@@ -41,6 +41,7 @@ FOLLOWED = 5  # the task whose life is drawn alone
 HARDEST = 19
 RETURNS = 8  # a later task with answers that task 5 has too: apple, football, milk
 PATHS = 12  # possible answers of task 19
+BARS = ("joint", "independent", "finetune")  # the methods of the bars
 TOLD = (5, 15)  # tasks of which a story is told
 LONGEST = 8  # sentences in a story that is told
 SKILLS = (
@@ -191,7 +192,7 @@ def _heat(matrix: Array, language: Language) -> Figure:
 def _bars(bars: Mapping[Text, Array], language: Language) -> Figure:
     label = Text("accuracy (%)", "准确率（%）").of(language)
     values = np.stack(list(bars.values()), axis=1)[None]
-    return grouped_bars(values, _skills(language), [name.of(language) for name in bars], label)
+    return grouped_bars(values, _skills(language), [name.of(language) for name in bars], label, BARS)
 
 
 def _means(matrices: dict[str, Array], language: Language) -> Figure:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from lifelong.chapter.differences import claim_above, claim_below
+from lifelong.chapter.differences import apart, claim_above, claim_below
 from lifelong.chapter.learning import data_stream, learned, matrix_of, usual
 from lifelong.chapter.lesson import Lesson, Part, Setup, Values
 from lifelong.chapter.shown import Claim, Grid, Picture, Shown
@@ -118,7 +118,7 @@ def _claims(scores: Mapping[str, Mapping[str, Array]]) -> tuple[Claim, ...]:
             of(kind, "BWT"),
             Text(f"BWT on {life.en}", f"{life.zh}的反向迁移 BWT "),
             Text(
-                f"Finetuning on {life.en} is forgetting: BWT is {written(of(kind, 'BWT'))} points.",
+                f"Finetuning forgets on {life.en}: BWT is {written(of(kind, 'BWT'))} points.",
                 f"在{life.zh}任务上逐个微调会遗忘：反向迁移 BWT 为 {written(of(kind, 'BWT'))} 个百分点。",
             ),
         )
@@ -131,16 +131,16 @@ def _claims(scores: Mapping[str, Mapping[str, Array]]) -> tuple[Claim, ...]:
             gap("BWT"),
             Text("BWT on rotations minus BWT on permutations", "旋转与置换的 BWT 之差"),
             Text(
-                f"Rotations are forgotten less than permutations: their BWT is higher by {written(gap('BWT'))} points.",
-                f"旋转任务比置换任务忘得少：BWT 高 {written(gap('BWT'))} 个百分点。",
+                f"Rotations are forgotten less than permutations: their BWT is {apart(gap('BWT'))} points higher.",
+                f"旋转任务比置换任务忘得少：BWT 高 {apart(gap('BWT'))} 个百分点。",
             ),
         ),
         claim_above(
             gap("ACC"),
             Text("ACC on rotations minus ACC on permutations", "旋转与置换的 ACC 之差"),
             Text(
-                f"Permutations are the harder life: ACC on rotations is higher by {written(gap('ACC'))} points.",
-                f"置换任务更难：旋转任务的 ACC 高 {written(gap('ACC'))} 个百分点。",
+                f"Permutations are the harder life: ACC on rotations is {apart(gap('ACC'))} points higher.",
+                f"置换任务更难：旋转任务的 ACC 高 {apart(gap('ACC'))} 个百分点。",
             ),
         ),
         claim_above(
@@ -148,8 +148,8 @@ def _claims(scores: Mapping[str, Mapping[str, Array]]) -> tuple[Claim, ...]:
             Text("FWT on rotations", "旋转任务的前向迁移 FWT "),
             Text(
                 f"Rotations transfer forward: before a task is learned, the network is already "
-                f"{written(of('rotated', 'FWT'))} points above the random initialisation.",
-                f"旋转任务有前向迁移：任务还没学，准确率已比随机初始化高 {written(of('rotated', 'FWT'))} 个百分点。",
+                f"{apart(of('rotated', 'FWT'))} points above the random initialisation.",
+                f"旋转任务有前向迁移：任务还没学，准确率已比随机初始化高 {apart(of('rotated', 'FWT'))} 个百分点。",
             ),
         ),
         Claim(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lifelong.chapter.differences import claim_above
+from lifelong.chapter.differences import apart, claim_above
 from lifelong.chapter.learning import data_stream, fewer_tests, joint_after, learned, record_of, usual
 from lifelong.chapter.lesson import Lesson, Part, Setup, Values
 from lifelong.chapter.shown import Claim, Grid, Picture, Shown
@@ -183,10 +183,9 @@ def _claims(gains: Mapping[str, Array], counts: Sequence[int]) -> tuple[Claim, .
                 f"{name} 与每个任务一个模型之差（{counts[place]} 个样本）",
             ),
             Text(
-                f"With {counts[place]} examples per task, {name} is {with_interval(difference, points)} points above "
+                f"With {counts[place]} examples per task, {name} is {apart(difference)} points above "
                 "one model per task.",
-                f"每个任务 {counts[place]} 个样本时，{name} 比每个任务一个模型高 "
-                f"{with_interval(difference, points)} 个百分点。",
+                f"每个任务 {counts[place]} 个样本时，{name} 比每个任务一个模型高 {apart(difference)} 个百分点。",
             ),
         )
 
@@ -203,9 +202,9 @@ def _claims(gains: Mapping[str, Array], counts: Sequence[int]) -> tuple[Claim, .
             ),
             Text(
                 f"Sharing helps most where examples are few: from {counts[0]} to {counts[-1]} examples per task the "
-                f"gain of joint falls by {with_interval(shrinks, points).lstrip('+')} points.",
+                f"gain of joint falls by {apart(shrinks)} points.",
                 f"样本越少，共享越有用：每个任务的样本从 {counts[0]} 个增加到 {counts[-1]} 个时，joint 的优势缩小 "
-                f"{with_interval(shrinks, points).lstrip('+')} 个百分点。",
+                f"{apart(shrinks)} 个百分点。",
             ),
         ),
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lifelong.chapter.differences import claim_above, claim_below
+from lifelong.chapter.differences import apart, claim_above, claim_below
 from lifelong.chapter.learning import data_stream, learned, matrix_of, usual
 from lifelong.chapter.lesson import Lesson, Part, Setup, Values
 from lifelong.chapter.shown import Claim, Grid, Picture, Shown
@@ -156,10 +156,10 @@ def _claims(matrices: Mapping[str, Array]) -> tuple[Claim, ...]:
             Text("FWT of finetune", "finetune 的前向迁移 FWT "),
             Text(
                 "As transfer learning, finetune does well: earlier tasks put a new one "
-                f"{with_interval(forward, points)} "
+                f"{apart(forward)} "
                 "points above the random initialisation before it is learned (FWT).",
                 f"作为迁移学习，finetune 很不错：新任务还没学，准确率已比随机初始化高 "
-                f"{with_interval(forward, points)} 个百分点（FWT）。",
+                f"{apart(forward)} 个百分点（FWT）。",
             ),
         ),
         claim_below(
@@ -191,17 +191,16 @@ def _claims(matrices: Mapping[str, Array]) -> tuple[Claim, ...]:
             loss,
             Text("finetune minus ewc on the new task", "finetune 与 ewc 在新任务上的差"),
             Text(
-                f"Stability has a price: on the new task ewc is {with_interval(loss, points).lstrip('+')} points below "
-                "finetune.",
-                f"稳定是有代价的：在新任务上，ewc 比 finetune 低 {with_interval(loss, points).lstrip('+')} 个百分点。",
+                f"Stability has a price: on the new task ewc is {apart(loss)} points below finetune.",
+                f"稳定是有代价的：在新任务上，ewc 比 finetune 低 {apart(loss)} 个百分点。",
             ),
         ),
         claim_above(
             rescue,
             Text("ACC of ewc minus ACC of finetune", "ewc 与 finetune 的 ACC 之差"),
             Text(
-                f"The price pays off: by ACC, ewc is {with_interval(rescue, points)} points above finetune.",
-                f"代价是值得的：ewc 的 ACC 比 finetune 高 {with_interval(rescue, points)} 个百分点。",
+                f"The price pays off: by ACC, ewc is {apart(rescue)} points above finetune.",
+                f"代价是值得的：ewc 的 ACC 比 finetune 高 {apart(rescue)} 个百分点。",
             ),
         ),
         Claim(
