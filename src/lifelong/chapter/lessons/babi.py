@@ -69,9 +69,9 @@ SKILLS = (
 
 #: at full length: the official files, as long as the published runs
 FULL = Training(epochs=60, batch=32, optimizer="adam", lr=3e-3)
-# gradients leap where a skill begins, and Adam would remember the leap for the rest of the task: they are clipped; weight
-# decay keeps attention from hardening on one task, so that the next can be learned. Chosen on the validation parts of
-# tasks 1 to 5
+# gradients leap where a skill begins, and Adam would remember the leap for the rest of the task, so they are clipped;
+# weight decay keeps attention from hardening on one task, so that the next can be learned. Chosen on the validation
+# parts of tasks 1 to 5
 SHORT = Training(epochs=6, batch=128, optimizer="adamw", lr=3e-2, weight_decay=0.5, clip=0.1, schedule="linear")
 # a pass over all tasks has 20 times the steps
 SHORT_JOINT = Training(epochs=5, batch=128, optimizer="adam", lr=1e-2, clip=0.3, schedule="linear")
