@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from lifelong.chapter.learning import learned
 from lifelong.chapter.lesson import Setup, Values
 from lifelong.chapter.lessons.babi import (
     BABI,
@@ -19,7 +23,9 @@ from lifelong.chapter.lessons.babi import (
 )
 from lifelong.chapter.shown import Shown
 from lifelong.evaluation import Cost, Record
-from lifelong.streams import decode_story, stream
+from lifelong.streams import Stream, decode_story, stream
+from lifelong.training import Learner, Training
+from lifelong.types import Task
 
 STORY = {
     "task": 5,
@@ -121,3 +127,22 @@ def test_the_story_is_the_first_short_one_of_the_test(number: int) -> None:
     lengths = [len(decode_story(x_SW).sentences) for x_SW in task.test.x]
     first = next(place for place, length in enumerate(lengths) if length <= LONGEST)
     assert story == decode_story(task.test.x[first])
+
+
+def test_a_run_hears_of_every_task_once_it_is_learned_and_again_of_one_that_was_cut_short(
+    clouds: Callable[..., Stream], tmp_path: Path
+) -> None:
+    tasks, heard = clouds("domain", tasks=3), []
+
+    def hear(learner: Learner, task: Task) -> None:
+        heard.append((len(learner.tasks), task.number))
+        if len(heard) == 2:
+            raise KeyboardInterrupt
+
+    def run() -> Values:
+        return learned(tmp_path, tasks, "finetune", model="mlp:8", training=Training(epochs=1), on_task=hear)
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert run()["seed"] == 0
+    assert heard == [(1, 1), (2, 2), (2, 2), (3, 3)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 
 from lifelong.evaluation import Array
 
@@ -60,7 +61,7 @@ def label_lines(axes: Axes) -> None:
     label_points(
         axes,
         [
-            (float(x), float(y), str(line.get_label()), str(line.get_color()))
+            (float(x), float(y), str(line.get_label()), to_hex(line.get_color()))
             for line in lines
             for x, y in [np.asarray(line.get_xydata())[-1]]
         ],
