@@ -42,8 +42,8 @@ HARDEST = 19
 RETURNS = 8  # a later task with answers that task 5 has too: apple, football, milk
 PATHS = 12  # possible answers of task 19
 BARS = ("joint", "independent", "finetune")  # the methods of the bars
-TOLD = (5, 15)  # tasks of which a story is told
-LONGEST = 8  # sentences in a story that is told
+ASKED = (5, 15)  # tasks of which a story is shown
+LONGEST = 8  # sentences in a story that is shown
 SKILLS = (
     Text("one supporting fact", "一个依据"),
     Text("two supporting facts", "两个依据"),
@@ -96,8 +96,8 @@ def _sequence(setup: Setup, method: str, scratch: Path) -> Values:
 
     def ask(learner: Learner, _: Task) -> None:
         answers = json.loads(file.read_text()) if file.exists() else {}
-        told = {str(number): _answer(learner, tasks.task(number)) for number in TOLD}
-        write_atomically(file, json.dumps({**answers, str(len(learner.tasks)): told}).encode())
+        now = {str(number): _answer(learner, tasks.task(number)) for number in ASKED}
+        write_atomically(file, json.dumps({**answers, str(len(learner.tasks)): now}).encode())
 
     values = learned(
         scratch,
@@ -112,7 +112,7 @@ def _sequence(setup: Setup, method: str, scratch: Path) -> Values:
     if method != "finetune":
         return values
     answers = json.loads(file.read_text())
-    return {**values, "stories": [_story(tasks.task(number), answers) for number in TOLD]}
+    return {**values, "stories": [_story(tasks.task(number), answers) for number in ASKED]}
 
 
 def _short_story(task: Task) -> Examples:
@@ -247,7 +247,7 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
 
 
 def _stories(stories: Sequence[Values]) -> Grid:
-    """Figure 16.5: a story of each of `TOLD`, and what the model answers."""
+    """Figure 16.5: a story of each of `ASKED`, and what the model answers."""
     caption = Text(
         f"Figure 16.5: the first test question of a task whose story has at most {LONGEST} sentences, and the answers "
         "of finetune",
@@ -278,7 +278,7 @@ def _table(values: Mapping[str, Values], matrices: Mapping[str, Array]) -> Grid:
         Text(f"task {FOLLOWED} right after it (%)", f"任务 {FOLLOWED} 刚学完（%）"),
         Text("one task later (%)", "再学一个任务后（%）"),
         Text("at the end (%)", "最后（%）"),
-        Text("stored beside the model", "模型之外的存储"),
+        Text("extra storage", "额外存储"),
     ]
     rows: list[list[str | Text]] = []
     for method in METHODS:
@@ -375,10 +375,11 @@ def _claims(
         Claim(
             bool(hard == joint.min()),
             Text(
-                f"Task {HARDEST} (path finding) stays the hardest: {easy} % all at once and "
+                f"Task {HARDEST} (path finding) is the hardest in this run: {easy} % all at once and "
                 f"{percent(float(alone[HARDEST - 1]))} % with a model of its own, where guessing one of {PATHS} paths "
                 f"gives {percent(1 / PATHS)} %.",
-                f"任务 {HARDEST}（找路）最难：同时学 {easy}%，单独一个模型 {percent(float(alone[HARDEST - 1]))}%，"
+                f"本次运行中，任务 {HARDEST}（找路）最难：同时学 {easy}%，单独一个模型 "
+                f"{percent(float(alone[HARDEST - 1]))}%，"
                 f"而在 {PATHS} 条路线中乱猜也有 {percent(1 / PATHS)}%。",
             ),
             Text(
@@ -442,7 +443,7 @@ BABI = Lesson(
     see=Text(
         "A memory network reads short stories and answers questions about them. Each of the 20 bAbI tasks asks for "
         "another skill, such as using one fact, using two facts, counting, or finding a path. The first table shows "
-        f"stories of tasks {TOLD[0]} and {TOLD[1]}, with the model's answers right after it learned the task and at "
+        f"stories of tasks {ASKED[0]} and {ASKED[1]}, with the model's answers right after it learned the task and at "
         "the "
         f"end. Then follow task {FOLLOWED} in the first figure, while the skills are learned one after the other, and "
         "all tasks in the second. The bars compare three ways to learn them: one network with all tasks at once "
@@ -451,7 +452,7 @@ BABI = Lesson(
         "gem), "
         "or the old model as a teacher (lwf).",
         "记忆网络读一段小故事，然后回答问题。bAbI 的 20 个任务各考一种技能：利用一个事实、利用两个事实、计数、找路……"
-        f"第一个表格给出任务 {TOLD[0]} 和任务 {TOLD[1]} 的故事，以及模型在刚学完该任务时和最后的回答。"
+        f"第一个表格给出任务 {ASKED[0]} 和任务 {ASKED[1]} 的故事，以及模型在刚学完该任务时和最后的回答。"
         "然后请看第一张图：依次学习各种技能时，"
         f"任务 {FOLLOWED} 的准确率如何变化；第二张图是所有任务的情形。柱状图比较三种学法："
         "一个网络同时学所有任务（多任务学习）、"

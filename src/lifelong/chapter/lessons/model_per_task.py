@@ -52,7 +52,7 @@ def _method(name: str) -> Method[Any]:
 
 
 def _run(setup: Setup, name: str, samples: int | None, seed: int, scratch: Path) -> dict[str, float]:
-    """ACC, bytes stored beside the network, and the training examples per task."""
+    """ACC, bytes of extra storage, and the training examples per task."""
     model, training = usual(setup, optimizer="adam", lr=0.003, iterations=_steps(setup))
     stream = _stream(setup, samples, seed)
     if name == "joint":
@@ -66,7 +66,7 @@ def _run(setup: Setup, name: str, samples: int | None, seed: int, scratch: Path)
 
 
 def storage(name: str, stream: Stream, model: str) -> list[int]:
-    """The bytes that a method stores beside `model` after each of `LIVES` tasks like those of `stream`, as declared."""
+    """The bytes that a method stores besides `model` after each of `LIVES` tasks like those of `stream`."""
     space, examples = stream.space, len(stream.task(1).train)
     parameters = len(Learner(model, space=space).flat)
     sizes = [StreamSize.of(tasks, examples, 4 * space.features, parameters, space.classes or 0) for tasks in LIVES]
@@ -120,9 +120,9 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
     )
     bytes_table = Grid(
         Text(
-            f"Stored beside the network, {counts[-1]} examples per task: exact by the number of tasks, and measured "
+            f"Extra storage with {counts[-1]} examples per task: exact by the number of tasks, and measured "
             f"after {TASKS}",
-            f"每个任务 {counts[-1]} 个样本时，网络之外的存储量：按任务数精确算出，以及 {TASKS} 个任务之后的实测值",
+            f"每个任务 {counts[-1]} 个样本时的额外存储：按任务数精确算出，以及 {TASKS} 个任务之后的实测值",
         ),
         [
             Text("number of tasks", "任务数"),
@@ -143,9 +143,9 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
         Picture(
             "storage",
             Text(
-                f"What is stored beside the network for 1 to {LIVES[-1]:,} tasks of {counts[-1]} examples: lines are "
+                f"Extra storage for 1 to {LIVES[-1]:,} tasks of {counts[-1]} examples: lines are "
                 f"exact, rings are measured after {TASKS} tasks (logarithmic axes).",
-                f"1 到 {LIVES[-1]:,} 个任务（每个任务 {counts[-1]} 个样本）在网络之外的存储量：线为精确值，"
+                f"1 到 {LIVES[-1]:,} 个任务（每个任务 {counts[-1]} 个样本）的额外存储：线为精确值，"
                 f"圆圈为 {TASKS} 个任务之后的实测值（对数坐标）。",
             ),
             partial(_draw_storage, declared, measured),
@@ -163,7 +163,7 @@ def _draw_sharing(counts: Sequence[int], accs: Mapping[str, Array], language: La
 
 def _draw_storage(declared: Mapping[str, list[int]], measured: Mapping[str, float], language: Language) -> Figure:
     quantity = Quantity(
-        Text("MB stored beside the network", "网络之外的存储量（MB）").of(language),
+        Text("extra storage (MB)", "额外存储（MB）").of(language),
         {name: (LIVES, 1e-6 * np.array([stored], dtype=np.float64)) for name, stored in declared.items()},
         logarithmic=True,
         measured={name: (TASKS, 1e-6 * stored) for name, stored in measured.items()},

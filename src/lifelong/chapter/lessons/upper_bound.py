@@ -49,7 +49,7 @@ def _life(setup: Setup) -> tuple[Stream, str, Training]:
 
 
 def _measured(learner: Learner, stream: Stream, number: int, taken: float) -> Note:
-    """What is noted after task `number`: seconds for it, bytes stored beside the model, and the accuracy so far."""
+    """What is noted after task `number`: seconds for it, bytes of extra storage, and the accuracy so far."""
     accuracy = float(np.mean(learner.evaluate(stream.first(number))))
     return {"tasks": number, "seconds": taken, "bytes": learner.stored_bytes, "acc": accuracy}
 
@@ -131,7 +131,10 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
         seconds,
     )
     bytes_table = _table(
-        lines, Text("Stored beside the network for later tasks", "网络之外为后续任务保存的数据量"), "bytes", size
+        lines,
+        Text("Extra storage for later tasks, without the network", "为后续任务保存的数据量（不含网络）"),
+        "bytes",
+        size,
     )
     acc_table = _table(
         lines,
@@ -162,7 +165,7 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
 
         quantities = [
             quantity(Text("seconds to add one task", "新增一个任务所需秒数"), "seconds", 1.0, True),
-            quantity(Text("MB stored beside the network", "网络之外的存储量（MB）"), "bytes", 1e-6, True),
+            quantity(Text("extra storage (MB)", "额外存储（MB）"), "bytes", 1e-6, True),
             quantity(Text("ACC (%)", "ACC（%）"), "acc", 100.0, False),
         ]
         return series_panels(
@@ -248,9 +251,10 @@ def _claims(lines: Mapping[str, list[Note]]) -> tuple[Claim, ...]:
         Claim(
             not below,
             Text(
-                f"Joint training is the upper bound: no other method is above it at any measured number of tasks. "
+                "In this run joint training is the upper bound: no other method is above it at any measured number "
+                "of tasks. "
                 f"After {tasks} tasks its ACC is {percent(last['acc'])} % against {gaps}.",
-                f"joint 是上界：在每个测量点都没有方法超过它。学完 {tasks} 个任务后，它的 ACC 为 "
+                f"本次运行中 joint 是上界：在每个测量点都没有方法超过它。学完 {tasks} 个任务后，它的 ACC 为 "
                 f"{percent(last['acc'])}%，而 {gaps_zh}。",
             ),
             Text(
@@ -262,9 +266,10 @@ def _claims(lines: Mapping[str, list[Note]]) -> tuple[Claim, ...]:
         Claim(
             last["acc"] < first["acc"],
             Text(
-                f"The bound falls too, from {percent(first['acc'])} % with 1 task to {percent(last['acc'])} % with "
+                f"The bound falls too in this run, from {percent(first['acc'])} % with 1 task to "
+                f"{percent(last['acc'])} % with "
                 f"{tasks}: one network of fixed size has to fit ever more unrelated tasks.",
-                f"上界自己也会下降：从 1 个任务的 {percent(first['acc'])}% 降到 {tasks} 个任务的 "
+                f"本次运行中，上界自己也下降：从 1 个任务的 {percent(first['acc'])}% 降到 {tasks} 个任务的 "
                 f"{percent(last['acc'])}%，因为大小不变的网络要容纳越来越多互不相干的任务。",
             ),
             Text(
