@@ -100,8 +100,8 @@ def test_stories_and_skills_are_named_in_both_languages() -> None:
         "Jeff got the milk. Jeff gave the milk to Fred.",
         "Who gave the milk?",
         "Jeff",
-        "Jeff",
-        "bored",
+        "Jeff ✓",
+        "bored ✗",
     ]
     assert heads[-1] == "学完 20 个任务后的回答"
     assert lesson.tables[0].in_language("en")[2][0][0] == "5 three arguments"

@@ -265,8 +265,8 @@ def _stories(stories: Sequence[Values]) -> Grid:
     for story in stories:
         number, skill = story["task"], SKILLS[story["task"] - 1]
         name = Text(f"{number} {skill.en}", f"{number} {skill.zh}")
-        answers = [story[key] for key in ("answer", "after", "end")]
-        rows.append([name, " ".join(story["sentences"]), story["question"], *answers])
+        answers = [f"{story[key]} {'✓' if story[key] == story['answer'] else '✗'}" for key in ("after", "end")]
+        rows.append([name, " ".join(story["sentences"]), story["question"], story["answer"], *answers])
     return Grid(caption, heads, rows)
 
 
