@@ -26,7 +26,7 @@ METHODS: dict[str, dict[str, Any]] = {"finetune": {}, "ewc": {}, "er": {}, "gem"
 SAMPLES = 5000
 #: what is changed of the usual training where it is not at full length
 SHORTER: dict[str, dict[str, Any]] = {
-    "digits": {"epochs": 5, "batch": 64, "optimizer": "adam", "lr": 0.003, "schedule": "linear"},
+    "digits": {"epochs": 8, "batch": 64, "optimizer": "adam", "lr": 0.003, "schedule": "linear"},
     "mnist": {"epochs": 2, "optimizer": "adam", "lr": 0.001, "schedule": "linear"},
 }
 
@@ -124,8 +124,8 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
         f"已缩短：每个任务 {SAMPLES} 个训练样本，训练 2 遍，2 个随机种子；加 --full 则用全部样本、5 个随机种子。",
     )
     passes = Text(
-        "Shortened: 5 passes per task with Adam; --full trains as usual.",
-        "已缩短：每个任务用 Adam 训练 5 遍；加 --full 则按通常方式训练。",
+        "Shortened: 8 passes per task with Adam; --full trains as usual.",
+        "已缩短：每个任务用 Adam 训练 8 遍；加 --full 则按通常方式训练。",
     )
     settings = Text("All methods with their default settings.", "所有方法均用默认设置。")
     notes = (settings,) if setup.full else (settings, short if setup.data == "mnist" else passes)
