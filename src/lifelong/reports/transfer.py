@@ -55,7 +55,7 @@ def transfer_scatter(groups: Groups, language: Language = "en") -> Figure:
     known = {method: place for method, place in places.items() if bool(np.isfinite(place[0] + place[1]).all())}
     names = list(known)
     near = {names[place] for place in crowd([float(backward.mean()) for _, backward in known.values()])}
-    figure = blank(11.0 if near else 7.0, 4.4)
+    figure = blank(11.0 if near else 7.0, max(4.4, 0.2 * len(known)))
     panels = figure.subplots(1, 2 if near else 1, squeeze=False)[0]
     look = looks([*groups])
     _draw(panels[0], known, look, [name for name in names if name not in near], enlarged=False)

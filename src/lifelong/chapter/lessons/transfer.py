@@ -209,8 +209,8 @@ def _claims(matrices: Mapping[str, Array]) -> tuple[Claim, ...]:
         Claim(
             bound.mean + bound.ci95 >= 0,
             Text(
-                f"{joint.en}: no method is clearly above the bound (the interval of the difference reaches 0).",
-                f"{joint.zh}：没有方法明显高于上界（差的置信区间包含 0 或大于 0）。",
+                f"{joint.en}: no method is clearly above the bound.",
+                f"{joint.zh}：没有方法明显高于上界。",
             ),
             Text(
                 f"{joint.en}: with this training joint is no upper bound, as it learns all tasks in as many passes as "
