@@ -445,11 +445,12 @@ def _note(setup: Setup, joint: Values) -> Text:
         )
     return Text(
         f"Shortened: simulated stories ({QUESTIONS:,} questions per task, {MORE_QUESTIONS:,} for task {FOLLOWED}, "
-        f"{TESTS} in each exam), {SHORT.epochs} epochs per task and {joint['epochs']} for all at once, one seed. With "
+        f"{TESTS} in each exam), {SHORT.epochs} epochs per task and {joint['epochs']} for all at once, one seed, "
+        f"weight decay {SHORT.weight_decay} one after the other. With "
         f"--full: the official files, {FULL.epochs} epochs.",
         f"本次为缩短版：模拟生成的故事（每个任务 {QUESTIONS} 题，任务 {FOLLOWED} 为 {MORE_QUESTIONS} 题，"
         f"每次考试 {TESTS} 题），一个随机种子，"
-        f"逐个学时每个任务 {SHORT.epochs} 轮，一起学时 {joint['epochs']} 轮。"
+        f"逐个学时每个任务 {SHORT.epochs} 轮、权重衰减 {SHORT.weight_decay}，一起学时 {joint['epochs']} 轮。"
         f"加上 --full 则使用官方数据，{FULL.epochs} 轮。",
     )
 
