@@ -90,16 +90,21 @@ def learned(
     head: HeadKind | None = None,
     evaluate: str = "every",
     settings: Mapping[str, Any] | None = None,
-    on_event: Callable[..., None] | None = None,
+    on_task: Callable[[Learner, Task], None] | None = None,
 ) -> Values:
-    """Learn `stream` task after task, and give the record of the run in plain values; goes on from `scratch`."""
+    """Learn `stream` task after task, and give the record of the run in plain values; goes on from `scratch`.
+
+    `on_task` hears of every task once it is learned, and again of the one that was interrupted.
+    """
     made = method if isinstance(method, Method) else build(method, settings)
 
     def make() -> Learner:
         return Learner(model, made, stream.space, head=head, seed=seed, **asdict(training))
 
     checkpoint = scratch / f"{made.name}-{seed}.safetensors"
-    record = run_single(make, Learner.load, stream, seed=seed, evaluate=evaluate, checkpoint=checkpoint)
+    record = run_single(
+        make, Learner.load, stream, seed=seed, evaluate=evaluate, checkpoint=checkpoint, on_task=on_task
+    )
     return record.to_json()
 
 
