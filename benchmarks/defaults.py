@@ -52,7 +52,8 @@ def command(method: str) -> list[str]:
     """The search of one method."""
     stream = ["split-digits", "--scenario", "task"] if method in APART else ["permuted-digits"]
     sets = [word for text in SEARCHES[method] for word in ("--set", text)]
-    options = ["--epochs", "5", "--on", "first-3", "--trials", "16", "--search-seeds", "1", "--seeds", "3"]
+    epochs = "10" if method == "joint" else "5"
+    options = ["--epochs", epochs, "--on", "first-3", "--trials", "16", "--search-seeds", "1", "--seeds", "3"]
     return ["tune", *stream, "-m", method, *sets, *options]
 
 
@@ -73,7 +74,7 @@ def main() -> None:
             f"`{name.partition('.')[2]}` {value:.3g}" if isinstance(value, float) else f"{name} {value}"
             for name, value in found["values"].items()
         )
-        validation, rest = 100 * found["validation_accuracy"], found["rest_acc"]
+        validation, rest = 100 * found["validation_score"], found["rest_acc"]
         typed = shlex.join(words).replace("|", "\\|")  # a bar would end the cell
         rows.append(f"| {method} | {values} | {validation:.1f} | {rest:.1f} | `lifelong {typed}` |")
         print(rows[-1], flush=True)

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,6 +31,7 @@ from lifelong.types import Classes, Data, Examples, Target, Tokens, Tree
 from lifelong.values import Inputs, check_finite, entries, inputs_from, item_tensor, targets_from, tensor_from
 
 __all__ = [
+    "ByKind",
     "Columns",
     "Concat",
     "Lazy",
@@ -310,6 +312,39 @@ class Concat:
     def batches(self, order_N: Tensor, size: int) -> Iterator[Examples]:
         """The examples at the positions `order_N`, `size` at a time."""
         return read_ahead(self, order_N, size, self.workers)
+
+
+@dataclass(frozen=True)
+class ByKind(Concat):
+    """The rows of several data that do not fit into one batch: every batch is of one of them.
+
+    Example:
+        >>> vectors = Examples(torch.zeros(3, 2), torch.tensor([0, 1, 0]), 1)
+        >>> images = Examples(torch.zeros(2, 1, 4, 4), torch.tensor([0, 1]), 2)
+        >>> [len(batch) for batch in ByKind([vectors, images]).batches(torch.tensor([4, 2, 0, 1, 3]), 2)]
+        [2, 3]
+    """
+
+    def arranged(self, order_N: Tensor, size: int) -> list[Tensor]:
+        """The rows of each batch of a pass in the order `order_N`; a last batch of one joins the one before it.
+
+        The batches of the parts are shuffled by their first rows, which are drawn where the order is.
+        """
+        batches: list[tuple[float, Tensor]] = []
+        start = 0
+        for part in self.parts:
+            rows_N = order_N[(order_N >= start) & (order_N < start + len(part))]
+            pieces = list(rows_N.split(size)) if len(rows_N) else []
+            if len(pieces) > 1 and len(pieces[-1]) == 1:
+                pieces[-2:] = [torch.cat(pieces[-2:])]
+            batches += [((int(rows[0]) - start) / len(part), rows) for rows in pieces]
+            start += len(part)
+        return [rows for _, rows in sorted(batches, key=itemgetter(0))]
+
+    def batches(self, order_N: Tensor, size: int) -> Iterator[Examples]:
+        """The examples at the positions `order_N`, up to `size` at a time, each batch of one kind."""
+        for rows in self.arranged(order_N.cpu(), size):
+            yield self.at(rows)
 
 
 def subset(data: Data, rows_N: Tensor) -> Data:

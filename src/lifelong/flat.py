@@ -1,11 +1,13 @@
 """A model's parameters as one contiguous vector θ, and its gradient g.
 
 Module parameters become views into θ and their gradients views into g, so a method is the paper's algebra on two
-vectors and an optimiser steps one tensor. Suffix P: parameters, in the order of `module.named_parameters()`.
+vectors and an optimiser steps one tensor. Suffix P: parameters, in the order of `module.named_parameters()`. θ has one
+type; `hold_in_one_type` makes it the widest that the module has.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -18,10 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 from lifelong.errors import SettingError
 
-__all__ = ["Flat", "Layout", "swapped"]
+__all__ = ["Flat", "Layout", "hold_in_one_type", "swapped"]
 
 
 @dataclass(frozen=True)
@@ -249,6 +252,44 @@ def _aliases(module: nn.Module, names: dict[int, str]) -> dict[str, str]:
     }
 
 
+class _Rounded(nn.Module):
+    """A parameter in the type that its layer computes with; θ holds it in a wider one."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, original: Tensor) -> Tensor:
+        return original.to(self.dtype)
+
+
+def hold_in_one_type(module: nn.Module) -> None:
+    """Where trainable parameters are of several floating-point types, hold all in the widest of these.
+
+    A layer still computes with the type that its parameter had: it is rounded to it whenever it is used
+    (`torch.nn.utils.parametrize`), so small steps add up. Its name becomes `….parametrizations.NAME.original`.
+
+    Example:
+        >>> both = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1).bfloat16())
+        >>> hold_in_one_type(both)
+        >>> both[1].weight.dtype, Flat(both).theta_P.dtype
+        (torch.bfloat16, torch.float32)
+    """
+    kinds = {id(p): p.dtype for _, p in _trainable(module) if not is_lazy(p)}
+    if len(set(kinds.values())) < 2 or not all(kind.is_floating_point for kind in kinds.values()):
+        return
+    wide = functools.reduce(torch.promote_types, kinds.values())
+    places = [
+        (part, name, p, kinds[id(p)])
+        for part in module.modules()
+        for name, p in part.named_parameters(recurse=False, remove_duplicate=False)
+        if kinds.get(id(p), wide) != wide
+    ]
+    for part, name, p, dtype in places:
+        p.grad, p.data = None, p.data.to(wide)
+        parametrize.register_parametrization(part, name, _Rounded(dtype), unsafe=True)
+
+
 def _trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
 
@@ -271,4 +312,6 @@ def _check(named: Sequence[tuple[str, nn.Parameter]]) -> None:
         )
     if len(kinds) > 1:
         listed = ", ".join(f"{name} is {kind}" for kind, name in kinds.items())
-        raise SettingError(f"all trainable parameters must have one type, but {listed}; convert the module")
+        raise SettingError(
+            f"all trainable parameters must have one type, but {listed}; convert it, or make a learner of it anew"
+        )

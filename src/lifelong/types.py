@@ -6,6 +6,7 @@ M stored examples, N examples, P parameters, T tasks, V vocabulary.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ __all__ = [
     "Examples",
     "Field",
     "HeadKind",
+    "InputKind",
     "Labels",
     "Numbers",
     "Scenario",
@@ -32,6 +34,7 @@ __all__ = [
     "Tokens",
     "Tree",
     "as_examples",
+    "input_kind",
     "leaves",
     "tree_cat",
     "tree_map",
@@ -44,6 +47,9 @@ Split = Literal["train", "validation", "test"]
 #: a tensor, or a dict of tensors by name; every leaf has the examples in its first dimension. To a type checker it is
 #: `Any`: which of both it is, is a matter of the stream, and methods for classes alone use it as the tensor that it is
 Tree: TypeAlias = Any
+
+#: the names and shapes of inputs, and whether they are numbers (else tokens): what tells kinds of input apart
+InputKind: TypeAlias = tuple[tuple[str, tuple[int, ...], bool], ...]
 
 DEFAULT_HEAD: dict[Scenario, HeadKind] = {"task": "per-task", "domain": "all", "class": "growing"}
 
@@ -75,6 +81,16 @@ def tree_cat(trees: Sequence[Tree]) -> Tree:
     if len({frozenset(some) for some in names}) != 1:
         raise DataError(f"expected the same fields in all parts, got {sorted(names)}")
     return {name: torch.cat([tree[name] for tree in trees if isinstance(tree, dict)]) for name in first}
+
+
+def input_kind(x: Tree) -> InputKind:
+    """The kind of the inputs `x` (N, …).
+
+    >>> input_kind({"text": torch.zeros(2, 7).long(), "image": torch.zeros(2, 1, 8, 8)})
+    (('image', (1, 8, 8), True), ('text', (7,), False))
+    """
+    named = x.items() if isinstance(x, dict) else [("", x)]
+    return tuple(sorted((name, tuple(leaf.shape[1:]), leaf.is_floating_point()) for name, leaf in named))
 
 
 @runtime_checkable
@@ -255,6 +271,7 @@ class Space:
         target: The number of classes, or a `Target`; None where only the tasks know their classes (growing heads).
         scenario: `task`, `domain` or `class`.
         boundaries: False where the tasks flow into each other, so that nobody could say when one ends.
+        kinds: Where tasks differ in inputs or target: the spaces that there are, each once.
 
     Example:
         >>> Space((1, 8, 8), 10, "domain").features
@@ -267,6 +284,7 @@ class Space:
     target: int | Target | None = None
     scenario: Scenario = "domain"
     boundaries: bool = True
+    kinds: tuple[Space, ...] = ()
 
     def __post_init__(self) -> None:
         known = get_args(Scenario)
@@ -297,6 +315,35 @@ class Space:
                 return self.target
             case Tokens(vocabulary=count) | Classes(count=count) | Numbers(count=count) | Labels(count=count):
                 return count
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """The inputs by name, in alphabetical order; `""` is the name of the only one, and {} where none is known."""
+        if isinstance(self.inputs, dict):
+            return dict(sorted(self.inputs.items()))
+        return {} if self.field is None else {"": self.field}
+
+    @property
+    def input_kind(self) -> InputKind:
+        """The kind of the inputs."""
+        return tuple((name, tuple(field.shape), field.vocabulary is None) for name, field in self.fields.items())
+
+    @property
+    def goal(self) -> Target:
+        """The target, a number of classes as `Classes`."""
+        return Classes(self.target) if self.target is None or isinstance(self.target, int) else self.target
+
+    def columns(self, inputs: InputKind | None = None) -> dict[Target, slice]:
+        """The outputs of each target that `kinds` have (of inputs of one kind), side by side in their order.
+
+        >>> both = Space(kinds=(Space((4,), 10), Space((2,), Numbers(3))))
+        >>> both.columns()[Numbers(3)], both.columns(both.kinds[1].input_kind)
+        (slice(10, 13, None), {Numbers(count=3): slice(0, 3, None)})
+        """
+        asked = [kind for kind in self.kinds if inputs is None or kind.input_kind == inputs]
+        counts = {kind.goal: kind.classes or 0 for kind in asked}
+        stops = list(itertools.accumulate(counts.values()))
+        return {goal: slice(stop - counts[goal], stop) for goal, stop in zip(counts, stops, strict=True)}
 
     @property
     def features(self) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lifelong.__main__ import main
-from lifelong.chapter import LESSONS, Setup, lesson, run_lessons
+from lifelong.chapter import LESSONS, Setup, finished, lesson, run_lessons
 from lifelong.chapter.folder import ChapterFolder
 from lifelong.errors import StorageError
 
@@ -99,6 +99,9 @@ def test_a_killed_run_goes_on_to_the_same_values(tmp_path: Path) -> None:
             for name in ("killed", "whole")
         )
         assert without_seconds(resumed) == without_seconds(whole)
+    values = finished(lesson("matrix"), Setup(), tmp_path / "whole")
+    assert values is not None
+    assert all(claim.holds for claim in lesson("matrix").show(Setup(), values).claims), "with the default seed"
 
 
 def without_seconds(values: object) -> object:

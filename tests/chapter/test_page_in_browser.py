@@ -60,8 +60,8 @@ def sections() -> list[Section]:
     walks = {"strengths": [0.0, 4.0], "ways": [[[0.0, 1.0], [1.0, 0.0]], [[0.0, 1.0], [0.25, 1.5]]], "ends": ends}
     images = np.random.default_rng(0).integers(0, 256, (2, 100, 28, 28)).tolist()
     followed = [[1] * 95 + [0] * 5, [1] * 60 + [0] * 40]
-    classes = np.full((4, 3, 2), 0.9)
-    classes[3, 0] = [0.8, 0.2]
+    classes = np.full((3, 3, 2), 0.9)
+    classes[2, 0] = [0.8, 0.2]
     life = Text("permuted", "置换")
     return [
         section(
@@ -74,7 +74,7 @@ def sections() -> list[Section]:
             "matrix",
             Text("The table R", "评估表 R"),
             ("16.4", "16.9"),
-            matrices_growing("line", {life: R}, classes={life: classes}),
+            matrices_growing("line", {life: R}, {life: classes}),
         ),
         section("landscape", Text("Loss maps", "损失图"), ("16.10",), loss_maps("line", drawn, walks)),
         section(

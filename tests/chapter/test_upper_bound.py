@@ -57,3 +57,41 @@ def test_parts_of_joint_training_make_one_line_in_order() -> None:
     assert shown.tables[3].in_language("en")[2][0] == ["joint", "34 min"]  # 0.1 · 200 · 201 / 2 seconds
     assert len(shown.pictures[0].draw("en").axes) == 3
     assert len(UPPER_BOUND.show(Setup(), values).notes) == 2
+
+
+def lines(joint: dict[int, tuple[float, float]], er: dict[int, tuple[float, float]]) -> dict[str, object]:
+    """The values of parts with (seconds, accuracy) by number of tasks; finetune is er with half the accuracy."""
+
+    def noted(line: dict[int, tuple[float, float]], share: float = 1.0, stored: int = 0) -> list[dict[str, float]]:
+        return [
+            {"tasks": tasks, "seconds": taken, "bytes": stored * tasks, "acc": share * accuracy}
+            for tasks, (taken, accuracy) in line.items()
+        ]
+
+    parts = {f"joint-{note['tasks']}": {"noted": [note]} for note in noted(joint, stored=1000)}
+    return {**parts, "er": {"noted": noted(er)}, "finetune": {"noted": noted(er, 0.5)}}
+
+
+def test_claims_on_cost_and_bound_hold_where_joint_grows_and_is_best() -> None:
+    values = lines({1: (0.1, 0.9), 200: (20.0, 0.6)}, {1: (0.1, 0.9), 200: (0.1, 0.3)})
+    claims = UPPER_BOUND.show(Setup(), values).claims
+    assert all(claim.holds for claim in claims)
+    grows, flat, stored, bound, falls = (claim.sentence.en for claim in claims)
+    assert "100 ms for task 1 and 20 s to add task 200, 200 times as long" in grows
+    assert "at most 1.0 times" in flat
+    assert "takes joint 100 times as long as finetune" in flat  # (1 + 200) / 2
+    assert "1.0 kB for 1 task, 200 kB for 200" in stored
+    assert "60.0 % against finetune 15.0 %, er 30.0 %" in bound
+    assert "from 90.0 % with 1 task to 60.0 % with 200" in falls
+
+
+def test_claims_on_cost_and_bound_fail_where_they_must() -> None:
+    values = lines({1: (0.1, 0.6), 200: (0.2, 0.7)}, {1: (0.1, 0.9), 200: (0.5, 0.8)})
+    values["joint-200"]["noted"][0]["bytes"] = 7  # type: ignore[index]
+    claims = UPPER_BOUND.show(Setup(), values).claims
+    assert not any(claim.holds for claim in claims)
+    assert "too little growth" in claims[0].sentence.en
+    assert "5.0 times as long" in claims[1].sentence.en
+    assert "not proportional" in claims[2].sentence.en
+    assert "above joint training at 200 tasks" in claims[3].sentence.en
+    assert "上界没有下降" in claims[4].sentence.zh

@@ -32,6 +32,7 @@ import torch
 from lifelong.methods.base import Method, NoState
 from lifelong import Stream
 from lifelong.objectives import ClassObjective
+from lifelong.types import Classes, Field, Numbers
 
 def network(space):
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(space.features, 8), torch.nn.BatchNorm1d(8),
@@ -57,6 +58,17 @@ def tasks(count=2, seed=0):
         y = (x[:, i] > 0).long()
         data.append(((x, y), (x, y)))
     return Stream.from_datasets(data, validation=0.2)
+
+def skills(seed=0):
+    g = torch.Generator().manual_seed(seed)
+    x, image = torch.randn(80, 4, generator=g), torch.rand(80, 1, 5, 5, generator=g)
+    words = torch.randint(1, 9, (80, 6), generator=g)
+    targets = [x[:, :2].tanh(), (image[:, 0, 0, 0] > 0.5).long(), (words == 3).any(1).long()]
+    data = [((some, y), (some, y)) for some, y in zip([x, image, words], targets)]
+    return Stream.from_datasets(
+        data, target=[Numbers(2), Classes(2), Classes(2)], inputs=[None, None, Field((6,), vocabulary=9)],
+        names=["numbers", "image", "word"],
+    )
 
 class Gentle(ClassObjective):
     name = "gentle"
@@ -150,6 +162,26 @@ def test_the_command_takes_paths_from_its_folder(mine: str, tmp_path: Path) -> N
     done = subprocess.run(wrong, cwd=tmp_path / "package", capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "did you mean 'network'" in done.stderr.replace("\n", " ")
+
+
+def test_the_command_runs_a_stream_whose_tasks_differ_in_inputs_and_targets(mine: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lifelong", "run", f"{mine}:skills", "-m", "finetune", "-m", "joint"]
+    command += ["--seeds", "2", "--jobs", "2", "--epochs", "4", "--out", str(tmp_path / "out"), "--json"]
+    done = subprocess.run(command, cwd=tmp_path / "package", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [(run["method"], run["seed"]) for run in found["runs"]] == [
+        (m, s) for m in ("finetune", "joint") for s in (0, 1)
+    ]
+    assert found["runs"][0]["score"] == "r2_clipped/accuracy"
+    assert found["runs"][0]["matrices"]["accuracy"][0][0] is None
+    assert None not in [value for row in found["runs"][0]["matrix"] for value in row]
+    assert collect(tmp_path / "out").report(tmp_path / "report")[0].exists()
+    refused = subprocess.run(
+        [*command[:5], "-m", "lwf"], cwd=tmp_path / "package", capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "lwf learns tasks that are alike" in refused.stderr.replace("\n", " ")
 
 
 # --- labels ---

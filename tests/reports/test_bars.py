@@ -12,7 +12,7 @@ from lifelong.errors import SettingError
 from lifelong.evaluation import interval
 from lifelong.reports.bars import bar_panels, grouped_bars
 
-VALUES = np.random.default_rng(0).random((4, 3, 2))
+VALUES = 0.4 + 0.2 * np.random.default_rng(0).random((4, 3, 2))  # intervals within 0 … 100 %
 
 
 def test_heights_are_means_and_numbers_stand_above() -> None:
@@ -48,3 +48,17 @@ def test_wrong_shapes_are_refused() -> None:
         grouped_bars(VALUES, ["a"], ["one", "two"], "")
     with pytest.raises(SettingError, match="all: expected"):
         bar_panels({"all": VALUES[:, :, 0]}, ["a"], "")
+
+
+def test_intervals_end_at_0_and_100() -> None:
+    values = np.array([[[0.0], [1.0]], [[0.1], [0.9]]])
+    axes = grouped_bars(values, ["a", "b"], ["one"], "").axes[0]
+    whiskers = np.concatenate([path.vertices for path in axes.collections[0].get_paths()])
+    assert (whiskers[:, 1].min(), whiskers[:, 1].max()) == pytest.approx((0, 100))
+    assert [text.get_position()[1] for text in axes.texts][1] == pytest.approx(101)
+
+
+def test_many_long_names_are_turned() -> None:
+    names = [f"{number} supporting facts" for number in range(10)]
+    label = grouped_bars(np.full((1, 10, 1), 0.5), names, ["one"], "").axes[0].get_xticklabels()[0]
+    assert (label.get_rotation(), label.get_ha()) == (50, "right")

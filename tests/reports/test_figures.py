@@ -63,7 +63,7 @@ def test_many_tasks_have_a_colour_scale_instead_of_a_legend() -> None:
 
 
 def test_mean_curve_draws_means_bands_and_dashed_bounds() -> None:
-    matrices = random_matrices(3, seeds=4)
+    matrices = 0.4 + 0.2 * random_matrices(3, seeds=4)  # bands within 0 … 100 %
     figure = mean_curve({"joint": matrices, "ewc": matrices})
     joint, ewc = figure.axes[0].lines
     expected = [100 * matrices[:, i, :i].mean() for i in (1, 2, 3)]
@@ -82,6 +82,28 @@ def test_transfer_puts_fwt_across_and_bwt_up() -> None:
     assert seeds == pytest.approx(100 * np.stack([fwt(matrices), bwt(matrices)], axis=1))
     [bars] = [container for container in axes.containers if isinstance(container, ErrorbarContainer)]
     assert bars.lines[0].get_xydata() == pytest.approx(seeds.mean(0, keepdims=True))
+
+
+def test_bands_of_accuracies_end_at_0_and_100() -> None:
+    matrices = np.stack([np.full((3, 2), 0.0), np.full((3, 2), 1.0)])
+    band = np.asarray(mean_curve({"ewc": matrices}).axes[0].collections[0].get_paths()[0].vertices)
+    assert (band[:, 1].min(), band[:, 1].max()) == (0, 100)
+
+
+def test_methods_that_crowd_are_enlarged_and_each_is_named_once() -> None:
+    far, near = random_matrices(3, seeds=2) / 10, random_matrices(3, seeds=2) / 10
+    far[:, -1, :2] -= 0.9  # forgets all of it
+    far = far + 0.9
+    figure = transfer_scatter({"finetune": far, "er": near, "gem": near + 0.01})
+    whole, enlarged = figure.axes
+    assert [[text.get_text() for text in axes.texts] for axes in (whole, enlarged)] == [["finetune"], ["er", "gem"]]
+    assert np.ptp(enlarged.get_ylim()) < np.ptp(whole.get_ylim()) / 2
+
+
+def test_tasks_have_names_at_the_rows() -> None:
+    axes = heat_map(R, "ewc", names=["1 counting", "2 time"]).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0 (start)", "1 counting", "2 time"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2"]
 
 
 def test_one_task_has_no_transfer_but_still_a_figure() -> None:

@@ -10,7 +10,7 @@ import torch
 
 from lifelong.errors import DataError, SettingError
 from lifelong.streams import settings_for, stream
-from lifelong.streams.babi.encode import WIDTH, encode, split
+from lifelong.streams.babi.encode import WIDTH, decode_story, encode, split
 from lifelong.streams.babi.simulate import ANSWERS, WORDS, simulated
 from lifelong.streams.babi.stream import Babi
 from lifelong.streams.babi.text import parse, read
@@ -247,3 +247,21 @@ def test_a_memory_network_learns_the_first_skill() -> None:
     learner = Learner("memn2n:20", None, first.space, optimizer="adam", lr=0.02, epochs=8, seed=0)
     learner.learn(first.task(1))
     assert learner.accuracy(first.task(1)) > 0.8  # a place drawn from the six is right in 0.17
+
+
+@pytest.mark.parametrize("skill", range(1, 21))
+def test_decoded_stories_are_the_texts_they_were_encoded_from(skill: int) -> None:
+    asked = parse(simulated(skill, 40, seed=1), "example")
+    x, _ = encode(asked, 50, "example")
+    for one, x_SW in zip(asked, x, strict=True):
+        sentences, question = decode_story(x_SW)
+        assert sentences == one.story[-50:]
+        # the questions of tasks 15 and 20 have names in small letters
+        assert question == one.question or (skill in (15, 20) and question.lower() == one.question.lower())
+
+
+def test_what_is_no_story_is_not_decoded() -> None:
+    with pytest.raises(SettingError, match=r"expected one story \(sentences, words\), got shape \(2, 3, 4\)"):
+        decode_story(torch.zeros(2, 3, 4))
+    with pytest.raises(SettingError, match=r"expected numbers of words, 0 to 145, got 0 … 146"):
+        decode_story(torch.tensor([[0, 146]]))

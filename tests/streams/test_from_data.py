@@ -159,7 +159,11 @@ def test_tasks_of_different_kinds_say_so_each() -> None:
     with pytest.raises(DataError, match=r"task 2: expected one label per example|labels must be whole"):
         Stream.from_datasets(pairs)
     mixed = Stream.from_datasets(pairs, inputs=[Field((3,)), Field((4,), 7)], target=[Classes(), Numbers(2)])
-    assert mixed.space == Space(None, None, "domain")
+    first, second = Space((3,), 3, "domain"), Space(Field((4,), 7), Numbers(2), "domain")
+    assert mixed.space == Space(None, None, "domain", kinds=(first, second))
+    twice = mixed.map(lambda x: torch.cat([x, x], 1))
+    assert [kind.inputs for kind in twice.space.kinds] == [(6,), Field((8,), 7)]
+    assert [task.space for task in twice] == list(twice.space.kinds)
     assert mixed.task(1).space == Space((3,), 3, "domain")
     assert mixed.task(2).space == Space(Field((4,), 7), Numbers(2), "domain")
     assert [task.classes for task in mixed] == [(0, 1, 2), (0, 1)]

@@ -187,6 +187,17 @@ def test_real_files_have_the_published_shape(name: str, mnist_folder: Path) -> N
     )
 
 
+def test_the_embedded_sample_is_the_first_of_each_digit(mnist_folder: Path) -> None:
+    sample, whole = load("mnist-4k"), load("mnist", mnist_folder)
+    for x, y, all_x, all_y, count in (
+        (sample.train_x, sample.train_y, whole.train_x, whole.train_y, 300),
+        (sample.test_x, sample.test_y, whole.test_x, whole.test_y, 100),
+    ):
+        assert y.bincount().tolist() == [count] * 10
+        for digit in range(10):
+            assert torch.equal(x[y == digit], all_x[all_y == digit][:count])
+
+
 def test_settings_may_be_text() -> None:
     assert settings_for("permuted-digits", {"first_plain": "true", "tasks": "7"}).tasks == 7
 

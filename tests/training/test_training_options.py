@@ -637,6 +637,19 @@ def test_one_example_under_batch_normalisation_is_refused_online_too() -> None:
     assert not torch.equal(theta(learner), before)
 
 
+def test_a_memory_without_room_for_a_new_class_is_refused_online_before_anything_changes() -> None:
+    learner = Learner("mlp:4", ER(capacity=3), Space((6,), None, "class"))
+    learner.learn_many(torch.randn(4, 6, generator=generator()), torch.tensor([0, 1, 2, 0]))
+    before, random = theta(learner), learner.generator.get_state()
+    with pytest.raises(SettingError, match=r"er\.capacity must hold an example of each of the 4 classes, got 3"):
+        learner.learn_one(torch.zeros(6), 3)
+    assert torch.equal(theta(learner), before)
+    assert torch.equal(learner.generator.get_state(), random)
+    assert learner.objective.classes == {1: (0, 1, 2)}
+    learner.learn_one(torch.zeros(6), 2)
+    assert not torch.equal(theta(learner), before)
+
+
 class TwoTypes(nn.Module):
     """A layer of another type among float32 ones."""
 
@@ -658,11 +671,6 @@ def complex_layer() -> nn.Module:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (
-            lambda: TwoTypes(torch.bfloat16),
-            r"one type, but .*first.weight is torch.bfloat16",
-        ),
-        (lambda: TwoTypes(torch.float64), r"one type, but .*first.weight is torch.float64"),
         (complex_layer, "extra is complex"),
         (lambda: nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 2)), "no shape yet; ask the network once before"),
     ],
@@ -670,6 +678,45 @@ def complex_layer() -> nn.Module:
 def test_parameters_that_are_no_one_vector_are_named_when_the_learner_is_made(make: Any, message: str) -> None:
     with pytest.raises(SettingError, match=message):
         Learner(make(), None, Space((6,), 2))
+
+
+@pytest.mark.filterwarnings("ignore:.*one by one only")  # bfloat16 rounds: torch.func differs from autograd
+@pytest.mark.parametrize("method", ["er", "ewc", "si", "mir", "independent", "lwf", "ogd", "gem"])
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64])
+def test_parameters_of_several_types_learn_in_the_widest(
+    kind: torch.dtype, method: str, clouds: Clouds, tmp_path: Path
+) -> None:
+    tasks, model = clouds("domain", tasks=2), TwoTypes(kind)
+    learner = Learner(model, method, tasks.space, epochs=5, lr=0.1, momentum=0.9)
+    assert learner.flat.theta_P.dtype == torch.promote_types(kind, torch.float32)
+    learner.learn(tasks.task(1))
+    assert learner.accuracy(tasks.task(1)) > 0.9
+    assert (model.first.weight.dtype, model.last.weight.dtype) == (kind, torch.float32)
+    learner.save(tmp_path / "first")
+    again = Learner.load(tmp_path / "first", model=lambda: TwoTypes(kind))
+    assert again.evaluate(tasks) == learner.evaluate(tasks)
+    for each in (learner, again):
+        each.learn(tasks.task(2))
+    assert torch.equal(again.flat.theta_P, learner.flat.theta_P)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64])
+def test_the_gradient_of_several_types_is_that_of_the_module_and_small_steps_add_up(kind: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model = TwoTypes(kind)
+    plain = copy.deepcopy(model)
+    x, y = torch.randn(9, 6, generator=generator()), torch.zeros(9, dtype=torch.int64)
+    torch.nn.functional.cross_entropy(plain(x), y).backward()
+    learner = Learner(model, None, Space((6,), 2), epochs=1, batch=9, lr=1e-4)
+    before = theta(learner)
+    learner.learn(Task.of(1, train=(x, y)))
+    views = learner.flat.named(learner.flat.grad_P)
+    for name, parameter in plain.named_parameters():
+        part, _, last = name.partition(".")
+        found = views.get(name, views.get(f"{part}.parametrizations.{last}.original"))
+        assert found is not None
+        torch.testing.assert_close(found, parameter.grad.to(found.dtype), atol=1e-7, rtol=1e-5)
+    torch.testing.assert_close(theta(learner), before - 1e-4 * learner.flat.grad_P, atol=0, rtol=1e-6)
 
 
 def test_a_frozen_base_in_half_precision_carries_a_head_in_single(clouds: Clouds) -> None:

@@ -19,7 +19,7 @@ from lifelong.streams import Stream, stream
 from lifelong.training import Learner, Training
 from lifelong.types import Data, HeadKind, Split, Task
 
-__all__ = ["data_stream", "fewer_tests", "joint_after", "learned", "matrix_of", "record_of", "usual"]
+__all__ = ["by_class", "data_stream", "fewer_tests", "joint_after", "learned", "matrix_of", "record_of", "usual"]
 
 
 def usual(setup: Setup, name: str | None = None, **changes: Any) -> tuple[str, Training]:
@@ -90,17 +90,48 @@ def learned(
     head: HeadKind | None = None,
     evaluate: str = "every",
     settings: Mapping[str, Any] | None = None,
-    on_event: Callable[..., None] | None = None,
+    on_task: Callable[[Learner, Task], None] | None = None,
 ) -> Values:
-    """Learn `stream` task after task, and give the record of the run in plain values; goes on from `scratch`."""
+    """Learn `stream` task after task, and give the record of the run in plain values; goes on from `scratch`.
+
+    `on_task` hears of every task once it is learned, and again of the one that was interrupted.
+    """
     made = method if isinstance(method, Method) else build(method, settings)
 
     def make() -> Learner:
         return Learner(model, made, stream.space, head=head, seed=seed, **asdict(training))
 
     checkpoint = scratch / f"{made.name}-{seed}.safetensors"
-    record = run_single(make, Learner.load, stream, seed=seed, evaluate=evaluate, checkpoint=checkpoint)
+    record = run_single(
+        make, Learner.load, stream, seed=seed, evaluate=evaluate, checkpoint=checkpoint, on_task=on_task
+    )
     return record.to_json()
+
+
+def by_class(
+    stream: Stream, method: str, *, model: str, training: Training, seed: int = 0
+) -> list[list[list[float | None]]]:
+    """The accuracy on every class of every task after each task of `stream`: (T, T, C), None where a class is missing.
+
+    Example:
+        >>> digits = data_stream(Setup(), "permuted", tasks=1)
+        >>> [[accuracies]] = by_class(digits, "finetune", model="linear", training=Training(epochs=5))
+        >>> len(accuracies), min(accuracies) > 0.5
+        (10, True)
+    """
+    learner = Learner(model, build(method), stream.space, seed=seed, **asdict(training))
+    rows: list[list[list[float | None]]] = []
+    for task in stream:
+        learner.learn(task, progress=False)
+        rows.append([_class_accuracies(learner, each) for each in stream])
+    return rows
+
+
+def _class_accuracies(learner: Learner, task: Task) -> list[float | None]:
+    answers = learner.answers(task)
+    right_N, y_N = answers["decision"] == answers["y"], answers["y"]
+    chosen = [right_N[y_N == label] for label in range(learner.space.classes or 0)]
+    return [float(each.float().mean()) if len(each) else None for each in chosen]
 
 
 def record_of(values: Values) -> Record:

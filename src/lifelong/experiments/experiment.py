@@ -129,7 +129,7 @@ def defaults_for(name: str) -> dict[str, Any]:
         return dict(OWN_DEFAULTS[name])
     if name.endswith(("digits", "mnist-4k")):
         model = "mlp:128,128" if name.endswith("digits") else "mlp:256,256"
-        return {"model": model, "epochs": 10, "batch": 32, "lr": 0.03, "momentum": 0.9, "schedule": "linear"}
+        return {"model": model, "epochs": 10, "batch": 32, "lr": 0.1, "momentum": 0.9, "schedule": "linear"}
     return {"model": "mlp:256,256", "epochs": 1, "batch": 64, "lr": 0.1, "schedule": "linear"}
 
 

@@ -21,7 +21,7 @@ from lifelong.methods import Method
 from lifelong.models import Head, build, factory_of, from_factory
 from lifelong.streams import Stream
 from lifelong.training import Learner, Training
-from lifelong.training.learner import ModelLike, ObjectiveLike
+from lifelong.training.construction import ModelLike, ObjectiveLike
 from lifelong.types import HeadKind
 
 __all__ = ["Plan", "reinitialised", "run_plan"]

@@ -29,7 +29,7 @@ from lifelong.progress import ProgressLine
 from lifelong.streams import Stream, settings_for
 from lifelong.streams import stream as named_stream
 from lifelong.streams.catalogue import outside
-from lifelong.training.learner import ModelLike, ObjectiveLike
+from lifelong.training.construction import ModelLike, ObjectiveLike
 from lifelong.training.settings import training_from
 from lifelong.types import HeadKind, Scenario
 

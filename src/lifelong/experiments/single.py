@@ -124,6 +124,7 @@ def run_single(
     checkpoint: Path | None = None,
     checkpoint_every: int | None = None,
     on_event: Callable[[Event], None] | None = None,
+    on_task: Callable[[Learner, Task], None] | None = None,
 ) -> Record:
     """Learn `stream` from its first task, or go on from `checkpoint` where that file is.
 
@@ -140,6 +141,7 @@ def run_single(
         checkpoint: Written before the first task and after each, and every `checkpoint_every` steps within.
         checkpoint_every: In steps.
         on_event: Hears of the progress.
+        on_task: Hears of every task once it is learned and examined, before the checkpoint is written.
     """
     stream = cache_test_splits(stream)
     tasks = len(stream)
@@ -181,6 +183,8 @@ def run_single(
         learner.learn(task, **options)
         state.train_seconds += time.perf_counter() - start
         _examine(learner, stream, state, task.number, evaluate, seed)
+        if on_task is not None:
+            on_task(learner, task)
         score = float(np.nanmean(state.matrix[task.number, : task.number]))
         _save(learner, state, checkpoint)
     predictions = {task.number: _predictions(learner, task) for task in stream} if keep_predictions else {}
@@ -290,9 +294,9 @@ def _test_first(learner: Learner, tested: Prequential, batch: Examples) -> None:
     [task] = set(batch.task_numbers().tolist())
     with evaluating(learner.model), learner.autocast():
         answer = learner.forward_raw(batch.x, task).float()
-    objective = learner.objective.of(task)
+    objective = learner.objective
     collected = objective.collect(objective.masked(answer, task), batch.y, task)
-    score = next(iter(objective.scores(collected).values()))
+    score = next(iter(objective.of(task).scores(collected).values()))
     tested.add(task, len(batch), score, float(objective.loss(answer, batch.y, task)))
 
 

@@ -213,7 +213,7 @@ class Balanced(Memory):
         order_N = torch.randperm(len(data), generator=generator)
         for batch in data.batches(order_N, len(data) if isinstance(data, Examples) else CHUNK):
             table = self.table_for(batch, generator)
-            place = self.tables.index(table)
+            place = next(place for place, other in enumerate(self.tables) if other is table)
             self.groups += [[] for _ in self.tables[len(self.groups) :]]
             union = Examples.cat([table.examples(), batch]) if table.size > 0 else batch
             rows = self._chosen(place, self._groups(union), generator)

@@ -234,6 +234,8 @@ class Method(Generic[StateT]):
     phase: ClassVar[Phase] = Phase.MEASURE
     #: the objectives that it can learn
     objectives: ClassVar[tuple[str, ...]] = ("classes", "numbers", "labels", "tokens")
+    #: whether its tasks must be alike in their inputs and targets
+    one_kind: ClassVar[bool] = False
     #: settings with which it is fine-tuning, bit for bit; None where no settings make it so
     disabled_settings: ClassVar[Mapping[str, object] | None] = None
     #: settings that may be infinite, as its card says; others must be finite

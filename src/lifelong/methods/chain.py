@@ -84,6 +84,10 @@ class ChainOf(Method[State]):
     def objectives(self) -> tuple[str, ...]:  # pyrefly: ignore
         return tuple(name for name in Method.objectives if all(name in method.objectives for method in self.methods))
 
+    @property
+    def one_kind(self) -> bool:  # pyrefly: ignore
+        return any(method.one_kind for method in self.methods)
+
     def claimed(self) -> Claim:
         return functools.reduce(Claim.__or__, (method.claimed() for method in self.methods))
 

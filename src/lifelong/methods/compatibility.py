@@ -95,7 +95,8 @@ def _is(value: object, kind: type) -> bool:
 
 
 def check_space(method: Method[Any], space: Space) -> None:
-    """Raise `SettingError` where `method` is not defined in the scenario of `space`, or lacks the boundaries it needs.
+    """Raise `SettingError` where `method` is not defined in the scenario of `space`, for its targets, or for tasks of
+    several kinds, or lacks the boundaries it needs.
 
     >>> from lifelong.methods import EWC
     >>> check_space(EWC(), Space((4,), 2, boundaries=False))
@@ -106,10 +107,16 @@ def check_space(method: Method[Any], space: Space) -> None:
         space.scenario in method.scenarios,
         f"{method.name} is not defined in the scenario {space.scenario!r}, only in {', '.join(method.scenarios)}",
     )
-    objective = objective_for(space.target, space.scenario).name
+    for kind in space.kinds or (space,):
+        objective = objective_for(kind.target, space.scenario).name
+        require(
+            objective in method.objectives,
+            f"{method.name} learns {', '.join(method.objectives)}, not {objective}; use one for any target, as er",
+        )
     require(
-        objective in method.objectives,
-        f"{method.name} learns {', '.join(method.objectives)}, not {objective}; use one for any target, as er",
+        not (method.one_kind and len(space.kinds) > 1),
+        f"{method.name} learns tasks that are alike in their inputs and targets, and those of this stream differ; use "
+        "one for any, as er or ewc",
     )
     require(
         space.boundaries or "task boundaries" not in method.needs,
@@ -251,7 +258,7 @@ def stream_size(model: nn.Module, tasks: Sequence[Task], one: Tensor, boundaries
     for task in tasks:
         classes.update(task.classes)
         if isinstance(model, Network):
-            model.announce(task.number, 1 + max(classes))
+            model.announce(task.number, 1 + max(classes, default=-1))
     sizes = [task.size for task in tasks]
     backbone = model.backbone.parameters() if isinstance(model, Network) else ()
     return StreamSize(
@@ -259,7 +266,7 @@ def stream_size(model: nn.Module, tasks: Sequence[Task], one: Tensor, boundaries
         examples=max(sizes),
         input_bytes=one.nbytes,
         parameters=sum(p.numel() for p in model.parameters()),
-        outputs=1 + max(classes),
+        outputs=1 + max(classes, default=-1),
         total_examples=sum(sizes),
         numbers=one.numel(),
         classes=len(classes),

@@ -92,6 +92,7 @@ class DGR(Method[DGRState]):
     family = "generative"
     reference = "Shin et al. 2017"
     state_class = DGRState
+    one_kind = True
     needs = ("task boundaries",)
     claims = Claim.RELIES_ON_WEIGHTS | Claim.STORES_BATCHES
 

@@ -60,8 +60,9 @@ class ERACE(ER):
     def loss(self, state: Reservoir, step: Step, inner: Inner) -> Tensor:
         batch, replays = step.batch, [state.sample(self.replay_batch, step.generator)] if len(state) > 0 else []
         step, *replayed = in_one_pass(step, *replays)
-        logits_BC = step.answer.float()
+        objective = step.learner.objective
+        logits_BC = objective.outputs(step.answer.float(), batch.task)
         absent_C = torch.ones_like(logits_BC[0], dtype=torch.bool).index_fill(0, batch.y, False)
         present_BC = logits_BC.masked_fill(absent_C, float("-inf"))
-        loss = step.learner.objective.loss(present_BC, batch.y, batch.task)
+        loss = objective.of(batch.task).loss(present_BC, batch.y, batch.task)
         return loss + inner(replayed[0]) if replayed else loss

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lifelong.data import ByKind
 from lifelong.errors import require
 from lifelong.memory import Balanced
 from lifelong.methods.base import Claim, LearnerView, Method, StreamSize
 from lifelong.methods.compatibility import check_room
-from lifelong.methods.rehearsal import check_one_kind
-from lifelong.types import Data, Examples
+from lifelong.types import Data
 
 __all__ = ["GDumb"]
 
@@ -33,7 +33,8 @@ class GDumb(Method[Balanced]):
     scenario domain, is learned there too; where no class does, and on a stream without boundaries, this is the paper's
     sampler, which takes no more of a class once it has its share, however its inputs shift. The training is the
     learner's, without the paper's cosine schedule and cutmix. The number of epochs holds for the memory; a number of
-    iterations is multiplied by (examples of the memory) / (examples of the task). It questions the others honestly only
+    iterations is multiplied by (examples of the memory) / (examples of the task). Where inputs differ, each kind has an
+    even share of the memory, and every batch is of one kind. It questions the others honestly only
     if its budget lets it converge.
 
     Example:
@@ -69,14 +70,12 @@ class GDumb(Method[Balanced]):
     def init(self, learner: LearnerView) -> Balanced:
         return Balanced(self.capacity, by_task=learner.space.boundaries)
 
-    def check_data(self, state: Balanced, learner: LearnerView, task: Data) -> None:
-        check_one_kind(self.name, state.examples().at(slice(0, 1)), task)
-
     def begin_task(self, state: Balanced, learner: LearnerView, task: Data) -> Balanced:
         state.resize(self.capacity, learner.generator)
         state.add(task, learner.generator)
         learner.restart()
         return state
 
-    def examples(self, state: Balanced, task: Data) -> Examples:
-        return state.examples()
+    def examples(self, state: Balanced, task: Data) -> Data:
+        parts = state.parts()
+        return parts[0] if len(parts) == 1 else ByKind(parts)

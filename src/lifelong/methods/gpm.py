@@ -78,6 +78,7 @@ class GPM(Method[GPMState]):
     family = "gradient"
     reference = "Saha et al. 2021"
     state_class = GPMState
+    one_kind = True
     needs = ("task boundaries",)
     claims = Claim.RELIES_ON_WEIGHTS
     phase = Phase.PROJECT

@@ -72,6 +72,7 @@ class ICaRL(Method[ICaRLState]):
     family = "replay"
     reference = "Rebuffi et al. 2017"
     state_class = ICaRLState
+    one_kind = True
     needs = ("task boundaries", "labels", "memory")
     claims = Claim.REPLACES_LOSS | Claim.RELIES_ON_WEIGHTS
     scenarios = ("task", "class")

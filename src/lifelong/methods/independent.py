@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lifelong.methods.base import Claim, LearnerView, Method, StreamSize
 from lifelong.methods.inference import number_of
+from lifelong.models import Network
 from lifelong.types import Data, Tree
 
 __all__ = ["Independent", "IndependentState"]
@@ -15,7 +16,7 @@ __all__ = ["Independent", "IndependentState"]
 
 @dataclass
 class IndependentState:
-    """The finished models, per task: its number, the weights θ, the buffers, and how many outputs it knew."""
+    """The finished models, per task: its number, the weights θ, the buffers, and how many outputs it knew (0: all)."""
 
     tasks: list[int] = field(default_factory=list)
     theta_P: list[Tensor] = field(default_factory=list)
@@ -70,7 +71,9 @@ class Independent(Method[IndependentState]):
         state.tasks.append(number)
         state.theta_P.append(learner.flat.theta_P.detach().clone())
         state.buffers.append({name: value.clone() for name, value in learner.model.named_buffers()})
-        state.outputs.append(learner.objective.count)
+        grows = isinstance(learner.model, Network) and learner.model.head.grows
+        mixed = learner.objective.name == "mixed" and not grows  # each target has its outputs from the start
+        state.outputs.append(0 if mixed else learner.objective.count)
         learner.restart()
         return state
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,18 @@ from lifelong.models import Network
 from lifelong.objectives import Objective
 from lifelong.types import Data, Examples, Tree
 
-__all__ = ["Snapshot", "answers", "chunks", "classes_of", "evaluating", "labels_of", "number_of", "snapshot", "subset"]
+__all__ = [
+    "Snapshot",
+    "answers",
+    "chunks",
+    "classes_of",
+    "evaluating",
+    "labels_of",
+    "number_of",
+    "snapshot",
+    "subset",
+    "uncompiled",
+]
 
 
 @contextmanager
@@ -33,6 +45,11 @@ def evaluating(model: nn.Module, task: int | Tensor | None = None) -> Iterator[N
     finally:
         for module in training:
             module.training = True
+
+
+def uncompiled() -> AbstractContextManager[object]:
+    """Inside the block what went through `torch.compile` runs as it is written: compiled code may leave hooks out."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 def number_of(data: Data) -> int:

@@ -85,6 +85,7 @@ class Isolation(Method[StateT]):
     needs = ("task boundaries", "task number at test")
     claims = Claim.RELIES_ON_WEIGHTS
     phase = Phase.FREEZE
+    one_kind = True
     scenarios = ("task",)
     objectives = ("classes", "numbers", "labels")
 

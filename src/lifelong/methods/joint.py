@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lifelong.data import ByKind
 from lifelong.memory import Archive
 from lifelong.methods.base import Claim, LearnerView, Method, StreamSize
-from lifelong.methods.rehearsal import check_one_kind
-from lifelong.types import Data, Examples, as_examples
+from lifelong.types import Data, as_examples
 
 __all__ = ["Joint"]
 
@@ -27,7 +27,8 @@ class Joint(Method[Archive]):
     Reference: Caruana 1997, Multitask Learning.
 
     Deviations: none. The number of epochs holds for the union; a number of iterations is multiplied by
-    (examples of the union) / (examples of the task), which is the same budget.
+    (examples of the union) / (examples of the task), which is the same budget. Where tasks differ in their inputs or
+    targets, every batch is of one kind, and each pass has the batches of all kinds in a random order.
 
     Example:
         >>> from lifelong import Joint, Learner, stream
@@ -55,15 +56,12 @@ class Joint(Method[Archive]):
     def declared_bytes(self, size: StreamSize) -> int:
         return size.total_examples * size.example_bytes
 
-    def check_data(self, state: Archive, learner: LearnerView, task: Data) -> None:
-        if state.tables:
-            check_one_kind(self.name, state.tables[0].at(slice(0, 1)), task)
-
     def begin_task(self, state: Archive, learner: LearnerView, task: Data) -> Archive:
         state.add(as_examples(task))
         if self.restart:
             learner.restart()
         return state
 
-    def examples(self, state: Archive, task: Data) -> Examples:
-        return Examples.cat(state.parts())
+    def examples(self, state: Archive, task: Data) -> Data:
+        parts = state.parts()
+        return parts[0] if len(parts) == 1 else ByKind(parts)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from lifelong.errors import SettingError, require
 from lifelong.methods.base import LearnerView
-from lifelong.methods.inference import chunks, evaluating
+from lifelong.methods.inference import chunks, evaluating, uncompiled
 from lifelong.models import Head
 from lifelong.models.per_task import TaskNorm, moving_statistics
 from lifelong.types import Data
@@ -96,7 +96,7 @@ def layer_inputs(learner: LearnerView, task: Data) -> dict[str, Tensor]:
     layers = weight_layers(learner.model)
     handles = [layer.register_forward_pre_hook(partial(note, name)) for name, layer in layers]
     try:
-        with evaluating(learner.model):
+        with evaluating(learner.model), uncompiled():
             for chunk in chunks(learner, task, CHUNK):
                 learner.model(chunk.x)
     finally:

@@ -74,6 +74,7 @@ class LwF(Method[LwFState]):
     state_class = LwFState
     needs = ("task boundaries",)
     claims = Claim.RELIES_ON_WEIGHTS
+    one_kind = True
     disabled_settings = MappingProxyType({"strength": 0.0})
 
     def validate(self) -> None:
@@ -82,13 +83,6 @@ class LwF(Method[LwFState]):
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 4 * size.parameters + size.buffers + 8 * size.outputs * size.tasks
-
-    def check_data(self, state: LwFState, learner: LearnerView, task: Data) -> None:
-        require(
-            learner.objective.name != "mixed",
-            "lwf asks the previous network about the new inputs, and these are of another kind than the tasks before; "
-            "use a method that replays each kind by itself, as er, or ewc",
-        )
 
     def begin_task(self, state: LwFState, learner: LearnerView, task: Data) -> LwFState:
         number = number_of(task)

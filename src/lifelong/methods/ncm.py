@@ -46,6 +46,7 @@ class NCM(ClosedForm[ClassMeans]):
     name = "ncm"
     reference = "Mensink et al. 2013"
     state_class = ClassMeans
+    one_kind = True
 
     def declared_bytes(self, size: StreamSize) -> int:
         return 8 * size.outputs * (feature_count(size, self.features) + 1)

@@ -32,7 +32,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lifelong.memory import kind_of
 from lifelong.methods.base import LearnerView, Step
-from lifelong.methods.inference import chunks, evaluating, number_of
+from lifelong.methods.inference import chunks, evaluating, number_of, uncompiled
 from lifelong.methods.unrolled import unrolling
 from lifelong.models import Head, Network
 from lifelong.types import Data, Examples, Tree, tree_map
@@ -101,7 +101,7 @@ def per_sample_power_sum(
                 answer_B = learner.model(chunk.x).float()
             for y, weight_B in choices(answer_B, chunk):
                 grads = _rows(learner, Examples(chunk.x, y, chunk.task), answer, way)
-                sizes = [torch.einsum("b,b...->...", weight_B, _powered(grad_B, power)) for grad_B in grads]
+                sizes = [torch.einsum("b,b...->...", weight_B.to(grad_B), _powered(grad_B, power)) for grad_B in grads]
                 total_P += torch.cat([size.reshape(-1) for size in sizes])
     return total_P
 
@@ -284,7 +284,8 @@ def _recorded(learner: LearnerView) -> Iterator[Calls]:
         if type(layer) in RULES and any(id(p) in trained for p in layer.parameters(recurse=False))
     ]
     try:
-        yield calls
+        with uncompiled():
+            yield calls
     finally:
         for handle in handles:
             handle.remove()

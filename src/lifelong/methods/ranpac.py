@@ -74,6 +74,7 @@ class RanPAC(ClosedForm[RanPACState]):
     name = "ranpac"
     reference = "McDonnell et al. 2023"
     state_class = RanPACState
+    one_kind = True
 
     def validate(self) -> None:
         require(self.width >= 1, f"ranpac.width must be 1 or more, got {self.width}")

@@ -11,13 +11,13 @@ from typing import ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from lifelong.errors import DataError, require
+from lifelong.errors import require
 from lifelong.memory import Memory, kind_of
 from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
 from lifelong.models import Network
-from lifelong.types import Data, Examples, leaves, tree_map
+from lifelong.types import Data, Examples, tree_map
 
-__all__ = ["Rehearsal", "check_one_kind", "in_one_pass", "joined_loss"]
+__all__ = ["Rehearsal", "in_one_pass", "joined_loss"]
 
 StateT = TypeVar("StateT", bound=Memory)
 
@@ -58,21 +58,6 @@ def in_one_pass(step: Step, *replayed: Examples) -> list[Step]:
             if step.augment is not None:  # who asks a teacher shows it the same inputs
                 each._x = tree_map(itemgetter(rows), joined.x)
     return steps
-
-
-def check_one_kind(method: str, stored: Examples, data: Data) -> None:
-    """Check that `data` is of the kind of what is `stored`, for methods that learn both as one.
-
-    Raises:
-        DataError: The inputs or targets have other names, shapes or types.
-    """
-    one = data.at(slice(0, 1))
-    if len(stored) > 0 and kind_of(stored) != kind_of(one):
-        shapes = [[tuple(leaf.shape[1:]) for leaf in (*leaves(some.x), *leaves(some.y))] for some in (stored, one)]
-        raise DataError(
-            f"{method} learns the examples of all tasks as one set, and expected inputs and targets of shapes "
-            f"{shapes[0]}, got {shapes[1]}; use a method that replays each kind by itself, as er"
-        )
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ class SLDA(ClosedForm[SLDAState]):
     name = "slda"
     reference = "Hayes & Kanan 2020"
     state_class = SLDAState
+    one_kind = True
 
     def validate(self) -> None:
         require(0 < self.shrinkage <= 1, f"slda.shrinkage must be in 0 … 1 (0 excluded), got {self.shrinkage}")

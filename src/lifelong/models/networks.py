@@ -10,6 +10,10 @@
 | `transformer:64,2` | for sequences of tokens: width, layers; causal where the target is `Tokens`, else mean-pooled |
 | `lstm:64` | for sequences of tokens: width; a state per position where the target is `Tokens`, else their mean |
 
+Where tasks differ in their inputs (`Space.kinds`), `mlp` and `cnn` have an encoder for each kind of input: linear,
+for tokens the mean of their embeddings, and in `cnn` for images the convolutions. The layers named after `mlp:` (one of
+128 for `cnn`) are shared by all. Where tasks differ in their targets, each target has its own outputs from the start.
+
 Weights begin as PyTorch's layers do; `@xavier` at the end (`mlp:100,100@xavier`) draws them from N(0, 2 / (in + out)),
 biases 0 (Glorot & Bengio 2010, equation 12), the head's too where it does not grow. `memn2n` and `gru` have ways of
 their own to begin.
@@ -22,6 +26,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
@@ -33,11 +38,12 @@ from torch import Tensor, nn
 from lifelong.errors import SettingError, require, unknown_name
 from lifelong.models.gru import GRU
 from lifelong.models.head import Head
+from lifelong.models.kinds import Encoders
 from lifelong.models.memn2n import MemN2N
 from lifelong.models.per_task import PerTask
 from lifelong.models.sequences import LSTM, Transformer
 from lifelong.plugins import find, required_arguments
-from lifelong.types import DEFAULT_HEAD, HeadKind, Space, Tokens
+from lifelong.types import DEFAULT_HEAD, Field, HeadKind, InputKind, Space, Tokens, input_kind
 
 __all__ = [
     "Network",
@@ -48,6 +54,7 @@ __all__ = [
     "from_factory",
     "linear",
     "mlp",
+    "named_plainly",
     "reader",
     "sequence",
     "with_head",
@@ -68,11 +75,15 @@ class Network(nn.Module):
         self.head = head
         #: the parts of the backbone that have something of their own for every task
         self.per_task = [part for part in backbone.modules() if isinstance(part, PerTask)]
+        #: the outputs that inputs of each kind are answered with, where these differ; else {}
+        self.columns: dict[InputKind, list[slice]] = {}
         #: whether the backbone begins at random, so that its features say less than the inputs do
         self.untrained = False
 
     def forward(self, x: Tensor) -> Tensor:
         logits_BC: Tensor = self.head(self.backbone(x))
+        if self.columns:
+            logits_BC = torch.cat([logits_BC[:, part] for part in self.columns[input_kind(x)]], 1)
         return logits_BC
 
     @property
@@ -106,7 +117,7 @@ class Network(nn.Module):
         head = copy.deepcopy(self.head)
         head.grow(outputs)
         network = Network(self.backbone, head)
-        network.untrained = self.untrained
+        network.untrained, network.columns = self.untrained, self.columns
         return network
 
 
@@ -188,14 +199,47 @@ def sequence(kind: str, space: Space, sizes: tuple[int, ...]) -> tuple[nn.Module
     return LSTM(vocabulary, width, causal), width
 
 
+def encoders(space: Space, hidden: tuple[int, ...], convolve: bool, channels: tuple[int, ...]) -> tuple[nn.Module, int]:
+    """An encoder for each kind of input of `space`, to vectors of `hidden[0]` numbers, and the layers `hidden` behind.
+
+    >>> both = Space(kinds=(Space((1, 8, 8), 10), Space((6,), 10)))
+    >>> backbone, width = encoders(both, (32, 16), convolve=False, channels=())
+    >>> backbone(torch.zeros(2, 1, 8, 8)).shape, backbone(torch.zeros(2, 6)).shape, width
+    (torch.Size([2, 16]), torch.Size([2, 16]), 16)
+    """
+    width = hidden[0]
+
+    def of_numbers(field: Field) -> nn.Module:
+        if convolve and len(field.shape) == 3 and min(field.shape[1:]) >= 2 ** len(channels):
+            layers, _ = cnn(field.shape, channels)
+            assert isinstance(layers, nn.Sequential)
+            return layers[:-1]  # the ReLU comes after the encoder
+        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(field.shape), width))
+
+    trunk, features = mlp(width, hidden)
+    return Encoders(space.kinds, of_numbers, width, trunk), features
+
+
 def with_head(backbone: nn.Module, features: int, space: Space, head: HeadKind | None = None, seed: int = 0) -> Network:
     """`backbone` with the output layer that `space` needs (or the `head` asked for).
 
-    Default per scenario: domain → `all`, class → `growing`, task → `per-task`.
+    Default per scenario: domain → `all`, class → `growing`, task → `per-task`; where tasks differ in their targets,
+    `all`: each target has outputs of its own.
 
     >>> with_head(nn.Flatten(), 64, Space((1, 8, 8), 10, "class")).head.classes
     0
     """
+    columns = space.columns()
+    if len(columns) > 1:
+        require(head in (None, "all"), f"tasks with several targets have the head 'all', got {head!r}; leave it out")
+        tokens = [goal for goal in columns if isinstance(goal, Tokens)]
+        require(
+            not tokens, f"one head answers classes, numbers and labels, not {tokens[:1]} beside them: split the stream"
+        )
+        network = Network(backbone, Head(features, max(part.stop for part in columns.values()), seed))
+        asked = {one.input_kind: [columns[goal] for goal in space.columns(one.input_kind)] for one in space.kinds}
+        network.columns = asked if any(len(some) < len(columns) for some in asked.values()) else {}
+        return network
     kind = head or DEFAULT_HEAD[space.scenario]
     require(kind in ("all", "growing", "per-task"), f"head must be one of all, growing, per-task, got {kind!r}")
     require(
@@ -305,7 +349,23 @@ def from_factory(factory: Any, name: str, space: Space, head: HeadKind | None = 
     first = [space] if required and "space" not in by_name else []
     network = factory(*first, **by_name)
     require(isinstance(network, nn.Module), f"model {name!r} gave {network!r}; expected a torch.nn.Module")
-    return network
+    return named_plainly(network)
+
+
+def named_plainly(module: nn.Module) -> nn.Module:
+    """The module inside `torch.compile(module)`, which runs what was compiled when it is called; any other as it is.
+
+    So its parameters have the names that they have without `torch.compile`, in saved learners too.
+
+    >>> inside = nn.Linear(2, 1)
+    >>> named_plainly(torch.compile(inside, backend="eager")) is inside
+    True
+    """
+    inside, compiled = getattr(module, "_orig_mod", None), getattr(module, "dynamo_ctx", None)
+    if not isinstance(inside, nn.Module) or compiled is None:
+        return module
+    inside._compiled_call_impl = compiled(inside._call_impl)  # what inside.compile(…) does, with the same settings
+    return inside
 
 
 def factory_of(name: str, *, import_paths: bool = False) -> Any | None:
@@ -335,7 +395,13 @@ def build(
     except ValueError:
         raise SettingError(f"model {name!r}: expected whole numbers after the colon, as in mlp:400,400") from None
     require(all(size > 0 for size in sizes), f"model {name!r}: sizes must be 1 or more")
-    require(space.input_shape is not None, f"model {name!r} needs to know its input: give Space((…), …)")
+    differ = space.inputs is None and len(space.kinds) > 1
+    require(
+        not differ or kind in ("mlp", "cnn"),
+        f"model {name!r} reads one kind of input, and the tasks of this stream differ in theirs; use mlp:128,128 or "
+        "cnn, or a module of your own",
+    )
+    require(differ or space.input_shape is not None, f"model {name!r} needs to know its input: give Space((…), …)")
     reads = kind in ("memn2n", "gru")
     tokens = kind in ("transformer", "lstm")
     require(not ((reads or tokens) and init), f"model {name!r}: {kind} begins in its own way; leave @{init} out")
@@ -345,8 +411,10 @@ def build(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if kind == "mlp":
-            require(bool(sizes), "mlp needs its hidden sizes, as in mlp:400,400")
+        require(kind != "mlp" or bool(sizes), "mlp needs its hidden sizes, as in mlp:400,400")
+        if differ:
+            backbone, features = encoders(space, sizes if kind == "mlp" else (128,), kind == "cnn", sizes or (32, 64))
+        elif kind == "mlp":
             backbone, features = mlp(space.features, sizes)
         elif kind == "linear":
             require(not sizes, f"linear has no sizes, got {name!r}")

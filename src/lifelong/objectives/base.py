@@ -111,6 +111,10 @@ class Objective(ABC):
         """`answer` without the outputs that do not count for `task` (a number, or one per example)."""
         return answer
 
+    def outputs(self, answer: Tensor, task: int | Tensor) -> Tensor:
+        """The outputs in `answer` that the objective of `task` reads: all, unless tasks have targets of their own."""
+        return answer
+
     def support(self, answer: Tensor, task: int | Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Targets (B, …) with weights (B,), so that Σ weight · (∂ losses/∂θ)² is the exact Fisher information."""
         raise SettingError(

@@ -15,13 +15,15 @@ from matplotlib.ticker import MaxNLocator
 from lifelong.evaluation import Array, score_title, seen_acc
 from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.canvas import Groups, Look, blank, checked_groups, life, looks, plain, spread, tidy
+from lifelong.reports.line_labels import label_lines
 
 __all__ = ["mean_curve", "task_curves"]
 
 MOST_IN_LEGEND = 10
+MOST_NAMED = 16  # lines with their names at their ends
 LEARNED = Text("tasks learned", "已学任务数")
-ACCURACY = Text("accuracy (%)", "正确率（%）")
-SEEN = Text("mean accuracy on the tasks seen (%)", "已学任务的平均正确率（%）")
+ACCURACY = Text("accuracy (%)", "准确率（%）")
+SEEN = Text("mean accuracy on the tasks seen (%)", "已学任务的平均准确率（%）")
 TASK = Text("task", "任务")
 PANELS_PER_ROW = 3
 
@@ -90,7 +92,10 @@ def mean_curve(groups: Groups, language: Language = "en", score: str = "accuracy
     life(axes, 1, max(matrices.shape[2] for matrices in groups.values()))
     axes.set_xlabel(LEARNED.of(language))
     axes.set_ylabel(SEEN.of(language) if score == "accuracy" else f"mean {score_title(score)} on the tasks seen (%)")
-    figure.legend(loc="outside right upper", frameon=False)
+    if len(groups) <= MOST_NAMED:
+        label_lines(axes)
+    else:
+        figure.legend(loc="outside right upper", frameon=False)
     return figure
 
 
@@ -101,4 +106,5 @@ def _line(axes: Axes, first: int, values: Array, look: Look, label: str, width: 
     x, mean, ci95 = first + known, mean[known], ci95[known]
     every = max(1, len(x) // 12)  # markers of a long life would hide its line
     axes.plot(x, mean, look.line, color=look.colour, marker=look.marker, markevery=every, label=label, linewidth=width)
-    axes.fill_between(x, mean - ci95, mean + ci95, color=look.colour, alpha=0.12, linewidth=0)
+    low, high = np.maximum(mean - ci95, 0), np.minimum(mean + ci95, 100)
+    axes.fill_between(x, low, high, color=look.colour, alpha=0.12, linewidth=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -17,11 +19,17 @@ MOST_NUMBERED = 10
 NOT_MEASURED = "#c8c8c8"
 
 
-def heat_map(matrix_mean: Array, title: str, language: Language = "en", score: str = "accuracy") -> Figure:
+def heat_map(
+    matrix_mean: Array,
+    title: str,
+    language: Language = "en",
+    score: str = "accuracy",
+    names: Sequence[str] | None = None,
+) -> Figure:
     """R (T + 1, T), fractions, from 0 to 100 % on the same scale for every method; what is NaN is grey.
 
     Row 0 is the random initialisation. An outline marks the diagonal: each task just after it was learned. Up to 10
-    tasks the percents stand in the cells.
+    tasks the percents stand in the cells. `names` of the tasks stand at the rows in place of their numbers.
 
     >>> heat_map(np.array([[0.1, 0.1], [0.9, 0.2], [0.7, 0.8]]), "ewc").axes[0].get_title("left")
     'ewc'
@@ -40,18 +48,19 @@ def heat_map(matrix_mean: Array, title: str, language: Language = "en", score: s
             value = float(matrix_mean[row, column])
             ink = "black" if value > 0.5 else "white"
             axes.text(column, row, f"{100 * value:.0f}", color=ink, ha="center", va="center")
-    shown = _ticks(tasks)
+    shown = _ticks(tasks) if names is None else list(range(1, tasks + 1))
+    rows = [str(task) for task in shown] if names is None else [plain(name) for name in names]
     axes.set_xticks([task - 1 for task in shown], [str(task) for task in shown])
-    axes.set_yticks([0, *shown], [Text("0 (start)", "0（开始）").of(language), *(str(task) for task in shown)])
+    axes.set_yticks([0, *shown], [Text("0 (start)", "0（开始）").of(language), *rows])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     known = score == "accuracy"
     axes.set_xlabel(
-        Text("accuracy on task", "在任务上的正确率").of(language) if known else f"{score_title(score)} on task"
+        Text("accuracy on task", "测试任务的准确率").of(language) if known else f"{score_title(score)} on task"
     )
     axes.set_ylabel(Text("after learning task", "学完任务之后").of(language))
     axes.set_title(plain(title), loc="left", fontweight="bold")
-    label = Text("accuracy (%)", "正确率（%）").of(language) if known else f"{score_title(score)} (%)"
+    label = Text("accuracy (%)", "准确率（%）").of(language) if known else f"{score_title(score)} (%)"
     bar = figure.colorbar(image, ax=axes, label=label)
     bar.outline.set_visible(False)
     return figure

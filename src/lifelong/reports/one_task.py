@@ -8,8 +8,11 @@ from matplotlib.figure import Figure
 from lifelong.errors import require
 from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.canvas import Groups, blank, checked_groups, life, looks, plain, spread, tidy
+from lifelong.reports.line_labels import label_lines
 
 __all__ = ["one_task"]
+
+MOST_TICKS = 20
 
 
 def one_task(groups: Groups, task: int, language: Language = "en") -> Figure:
@@ -40,7 +43,9 @@ def one_task(groups: Groups, task: int, language: Language = "en") -> Figure:
         )
     axes.set_ylim(-3, 103)
     life(axes, 0, tasks)
+    if tasks <= MOST_TICKS:  # so that the task has one
+        axes.set_xticks(range(tasks + 1))
     axes.set_xlabel(Text("tasks learned", "已学任务数").of(language))
-    axes.set_ylabel(Text(f"accuracy on task {task} (%)", f"任务 {task} 的正确率（%）").of(language))
-    figure.legend(loc="outside right upper", frameon=False)
+    axes.set_ylabel(Text(f"accuracy on task {task} (%)", f"任务 {task} 的准确率（%）").of(language))
+    label_lines(axes)
     return figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +13,8 @@ from matplotlib.ticker import NullFormatter
 
 from lifelong.errors import require
 from lifelong.evaluation import Array
-from lifelong.reports.canvas import blank, looks, plain, spread, tidy
+from lifelong.reports.canvas import Look, blank, looks, plain, spread, tidy
+from lifelong.reports.line_labels import label_lines
 
 __all__ = ["Quantity", "series_panels"]
 
@@ -22,12 +23,15 @@ __all__ = ["Quantity", "series_panels"]
 class Quantity:
     """A panel: the label of its vertical axis, and per method its values (seeds, places) at (places,).
 
-    `logarithmic` asks for a logarithmic vertical axis, on which values of 0 are not drawn.
+    `logarithmic` asks for a logarithmic vertical axis, on which values of 0 are not drawn. Bands end at `most`.
+    `measured` are single points (place, value) by method, drawn as rings.
     """
 
     label: str
     lines: Mapping[str, tuple[Sequence[float], Array]]
     logarithmic: bool = False
+    most: float = math.inf
+    measured: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def series_panels(quantities: Sequence[Quantity], label: str, ticks: Sequence[float] = ()) -> Figure:
@@ -40,7 +44,7 @@ def series_panels(quantities: Sequence[Quantity], label: str, ticks: Sequence[fl
     'log'
     """
     require(bool(quantities), "expected at least one quantity, got none")
-    figure = blank(1.3 + 3.6 * len(quantities), 3.7)
+    figure = blank(0.6 + 4.3 * len(quantities), 3.7)
     row = figure.subplots(1, len(quantities), squeeze=False)[0]
     methods = list(dict.fromkeys(method for quantity in quantities for method in quantity.lines))
     for axes, quantity in zip(row, quantities, strict=True):
@@ -55,24 +59,27 @@ def series_panels(quantities: Sequence[Quantity], label: str, ticks: Sequence[fl
             places, values = quantity.lines[method]
             fits = values.ndim == 2 and values.shape[1] == len(places)
             require(fits, f"{method}: expected values (seeds, {len(places)}), got {values.shape}")
-            _line(axes, np.asarray(places), values, look.colour, look.marker, look.line, method, quantity.logarithmic)
+            _line(axes, np.asarray(places), values, look, method, quantity)
+            if method in quantity.measured:
+                ring = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.8}
+                axes.plot(*quantity.measured[method], color=look.colour, linestyle="none", label="_measured", **ring)
         axes.set_xlabel(label)
         axes.set_ylabel(quantity.label)
         if ticks:
             axes.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.tick_params(axis="x", which="minor", length=0)
-    handles = {name: handle for axes in row for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles), frameon=False)
+        label_lines(axes)
     return figure
 
 
-def _line(
-    axes: Axes, places: Array, values: Array, colour: str, marker: str, line: str, label: str, positive: bool
-) -> None:
+def _line(axes: Axes, places: Array, values: Array, look: Look, label: str, quantity: Quantity) -> None:
     mean, ci95 = spread(values)
+    positive = quantity.logarithmic
     shown = ~np.isnan(mean) & ((mean > 0) | (not positive))
     places, mean, ci95 = places[shown], mean[shown], ci95[shown]
-    axes.plot(places, mean, line, color=colour, marker=marker, markersize=5, linewidth=1.8, label=plain(label))
-    low = np.maximum(mean - ci95, mean / 10 if positive else -math.inf)
-    axes.fill_between(places, low, mean + ci95, color=colour, alpha=0.12, linewidth=0)
+    axes.plot(
+        places, mean, look.line, color=look.colour, marker=look.marker, markersize=5, linewidth=1.8, label=plain(label)
+    )
+    low, high = np.maximum(mean - ci95, mean / 10 if positive else 0.0), np.minimum(mean + ci95, quantity.most)
+    axes.fill_between(places, low, high, color=look.colour, alpha=0.12, linewidth=0)

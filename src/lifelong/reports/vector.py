@@ -78,7 +78,7 @@ def dark(colour: str) -> str:
         >>> dark("#ffffff"), dark("#000000")
         ('#17181a', '#e8e8e6')
         >>> dark("#0072B2")
-        '#47b4eb'
+        '#47b0eb'
     """
     red, green, blue = to_rgb(colour)
     if max(red, green, blue) - min(red, green, blue) < 0.02:

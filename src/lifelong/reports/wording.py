@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from lifelong.evaluation import Interval
 
-__all__ = ["DASH", "count", "number", "percent", "points", "seconds", "size", "with_interval"]
+__all__ = ["DASH", "count", "number", "percent", "points", "seconds", "share", "size", "with_interval"]
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -51,6 +51,18 @@ def with_interval(value: Interval, write: Callable[[float], str] = percent, sign
     ('90.0 ± 1.2', '90.0')
     """
     return write(value.mean) if math.isnan(value.ci95) else write(value.mean) + sign + write(value.ci95).lstrip("+")
+
+
+def share(value: Interval) -> str:
+    """A mean of fractions with its interval in percent, which is cut at 0 and 100.
+
+    >>> share(Interval(0.9, 0.012)), share(Interval(0.98, 0.05)), share(Interval(0.9, float("nan")))
+    ('90.0 ± 1.2', '98.0 (93.0 … 100.0)', '90.0')
+    """
+    low, high = value.mean - value.ci95, value.mean + value.ci95
+    if math.isnan(value.ci95) or (low >= 0 and high <= 1):
+        return with_interval(value)
+    return f"{percent(value.mean)} ({percent(max(low, 0.0))} … {percent(min(high, 1.0))})"
 
 
 def seconds(value: float) -> str:

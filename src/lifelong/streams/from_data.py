@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset, TensorDataset
 
 from lifelong.data import Lazy, View, class_names_of, is_memory_mapped, labels_of, subset
 from lifelong.errors import DataError, require
-from lifelong.streams.stream import Stream, held_out, input_fields, relabelled
+from lifelong.streams.stream import Stream, held_out, input_fields, relabelled, shared_space
 from lifelong.types import Classes, Data, Examples, Field, Labels, Numbers, Scenario, Space, Split, Target, Task, Tokens
 from lifelong.values import Inputs, check_precision, inputs_from, targets_from, tensor_from
 
@@ -200,15 +200,16 @@ def stream_of(
             shown = new if scenario == "domain" else old
             train = as_outputs(train, shown, new, f"training part of {title}")
             test = as_outputs(test, shown, new, f"test part of {title}")
-        counted = 1 + max(new, default=-1) if scenario == "domain" else total
+        announced = (goal.count or 0) if isinstance(goal, Classes) else 0
+        counted = max(announced, 1 + max(new, default=-1)) if scenario == "domain" else total
         space = Space(spaces[number - 1], _target_of(goal, counted, scenario), scenario) if differ else None
         load, sizes = _splits(train, test, validation, seed + number)
         meaning = dict(zip(new, new if scenario == "domain" else old, strict=True))
         named = tuple(called.get(meaning[label], str(meaning[label])) for label in sorted(new)) if called else ()
         tasks.append(Task(number, title, tuple(sorted(new)), load, sizes, space, named))
-    shared = spaces[0] if all(repr(space) == repr(spaces[0]) for space in spaces) else None
     goal = _target_of(targets[0], total, scenario) if len(set(targets)) == 1 else None
-    return Stream(name, Space(shared, goal, scenario), tuple(tasks))
+    shared = None if differ else Space(spaces[0], goal, scenario)
+    return Stream(name, shared or shared_space(tasks), tuple(tasks))
 
 
 def _for_each(value: Any, count: int, name: str) -> list[Any]:

@@ -15,7 +15,7 @@ from lifelong.data import View
 from lifelong.errors import require
 from lifelong.types import Data, Examples, Field, Scenario, Space, Split, Target, Task, Tree
 
-__all__ = ["Stream", "cache_test_splits", "held_out", "input_fields", "relabelled"]
+__all__ = ["Stream", "cache_test_splits", "held_out", "input_fields", "relabelled", "shared_space"]
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 SHOWN = 12
@@ -127,9 +127,17 @@ class Stream:
 
             return load
 
+        def of_mapped(task: Task, space: Space) -> Space:
+            return replace(space, inputs=input_fields(task.split("test").at(slice(0, 1)).x, space.inputs))
+
         tasks = tuple(replace(task, load=mapped(task)) for task in self.tasks)
-        inputs = input_fields(tasks[0].split("test").at(slice(0, 1)).x, self.space.inputs)
-        return replace(self, name=name or self.name, space=replace(self.space, inputs=inputs), tasks=tasks)
+        tasks = tuple(
+            task if task.space is None else replace(task, space=of_mapped(task, task.space)) for task in tasks
+        )
+        space = (
+            of_mapped(tasks[0], self.space) if tasks[0].space is None else shared_space(tasks, self.space.boundaries)
+        )
+        return replace(self, name=name or self.name, space=space, tasks=tasks)
 
     @staticmethod
     def from_datasets(
@@ -203,6 +211,22 @@ def input_fields(
 def _field(x: Tensor, known: Field | None) -> Field:
     whole = known is not None and not x.is_floating_point()
     return Field(tuple(x.shape[1:]), known.vocabulary if known is not None and whole else None)
+
+
+def shared_space(tasks: Sequence[Task], boundaries: bool = True) -> Space:
+    """The space of a stream whose tasks have spaces of their own: what is the same in all, and the kinds there are.
+
+    Example:
+        >>> spaces = [Space((4,), 3), Space((2,), 3)]
+        >>> both = shared_space([Task(1, "", (), {}.get, space=spaces[0]), Task(2, "", (), {}.get, space=spaces[1])])
+        >>> both.inputs, both.target, len(both.kinds)
+        (None, 3, 2)
+    """
+    kinds = list({repr(task.space): task.space for task in tasks if task.space is not None}.values())
+    first = kinds[0]
+    inputs = first.inputs if all(kind.inputs == first.inputs for kind in kinds) else None
+    target = first.target if all(kind.goal == first.goal for kind in kinds) else None
+    return Space(inputs, target, first.scenario, boundaries, tuple(kinds) if len(kinds) > 1 else ())
 
 
 def cache_test_splits(stream: Stream, limit: int = 256 * 2**20) -> Stream:

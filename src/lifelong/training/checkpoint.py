@@ -24,7 +24,8 @@ from lifelong.training import loop, serialise
 from lifelong.types import Classes, Field, Labels, Numbers, Space, Split, Task, Tokens
 
 if TYPE_CHECKING:
-    from lifelong.training.learner import Learner, ModelLike, ObjectiveLike
+    from lifelong.training.construction import ModelLike, ObjectiveLike
+    from lifelong.training.learner import Learner
     from lifelong.training.optimizers import OptimizerFactory
 
 __all__ = ["extra_of", "load", "save", "space_from_plain", "space_to_plain"]
@@ -154,7 +155,8 @@ def space_to_plain(space: Space) -> dict[str, Any]:
         inputs = {"fields": {name: field(one) for name, one in space.inputs.items()}}
     target = space.target
     plain = target if target is None or isinstance(target, int) else {type(target).__name__: asdict(target)}
-    return {"inputs": inputs, "target": plain, "scenario": space.scenario, "boundaries": space.boundaries}
+    common = {"inputs": inputs, "target": plain, "scenario": space.scenario, "boundaries": space.boundaries}
+    return {**common, "kinds": [space_to_plain(kind) for kind in space.kinds]} if space.kinds else common
 
 
 def space_from_plain(plain: dict[str, Any]) -> Space:
@@ -170,10 +172,11 @@ def space_from_plain(plain: dict[str, Any]) -> Space:
     elif inputs is not None:
         inputs = tuple(inputs)
     if isinstance(target, dict):
-        kinds: dict[str, Any] = {"Classes": Classes, "Numbers": Numbers, "Labels": Labels, "Tokens": Tokens}
+        targets: dict[str, Any] = {"Classes": Classes, "Numbers": Numbers, "Labels": Labels, "Tokens": Tokens}
         [(name, settings)] = target.items()
-        target = kinds[name](**settings)
-    return Space(inputs, target, plain["scenario"], plain["boundaries"])
+        target = targets[name](**settings)
+    kinds = tuple(space_from_plain(kind) for kind in plain.get("kinds", []))
+    return Space(inputs, target, plain["scenario"], plain["boundaries"], kinds)
 
 
 def extra_of(path: Path) -> dict[str, Any]:

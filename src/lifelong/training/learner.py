@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields, replace
+from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lifelong.data import labels_of
-from lifelong.errors import DataError, DivergedError, SettingError, require, unknown_name
-from lifelong.flat import Flat
+from lifelong.data import ByKind, labels_of
+from lifelong.errors import DataError, DivergedError, SettingError, require
+from lifelong.flat import Flat, hold_in_one_type
 from lifelong.methods import Claim, Finetune, LearnerView, Method, StreamSize, as_method, check_space
 from lifelong.methods.inference import evaluating
-from lifelong.models import Network, build, cut_head, factory_of, from_factory
-from lifelong.objectives import ClassObjective, MixedObjective, Objective, objective_for
-from lifelong.plugins import load_object
+from lifelong.models import Network, named_plainly
+from lifelong.objectives import ClassObjective, MixedObjective, Objective
 from lifelong.progress import ProgressLine
 from lifelong.training import inputs, loop, optimizers, serialise
 from lifelong.training.augment import augmentation
+from lifelong.training.construction import (
+    ModelLike,
+    ObjectiveLike,
+    module_of,
+    name_of,
+    objective_of,
+    seed_of,
+    space_of,
+    training_of,
+)
 from lifelong.training.preview import preview
 from lifelong.training.randomness import Randomness
 from lifelong.training.settings import Training
-from lifelong.types import Data, Examples, HeadKind, Space, Split, Task, Tree, leaves, tree_map
+from lifelong.types import Data, Examples, HeadKind, Labels, Numbers, Space, Split, Task, Tree, leaves, tree_map
 
 __all__ = ["Learner"]
 
 EVAL_BATCH, EVAL_BYTES = 2048, 32 * 2**20
-
-ModelLike = str | nn.Module | Callable[..., nn.Module]
-ObjectiveLike = str | Objective | type[Objective]
 
 BATCH_NORM = nn.modules.batchnorm._BatchNorm
 
@@ -82,21 +87,23 @@ class Learner:
         seed: int = 0,
         **settings: Any,
     ) -> None:
-        self.training, self._factory = _training(training, settings)
+        self.training, self._factory = training_of(training, settings)
         self.method = method = Finetune() if method is None else as_method(method)
-        self.space = space = _space(space)
-        self.seed = seed = _seed(seed)
+        self.space = space = space_of(space)
+        self.seed = seed = seed_of(seed)
         self.objective_name = objective if isinstance(objective, str) else ""
         if objective is None:
             check_space(method, space)
         self.head = head
+        model = named_plainly(model) if isinstance(model, nn.Module) else model
         device = self.training.device
         self.randomness = Randomness(seed, device)
         self.augment = augmentation(self.training.augment, self.randomness.augment)
-        self.model_name = model if isinstance(model, str) else f"own:{_name_of(model)}"
+        self.model_name = model if isinstance(model, str) else f"own:{name_of(model)}"
         with self.randomness.inside():
-            self.model = method.adapt(self._module(model), space, seed).to(device)
-        self.objective = self._objective(objective)
+            self.model = method.adapt(module_of(model, space, head, seed), space, seed).to(device)
+        hold_in_one_type(self.model)
+        self.objective = objective_of(objective, space, self.model)
         self.tasks: list[int] = []
         self.class_names: dict[int, str] = {}
         self._cursor: loop.Cursor | None = None
@@ -116,6 +123,10 @@ class Learner:
             self._optimizer = optimizers.build(self.flat, self.training, self._factory)
         else:
             optimizers.check(self.training)
+        require(
+            self.normalizer is None or len(space.kinds) < 2,
+            "normalize takes the moments of one kind of input, and tasks differ in theirs; scale inputs in the stream",
+        )
         half = self.training.autocast == "float16"
         self.scaler = torch.amp.GradScaler(torch.device(device).type) if half else None
         self.state: Any = method.init(self)
@@ -197,7 +208,7 @@ class Learner:
             self.model.select(task.number)  # here, and not in a method: a learner that was loaded goes on from here too
         chosen = self.method.examples(self.state, data)
         joined = self._joins_last(chosen)
-        steps = self.training.steps(len(chosen), len(data), joined)
+        steps = self.training.steps(len(chosen), len(data), loop.steps_per_epoch(chosen, self.training, joined))
         epoch = None if self.training.patience is None else lambda: self._goes_on(task, cursor)
         self._weigh_classes(chosen, task)
         finishing = False
@@ -306,7 +317,7 @@ class Learner:
             shapes = [tuple(leaf.shape[1:]) for leaf in leaves(examples.x)]
             if isinstance(examples.x, dict) or shapes != [shape]:
                 raise DataError(f"{place} has inputs of shape {', '.join(map(str, shapes))}, expected {shape}")
-        outputs = self._output_count(examples)
+        outputs = self._output_count(examples, task)
         if outputs is not None and isinstance(objective, ClassObjective):
             objective.check_outputs(examples.y, place, outputs)
 
@@ -338,6 +349,10 @@ class Learner:
         objective = self._objective_of(task)
         if not isinstance(objective, ClassObjective):
             raise SettingError(f"class_weights are for classes; the target is {objective.noun}: leave them out")
+        require(
+            not isinstance(data, ByKind),
+            f"class_weights are for tasks of one kind, and {self.method.name} learns several at once: leave them out",
+        )
         y_N = data.y if isinstance(data, Examples) else labels_of(getattr(data, "data", data))
         count_C = torch.bincount(y_N.cpu(), minlength=objective.count).double()
         there_C = count_C > 0
@@ -365,7 +380,7 @@ class Learner:
 
     def learn_one(self, x: Any, y: Any, task: int = 1) -> None:
         """Learn one example in one step; `learn_many` does a batch."""
-        inputs_1, single = inputs.as_inputs(x, self.space)
+        inputs_1, single = inputs.as_inputs(x, self._space_of(task))
         require(single or len(leaves(inputs_1)[0]) == 1, "learn_one takes one example; use learn_many for several")
         target = torch.as_tensor(y)
         self.learn_many(inputs_1, target[None] if single else target, task)
@@ -378,7 +393,8 @@ class Learner:
             task: The number of the task that they belong to.
 
         Raises:
-            SettingError: The method needs boundaries between tasks, chooses its own data, or takes no steps.
+            SettingError: The method needs boundaries between tasks, chooses its own data, takes no steps, or has no
+                room for a new class.
             DataError: The batch is bad; nothing has changed.
         """
         self._check_usable()
@@ -389,19 +405,24 @@ class Learner:
             f"{method.name} learns whole tasks, learn(task); finetune, er, er-ace, der, mir and gss learn one by one",
         )
         require(self._cursor is None, "this learner is in the middle of a task; go on with learn(task)")
-        batch = Examples(inputs.as_inputs(x, self.space)[0], torch.as_tensor(y), task)
-        labels = set(batch.y.unique().tolist()) if isinstance(self.objective, ClassObjective) else set()
-        known = self.objective.classes.get(task, ())
-        classes = tuple(sorted({*known, *(int(label) for label in labels)}))
-        whole = Task(task, f"task {task}", classes, {"train": batch}.get)
+        batch = Examples(inputs.as_inputs(x, self._space_of(task))[0], torch.as_tensor(y), task)
+        objective = self.objective.of(task)
+        goal, known = self._space_of(task).goal, self.objective.classes.get(task, ())
+        outputs: Iterable[float] = batch.y.unique().tolist() if isinstance(objective, ClassObjective) else ()
+        if isinstance(goal, (Numbers, Labels)) and self.space.scenario == "domain":  # all are there from the start
+            outputs = range(goal.count)
+        classes = tuple(sorted({*known, *map(int, outputs)}))
+        whole = Task(task, f"task {task}", classes, {"train": batch}.get, space=self.objective.spaces.get(task))
         place = f"the batch of task {task}"
-        self._check(batch, self._objective_of(whole), whole, place)
+        self._check(batch, objective, whole, place)
         require(
             len(batch) > 1 or not self._batch_normalises,
             "the network has BatchNorm, which cannot train on one example; give learn_many batches of 2 or more",
         )
         if classes != known or task not in self.objective.classes:
-            self.objective.classes.pop(task, None)
+            method.check(self._size_with(whole, batch))
+            for told in (self.objective, objective):
+                told.classes.pop(task, None)
             self._announce(whole)
         batch = batch.to(self.training.device)
         count = self._online_steps = self._online_steps + 1
@@ -436,11 +457,11 @@ class Learner:
 
     def predict_one(self, x: Any, task: int | None = None) -> Any:
         """The decision for one example: a Python number, or a list."""
-        return self.predict(inputs.as_inputs(x, self.space)[0], task)[0].tolist()
+        return self.predict(inputs.as_inputs(x, self._space_of(task))[0], task)[0].tolist()
 
     def predict_proba_one(self, x: Any, task: int | None = None) -> dict[int, float]:
         """The probability of each class that counts, for one example."""
-        p_C = self.predict_proba(inputs.as_inputs(x, self.space)[0], task)[0]
+        p_C = self.predict_proba(inputs.as_inputs(x, self._space_of(task))[0], task)[0]
         return {label: float(p) for label, p in enumerate(p_C.tolist()) if p > 0}
 
     # --- answers ---
@@ -459,14 +480,18 @@ class Learner:
                 f"{self.method.name} in the scenario {self.objective.scenario!r} needs the number of the task: "
                 "predict(x, task=…)"
             )
-        return self._answers(self, inputs.as_inputs(x, self.space)[0], task or 0)
+        return self._answers(self, inputs.as_inputs(x, self._space_of(task))[0], task or 0)
+
+    def _space_of(self, task: int | None) -> Space:
+        """What inputs of task number `task` look like."""
+        return self.objective.spaces.get(task or 0, self.space)
 
     def predict(self, x: Any, task: int | None = None) -> Tensor:
         """The decision for each of the inputs `x` (N, …): the class, the numbers, the labels or the tokens.
 
         A single example, of the shape that the space says, gives a single decision.
         """
-        batch, single = inputs.as_inputs(x, self.space)
+        batch, single = inputs.as_inputs(x, self._space_of(task))
         decision = self.objective.of(task or 0).decide(self.logits(batch, task))
         return decision[0] if single else decision
 
@@ -490,7 +515,7 @@ class Learner:
         Raises:
             SettingError: The target is numbers, which have none.
         """
-        batch, single = inputs.as_inputs(x, self.space)
+        batch, single = inputs.as_inputs(x, self._space_of(task))
         answer, objective = self.logits(batch, task), self.objective.of(task or 0)
         require(objective.name != "numbers", "numbers have no probabilities; use predict")
         p = answer.sigmoid() if objective.name == "labels" else answer.softmax(-1)
@@ -512,7 +537,7 @@ class Learner:
         if isinstance(data, Examples):
             data.check(place)
             objective.check(data.y, place)
-            outputs = self._output_count(data)
+            outputs = self._output_count(data, task)
             if outputs is not None and isinstance(objective, ClassObjective):
                 objective.check_outputs(data.y, place, outputs)
             answer = self._answers(view, data.x, task.number).cpu()
@@ -669,34 +694,12 @@ class Learner:
 
     # --- inside ---
 
-    def _module(self, model: ModelLike) -> nn.Module:
-        kinds = (None, *get_args(HeadKind))
-        if isinstance(model, nn.Module):
-            return model if self.head in kinds else cut_head(model, str(self.head), self.space, self.seed)
-        factory = factory_of(model, import_paths=True) if isinstance(model, str) else model
-        if isinstance(model, str) and factory is None:
-            return build(model, self.space, self.head, self.seed)  # pyrefly: ignore[bad-argument-type] - it checks
-        head: Any = self.head if self.head in kinds else None
-        module = from_factory(factory, _name_of(model), self.space, head, self.seed)
-        return module if self.head in kinds else cut_head(module, str(self.head), self.space, self.seed)
-
-    def _objective(self, objective: ObjectiveLike | None) -> Objective:
-        """The objective of the space, or the user's own."""
-        kind = load_object(objective, "objective") if isinstance(objective, str) else objective
-        if isinstance(kind, Objective):
-            return kind
-        target = None if isinstance(self.space.target, int) else self.space.target
-        if isinstance(kind, type) and issubclass(kind, Objective):
-            return kind(target, self.space.scenario)
-        require(kind is None, f"an objective is a class that derives from lifelong.objectives.Objective, got {kind!r}")
-        growing = isinstance(self.model, Network) and self.model.head.grows
-        return objective_for(self.space.target, self.space.scenario, announced_only=growing)
-
     def _objective_of(self, task: Task) -> Objective:
         """The objective that learns `task`; a task with a space of its own makes the learner's a mixed one."""
         if task.space is None:
             return self.objective.of(task.number)
-        check_space(self.method, replace(task.space, scenario=self.space.scenario, boundaries=self.space.boundaries))
+        kinds = {repr(kind): kind for kind in (*self.space.kinds, *self.objective.spaces.values(), task.space)}
+        check_space(self.method, replace(self.space, kinds=tuple(kinds.values())))
         if not isinstance(self.objective, MixedObjective):
             require(not self.tasks, "a task with another target needs a stream whose tasks all say their own")
             mixed = MixedObjective(scenario=self.space.scenario)
@@ -704,15 +707,16 @@ class Learner:
         return self.objective.add(task.number, task.space)
 
     @torch.no_grad()
-    def _output_count(self, examples: Examples) -> int | None:
-        """How many outputs the model has; None where they grow, or nobody counts them."""
+    def _output_count(self, examples: Examples, task: Task) -> int | None:
+        """How many outputs the model has for `task`; None where they grow, or nobody counts them."""
         if isinstance(self.model, Network):
+            if task.space is not None and len(self.space.columns()) > 1:
+                return task.space.classes
             return None if self.model.head.grows else self.model.head.classes
         if "outputs" not in self.flat.notes:
             one = examples.at(slice(0, 1)).to(self.training.device)
-            task = one.task if isinstance(one.task, int) else int(one.task[0])
-            answer = self._probe(one.x, task)
-            self.objective.of(task).check_answer(answer, one.y)
+            answer = self._probe(one.x, task.number)
+            self.objective.of(task.number).check_answer(answer, one.y)
             self.flat.notes["outputs"] = answer.shape[-1] if isinstance(answer, Tensor) else None
         count: int | None = self.flat.notes["outputs"]
         return count
@@ -773,46 +777,3 @@ class Learner:
     def _check_usable(self) -> None:
         if self._failed:
             raise DivergedError(f"this learner is spoiled ({self._failed}); load its last saved file")
-
-
-def _training(
-    training: Training | None, settings: Mapping[str, Any]
-) -> tuple[Training, optimizers.OptimizerFactory | None]:
-    """The settings as `Training`, and the function that makes the optimiser where one was given."""
-    require(
-        training is None or isinstance(training, Training),
-        f"training must be Training(…), got {training!r}; give its fields one by one, as epochs=5",
-    )
-    known = [field.name for field in fields(Training)]
-    for name in settings:
-        if name not in known:
-            raise unknown_name("setting of a learner", name, [*known, "head", "objective", "seed"])
-    plain = {name: _plain(value) for name, value in settings.items()}
-    optimizer = plain.get("optimizer")
-    factory = optimizer if callable(optimizer) else None
-    if factory is not None:
-        plain["optimizer"] = f"own:{getattr(factory, '__name__', 'factory')}"
-    return replace(training or Training(), **plain), factory
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's numbers as Python's, which files can hold."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _seed(seed: Any) -> int:
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    require(bool(whole and 0 <= seed < 2**63), f"seed must be a whole number in 0 … 2⁶³ − 1, got {seed!r}")
-    return int(seed)
-
-
-def _space(space: Any) -> Space:
-    fix = "; give stream.space" if hasattr(space, "space") else "; give Space((…), …, scenario)"
-    require(space is None or isinstance(space, Space), f"space must be a Space, got {type(space).__name__}{fix}")
-    return space or Space()
-
-
-def _name_of(model: ModelLike) -> str:
-    if isinstance(model, str):
-        return model
-    return type(model).__name__ if isinstance(model, nn.Module) else getattr(model, "__name__", type(model).__name__)

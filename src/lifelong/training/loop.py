@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lifelong.data import ByKind
 from lifelong.errors import DivergedError
 from lifelong.methods import LearnerView, Method, Step
 from lifelong.training.augment import Augmentation
@@ -31,7 +32,7 @@ from lifelong.training.optimizers import Optimizer, max_stable_stiffness, set_ra
 from lifelong.training.settings import Training
 from lifelong.types import Data, Examples
 
-__all__ = ["Cursor", "Hooks", "Progress", "autocast", "run"]
+__all__ = ["Cursor", "Hooks", "Progress", "autocast", "run", "steps_per_epoch"]
 
 WINDOW = 50
 
@@ -126,7 +127,7 @@ def batches(
     data: Data, training: Training, order: torch.Generator, cursor: Cursor, steps: int, joined: bool
 ) -> Iterator[tuple[int, int, Examples]]:
     """(step, epoch, batch) from `cursor` to the last of `steps`; the caller counts `cursor.step` up."""
-    size, per_epoch = training.batch, training.steps_per_epoch(len(data), joined)
+    size, per_epoch = training.batch, steps_per_epoch(data, training, joined)
     order.set_state(cursor.order)
     while cursor.step < steps:
         epoch, skipped = divmod(cursor.step, per_epoch)
@@ -140,8 +141,18 @@ def batches(
                 return
 
 
+def steps_per_epoch(data: Data, training: Training, joined: bool) -> int:
+    """Batches in one pass over `data`."""
+    if isinstance(data, ByKind):
+        return len(data.arranged(torch.arange(len(data)), training.batch))
+    return training.steps_per_epoch(len(data), joined)
+
+
 def _pieces(data: Data, order_N: Tensor, size: int, skipped: int, per_epoch: int) -> Iterator[Examples]:
     """The batches of one pass after the first `skipped`; the last one has all that is left."""
+    if isinstance(data, ByKind):
+        yield from (data.at(rows) for rows in data.arranged(order_N, size)[skipped:])
+        return
     last = (per_epoch - 1) * size
     if len(order_N) - last <= size:
         yield from data.batches(order_N[skipped * size :], size)
@@ -173,7 +184,7 @@ def run(
     """
     flat, task = learner.flat, cursor.task
     forward = partial(method.forward, state, learner)
-    per_epoch = training.steps_per_epoch(len(data), joined)
+    per_epoch = steps_per_epoch(data, training, joined)
     lr, limit = optimizer.param_groups[0]["lr"], max_stable_stiffness(optimizer)
     losses: list[Tensor] = []
     for number, epoch, batch in batches(data, training, order, cursor, steps, joined):

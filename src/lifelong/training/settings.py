@@ -106,8 +106,8 @@ class Training:
         require(self.eval_batch is None or self.eval_batch >= 1, f"eval_batch must be 1 or more, got {self.eval_batch}")
         _check_device(self.device)
 
-    def steps(self, examples: int, task_examples: int, joined: bool = False) -> int:
-        """Steps for one task that trains on `examples` of which `task_examples` are its own.
+    def steps(self, examples: int, task_examples: int, per_epoch: int | None = None) -> int:
+        """Steps for one task that trains on `examples` of which `task_examples` are its own, `per_epoch` in a pass.
 
         Example:
             >>> Training(epochs=2, batch=32).steps(100, 100), Training(iterations=10).steps(300, 100)
@@ -115,7 +115,7 @@ class Training:
         """
         if self.iterations is not None:
             return round(self.iterations * examples / task_examples)
-        return self.epochs * self.steps_per_epoch(examples, joined)
+        return self.epochs * (self.steps_per_epoch(examples) if per_epoch is None else per_epoch)
 
     def steps_per_epoch(self, examples: int, joined: bool = False) -> int:
         """Batches in one pass over `examples`; with `joined` a last batch of one belongs to the one before.

@@ -51,27 +51,23 @@ def gradients_to_drag(picture: str, cases: Mapping[Text, tuple[Sequence[float], 
 
 
 def matrices_growing(
-    picture: str,
-    matrices: Mapping[Text, Array],
-    tasks: Mapping[Text, Sequence[Text]] | None = None,
-    classes: Mapping[Text, Array] | None = None,
+    picture: str, matrices: Mapping[Text, Array], classes: Mapping[Text, Sequence[Any]] | None = None
 ) -> Moving:
     """R (T + 1, T) row by row.
 
     Args:
         picture: The name of the picture below which it stands.
         matrices: By the name of each stream, fractions, NaN where nothing was measured.
-        tasks: The names of the tasks.
-        classes: The accuracy on every class (T + 1, T, C), of which those that lost most are named.
+        classes: The accuracy on every class after tasks 1 … T (T, T, C), of which those that lost most are named.
     """
-    lives: list[dict[str, Any]] = []
-    for name, matrix in matrices.items():
-        life: dict[str, Any] = {"name": name._asdict(), "matrix": _rounded(matrix)}
-        if tasks is not None:
-            life["tasks"] = [task._asdict() for task in tasks[name]]
-        if classes is not None:
-            life["classes"] = _rounded(classes[name])
-        lives.append(life)
+    lives = [
+        {
+            "name": name._asdict(),
+            "matrix": _rounded(matrix),
+            "classes": None if classes is None else _rounded(classes[name]),
+        }
+        for name, matrix in matrices.items()
+    ]
     return Moving("matrix", picture, {"lives": lives})
 
 
@@ -81,4 +77,4 @@ def _rounded(values: Any) -> Any:
         values = values.tolist()
     if isinstance(values, Sequence):
         return [_rounded(value) for value in values]
-    return None if values != values else float(f"{values:.4g}")
+    return None if values is None or values != values else float(f"{values:.4g}")

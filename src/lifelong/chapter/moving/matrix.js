@@ -1,5 +1,5 @@
-/* The table R, row by row. values: lives [{name: {en, zh}, matrix [T + 1][T] (null: not measured), tasks?, classes?}];
-   tasks: names {en, zh} of the tasks; classes [T + 1][T][C]: accuracy on each digit of a task. */
+/* The table R, row by row. values: lives [{name: {en, zh}, matrix [T + 1][T] (null: not measured), classes}];
+   classes: null, or [T][T][C], the accuracy on each digit of a task after tasks 1 … T. */
 lifelong.moving.matrix = (part, values) => {
   "use strict";
   const { all, element, words, slider, between } = lifelong.tools;
@@ -60,9 +60,8 @@ lifelong.moving.matrix = (part, values) => {
     cell = [learned, place];
     for (const button of all("td button", table)) button.setAttribute("aria-pressed", false);
     all("button", table.querySelector(`[data-row="${learned}"]`))[place].setAttribute("aria-pressed", true);
-    const value = life.matrix[learned][place], task = place + 1, name = life.tasks?.[place];
-    const title = { en: `R(${learned}, ${task})${name ? `, ${name.en}` : ""}`, zh: `R(${learned}, ${task})${name ? `，${name.zh}` : ""}` };
-    if (value === null) return words(said, `${title.en}: not measured.`, `${title.zh}：没有测量。`);
+    const value = life.matrix[learned][place], task = place + 1, name = `R(${learned}, ${task})`;
+    if (value === null) return words(said, `${name}: not measured.`, `${name}：没有测量。`);
     const when = learned === 0 ? { en: "before learning anything", zh: "什么都没学时" } : { en: `after learning task${learned > 1 ? `s 1 to ${learned}` : " 1"}`, zh: learned > 1 ? `学完任务 1 到 ${learned} 之后` : "学完任务 1 之后" };
     const base = learned > task ? life.matrix[task][place] : learned < task && learned > 0 ? life.matrix[0][place] : null;
     let more = { en: "", zh: "" };
@@ -72,12 +71,12 @@ lifelong.moving.matrix = (part, values) => {
       if (learned > task) more = { en: ` ${points(change)} points ${up ? "more" : "less"} than just after it was learned${up ? "" : ": forgetting"}.`, zh: `比刚学完时${up ? "高" : "低"} ${points(change)} 个百分点${up ? "" : "，即遗忘"}。` };
       else more = { en: ` ${points(change)} points ${up ? "more" : "less"} than at the start, though it is not learned yet.`, zh: `还没有学这个任务，比初始时${up ? "高" : "低"} ${points(change)} 个百分点。` };
     }
-    const digits = learned > task && life.classes ? lost(life.classes[task][place], life.classes[learned][place]) : { en: "", zh: "" };
-    words(said, `${title.en} = ${percent(value)} %: accuracy on task ${task} ${when.en}.${more.en}${digits.en}`, `${title.zh} = ${percent(value)}%：${when.zh}，在任务 ${task} 上的准确率。${more.zh}${digits.zh}`);
+    const digits = learned > task && life.classes ? lost(life.classes[task - 1][place], life.classes[learned - 1][place]) : { en: "", zh: "" };
+    words(said, `${name} = ${percent(value)} %: accuracy on task ${task} ${when.en}.${more.en}${digits.en}`, `${name} = ${percent(value)}%：${when.zh}，在任务 ${task} 上的准确率。${more.zh}${digits.zh}`);
   }
   /* the digits of a task that lost most since it was learned */
   function lost(before, after) {
-    const falls = before.map((value, digit) => [digit, value - after[digit]]).filter(([, fall]) => fall > 0.05).sort((a, b) => b[1] - a[1]);
+    const falls = before.map((value, digit) => [digit, value === null ? 0 : value - after[digit]]).filter(([, fall]) => fall > 0.05).sort((a, b) => b[1] - a[1]);
     if (falls.length === 0) return { en: " No digit lost more than 5 points.", zh: "没有哪个数字下降超过 5 个百分点。" };
     const list = (comma, open, close) => falls.slice(0, 4).map(([digit, fall]) => `${digit}${open}−${points(fall)}${close}`).join(comma);
     return { en: ` Lost most: ${list(", ", " (", ")")}.`, zh: `丢失最多的数字：${list("、", "（", "）")}。` };

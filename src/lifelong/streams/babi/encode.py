@@ -9,15 +9,16 @@ Suffixes: N questions, S sentences, W words, R different sentences.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lifelong.errors import DataError
-from lifelong.streams.babi.simulate import ANSWERS, WORDS
+from lifelong.errors import DataError, require
+from lifelong.streams.babi.simulate import ANSWERS, NAMES, WORDS
 from lifelong.streams.babi.text import Question
 
-__all__ = ["WIDTH", "encode", "split"]
+__all__ = ["WIDTH", "Story", "decode_story", "encode", "split"]
 
 #: words in the longest sentence
 WIDTH = 12
@@ -69,6 +70,43 @@ def encode(questions: Sequence[Question], sentences: int, place: str) -> tuple[T
             )
         classes.append(CLASS[asked.answer])
     return torch.tensor(table_RW, dtype=torch.uint8)[torch.tensor(index_NS)], torch.tensor(classes)
+
+
+class Story(NamedTuple):
+    """A question and the sentences before it, oldest first, as people read them."""
+
+    sentences: tuple[str, ...]
+    question: str
+
+
+def decode_story(x_SW: Tensor) -> Story:
+    """The words of one input of the bAbI tasks: the inverse of `encode`.
+
+    The answers are words already: `task.class_names[y]`.
+
+    Args:
+        x_SW: Numbers of words, a row per sentence: the question, then the sentences from the newest to the oldest.
+
+    Raises:
+        SettingError: The shape is no story's, or a number is no word's.
+
+    Example:
+        >>> from lifelong import stream
+        >>> task = stream("babi", questions=10).task(1)
+        >>> story = decode_story(task.test.x[0])
+        >>> story.sentences[0], story.question
+        ('John went back to the kitchen.', 'Where is John?')
+    """
+    require(x_SW.ndim == 2 and len(x_SW) > 0, f"expected one story (sentences, words), got shape {tuple(x_SW.shape)}")
+    low, high = int(x_SW.min()), int(x_SW.max())
+    require(low >= 0 and high <= len(WORDS), f"expected numbers of words, 0 to {len(WORDS)}, got {low} … {high}")
+    question, *newest_first = (_sentence([WORDS[number - 1] for number in row if number]) for row in x_SW.tolist())
+    return Story(tuple(f"{sentence}." for sentence in reversed(newest_first) if sentence), f"{question}?")
+
+
+def _sentence(words: Sequence[str]) -> str:
+    """Words with capitals where they belong."""
+    return " ".join(word.capitalize() if place == 0 or word in NAMES else word for place, word in enumerate(words))
 
 
 def _row(text: str, where: str) -> list[int]:

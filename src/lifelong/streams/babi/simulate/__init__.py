@@ -27,9 +27,9 @@ from lifelong.streams.babi.simulate.sizes import sizes
 from lifelong.streams.babi.simulate.times import time_reasoning
 from lifelong.streams.babi.simulate.together import basic_coreference, compound_coreference, conjunction
 from lifelong.streams.babi.simulate.whereabouts import is_there, where_is_it, where_is_who, where_was_it
-from lifelong.streams.babi.simulate.words import ANSWERS, WORDS
+from lifelong.streams.babi.simulate.words import ANSWERS, NAMES, WORDS
 
-__all__ = ["ANSWERS", "TITLES", "WORDS", "simulated"]
+__all__ = ["ANSWERS", "NAMES", "TITLES", "WORDS", "simulated"]
 
 TITLES: dict[int, str] = {
     1: "single-supporting-fact",

@@ -18,6 +18,7 @@ __all__ = [
     "GIVING",
     "HOUSE",
     "MOVING",
+    "NAMES",
     "NEEDS",
     "NUMBERS",
     "PUTTING",
@@ -62,6 +63,14 @@ what where white who why will winona wolf wolves yann yellow yesterday you
 
 WORDS = tuple(_WORDS.split())
 """Every word of the sentences and the questions, in small letters."""
+
+_NAMES = """
+antoine bernhard bill brian daniel emily fred gertrude greg jason jeff jessica john julie julius lily mary sandra sumit
+winona yann
+"""
+
+NAMES = frozenset(_NAMES.split())
+"""The words that are names of people and animals, which the texts write with a capital."""
 
 ANSWERS = tuple(
     sorted(
