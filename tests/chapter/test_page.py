@@ -97,11 +97,15 @@ def test_the_same_values_give_the_same_page(tmp_path: Path) -> None:
 
 def test_the_working_stands_at_the_left_and_numbers_at_the_right(tmp_path: Path) -> None:
     working = Grid(CAPTION, ["score", "working"], [["ACC", "= 1/2 [60.0 + 80.0]"], ["", "= 70.0"]])
-    numbers = Grid(CAPTION, ["method", "%", "bytes"], [["er", "90.0 ± 1.2", "1.5 MB"], ["gem", "−3.0", "12 kB"]])
+    numbers = Grid(
+        CAPTION,
+        ["method", "%", "bytes", "loss", "best"],
+        [["er", "90.0 ± 1.2", "1.5 MB", "–", "ewc"], ["gem", "−3.0", "12 kB", "11 min", ""]],
+    )
     shown = Shown((working, numbers))
     page, *_ = write_chapter(tmp_path, [Section("first", CAPTION, CAPTION, shown)], "")
     cells = re.findall(r"<td([^>]*)>([^<]*)", page.read_text())
-    assert {text for kind, text in cells if "words" in kind} == {"= 1/2 [60.0 + 80.0]", "= 70.0"}
+    assert {text for kind, text in cells if "words" in kind} == {"= 1/2 [60.0 + 80.0]", "= 70.0", "ewc", ""}
 
 
 def test_no_line_ends_inside_a_setting(tmp_path: Path) -> None:

@@ -264,7 +264,7 @@ def test_r_grows_and_a_cell_tells_what_was_lost(page: Any, address: str) -> None
     part.get_by_role("button", name="R 3, 1").click()
     assert part.locator(".said").inner_text() == (
         "R(3, 1) = 40.0 %: accuracy on task 1 after learning tasks 1 to 3. 50.0 points less than just after it was "
-        "learned: forgetting. Lost most: 1 (−70.0), 0 (−10.0)."
+        "learned: forgetting. Digits that lost most: 1 (−70), 0 (−10)."
     )
     part.get_by_role("button", name="R 0, 3").click()
     assert "not measured" in part.locator(".said").inner_text()

@@ -34,8 +34,8 @@ LEDE = Text(
     "Every number and every picture below comes from a run on real data that you can repeat with one command.",
     "下面的每个数字、每张图都来自真实数据上的一次运行，一条命令即可重现。",
 )
-#: a cell of digits and signs: it stands at the right, others at the left
-NUMBER = re.compile(r"[\s\d.,+±×/%…()\-−–—≥≤<>≈]*(?:[kM]?B|[a-zµ]{1,3}|min)?\s*")
+#: a number with its signs and perhaps a unit, a dash, or nothing: such a cell stands at the right, others at the left
+NUMBER = re.compile(r"[–—-]?|[^\w=]*\d[^a-zA-Z=]*(?:[kMG]?i?B|[a-zµ]{1,3})?")
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,9 @@ class Shown:
         notes: How the run was made and shortened, and what it may not show.
         claims: What the run found.
         moving: What moves below the pictures.
+
+    Raises:
+        SettingError: Something moves below a picture that there is not.
     """
 
     tables: tuple[Grid, ...] = ()
@@ -129,6 +132,12 @@ class Shown:
     notes: tuple[Text, ...] = ()
     claims: tuple[Claim, ...] = ()
     moving: tuple[Moving, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [picture.name for picture in self.pictures]
+        for moving in self.moving:
+            if moving.picture not in names:
+                raise unknown_name(f"picture of the moving part {moving.script}", moving.picture, names)
 
 
 def _word(word: Word, language: Language) -> str:

@@ -78,8 +78,8 @@ lifelong.moving.matrix = (part, values) => {
   function lost(before, after) {
     const falls = before.map((value, digit) => [digit, value === null ? 0 : value - after[digit]]).filter(([, fall]) => fall > 0.05).sort((a, b) => b[1] - a[1]);
     if (falls.length === 0) return { en: " No digit lost more than 5 points.", zh: "没有哪个数字下降超过 5 个百分点。" };
-    const list = (comma, open, close) => falls.slice(0, 4).map(([digit, fall]) => `${digit}${open}−${points(fall)}${close}`).join(comma);
-    return { en: ` Lost most: ${list(", ", " (", ")")}.`, zh: `丢失最多的数字：${list("、", "（", "）")}。` };
+    const list = (comma, open, close) => falls.slice(0, 4).map(([digit, fall]) => `${digit}${open}−${Math.round(100 * fall)}${close}`).join(comma);
+    return { en: ` Digits that lost most: ${list(", ", " (", ")")}.`, zh: `丢失最多的数字：${list("、", "（", "）")}。` };
   }
   choose(life);
 };
