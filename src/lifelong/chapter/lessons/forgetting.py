@@ -362,7 +362,9 @@ def _notes(setup: Setup, tried: list[tuple[float, float]]) -> tuple[Text, ...]:
         f"joint 对两个任务的全部数据训练同样的遍数。噪声强度 {noise}、网络和训练方式都在验证集（训练样本的五分之一）"
         "上选定。",
     )
-    small = Text("The digits are 4,000 of MNIST's, which are embedded.", "图像是内嵌的 4,000 个 MNIST 数字。")
+    small = Text(
+        "The digits are 4,000 of MNIST's, which are embedded.", "图像是内嵌的 4,000 个 MNIST 数字。"
+    )
     most = 10 if setup.data == "mnist" else 20
     seeds = Text(
         f"Shortened: {len(_seeds(setup))} seeds; --full takes {most}.",
