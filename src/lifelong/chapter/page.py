@@ -6,7 +6,6 @@ import csv
 import json
 import logging
 import re
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -168,7 +167,7 @@ def _csv_address(grid: Grid, language: Language) -> str:
 
 
 def _json_address(values: object) -> str:
-    return "data:application/json;base64," + b64encode(_json(values).encode()).decode()
+    return "data:application/json;charset=utf-8," + quote(_json(values), safe=",:[]{}")
 
 
 def _script_json(values: object) -> str:

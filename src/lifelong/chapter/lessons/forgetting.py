@@ -15,6 +15,7 @@ from torch import Tensor
 from lifelong.chapter.differences import apart, claim_above, claim_below
 from lifelong.chapter.learning import joint_after, usual
 from lifelong.chapter.lesson import Lesson, Part, Setup, Values
+from lifelong.chapter.moving import digits_turning
 from lifelong.chapter.shown import Claim, Grid, Picture, Shown
 from lifelong.evaluation import Array, Interval, interval
 from lifelong.reports.bars import grouped_bars
@@ -348,7 +349,9 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
         _seeds_table(lives, setup.seed),
         _search_table(values["noise"]["tried"]),
     )
-    return Shown(tables, pictures, _notes(setup, values["noise"]["tried"]), _claims(setup, lives, stages))
+    claims = _claims(setup, lives, stages)
+    moving = digits_turning("stages", lives[0])
+    return Shown(tables, pictures, _notes(setup, values["noise"]["tried"]), claims, (moving,))
 
 
 def _notes(setup: Setup, tried: list[tuple[float, float]]) -> tuple[Text, ...]:
@@ -362,9 +365,7 @@ def _notes(setup: Setup, tried: list[tuple[float, float]]) -> tuple[Text, ...]:
         f"joint 对两个任务的全部数据训练同样的遍数。噪声强度 {noise}、网络和训练方式都在验证集（训练样本的五分之一）"
         "上选定。",
     )
-    small = Text(
-        "The digits are 4,000 of MNIST's, which are embedded.", "图像是内嵌的 4,000 个 MNIST 数字。"
-    )
+    small = Text("The digits are 4,000 of MNIST's, which are embedded.", "图像是内嵌的 4,000 个 MNIST 数字。")
     most = 10 if setup.data == "mnist" else 20
     seeds = Text(
         f"Shortened: {len(_seeds(setup))} seeds; --full takes {most}.",
