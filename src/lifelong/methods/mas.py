@@ -60,7 +60,7 @@ class MAS(QuadraticPenalty[Spring]):
         True
     """
 
-    strength: float = 0.015
+    strength: float = 0.005
     samples: int | None = None
 
     name = "mas"

@@ -44,7 +44,7 @@ class OnlineEWC(EWC):
         True
     """
 
-    strength: float = 50.0
+    strength: float = 60.0
     online: bool = True
 
     name = "online-ewc"

@@ -68,7 +68,7 @@ class RWalk(QuadraticPenalty[RWalkState]):
         True
     """
 
-    strength: float = 7.0
+    strength: float = 10.0
     alpha: float = 0.9
     interval: int = 10
     epsilon: float = 1e-6

@@ -80,7 +80,7 @@ class SCP(QuadraticPenalty[Spring]):
         True
     """
 
-    strength: float = 6.0
+    strength: float = 5.0
     projections: int = 100
     samples: int | None = None
 

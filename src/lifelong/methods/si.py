@@ -59,7 +59,7 @@ class SI(QuadraticPenalty[SIState]):
         True
     """
 
-    strength: float = 8.0
+    strength: float = 1.0
     xi: float = 0.1
 
     name = "si"

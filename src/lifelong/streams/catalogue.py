@@ -15,6 +15,7 @@ from lifelong.errors import SettingError, require, unknown_name
 from lifelong.plugins import call_with, find
 from lifelong.streams.babi.stream import Babi
 from lifelong.streams.kinds import KINDS, Kind
+from lifelong.streams.skills import Skills
 from lifelong.streams.sources import SOURCES, load
 from lifelong.streams.stream import Stream
 
@@ -25,22 +26,23 @@ DATA = {
     "mnist-4k": "4,000 of MNIST's handwritten digits of 28×28 pixels, embedded",
     "mnist": "70,000 handwritten digits of 28×28 pixels",
     "fashion-mnist": "70,000 pictures of clothes of 28×28 pixels",
+    "skills": "Embedded samples of real recordings, images and sentences",
     "babi": "The bAbI tasks: 1,000 questions each, simulated or from the official files",
 }
 
-OWN: dict[str, type[Babi]] = {"babi": Babi}
+OWN: dict[str, type[Babi | Skills]] = {"babi": Babi, "skills": Skills}
 
 NAMES = (*(f"{kind}-{source}" for source in SOURCES for kind in KINDS), *OWN)
 
 
-def kind_of(name: str) -> type[Kind | Babi]:
+def kind_of(name: str) -> type[Kind | Babi | Skills]:
     """The class of the settings of the stream called `name`."""
     if name not in NAMES:
         raise unknown_name("stream", name, NAMES)
     return OWN[name] if name in OWN else KINDS[name.partition("-")[0]]
 
 
-def settings_for(name: str, settings: Mapping[str, Any] | None = None) -> Kind | Babi:
+def settings_for(name: str, settings: Mapping[str, Any] | None = None) -> Kind | Babi | Skills:
     """The settings of the stream called `name`; values may be text, lists of numbers `0,20,40`.
 
     >>> settings_for("rotated-digits", {"tasks": "3", "angles": "0,45,90"}).angles
@@ -88,7 +90,7 @@ def stream(name: str, *, data_dir: str | Path | None = None, **settings: Any) ->
     if (outer := outside(name)) is not None:
         return _from_outside(outer, name, data_dir, settings)
     kind, folder = settings_for(name, settings), Path(data_dir) if data_dir is not None else None
-    if isinstance(kind, Babi):
+    if isinstance(kind, Babi | Skills):
         return kind.build(name, folder)
     return kind.build(name, load(name.partition("-")[2], folder))
 

@@ -11,6 +11,7 @@ from lifelong.chapter.lessons.homework import HOMEWORK
 from lifelong.chapter.lessons.landscape import LANDSCAPE
 from lifelong.chapter.lessons.matrix import MATRIX
 from lifelong.chapter.lessons.model_per_task import MODEL_PER_TASK
+from lifelong.chapter.lessons.skills import SKILLS
 from lifelong.chapter.lessons.transfer import TRANSFER
 from lifelong.chapter.lessons.upper_bound import UPPER_BOUND
 from lifelong.errors import unknown_name
@@ -20,6 +21,7 @@ __all__ = ["LESSONS", "lesson"]
 LESSONS: dict[str, Lesson] = {
     each.name: each
     for each in (
+        SKILLS,
         FORGETTING,
         BABI,
         UPPER_BOUND,

@@ -158,7 +158,7 @@ def _parts(setup: Setup) -> Mapping[str, Part]:
 
 
 def _life(setup: Setup, finer: bool = False) -> tuple[Stream, str, Training]:
-    shorter: dict[str, int] = {"iterations": 300} if setup.data == "mnist" else {"epochs": 5}
+    shorter: dict[str, Any] = {"iterations": 300} if setup.data == "mnist" else {"epochs": 5}
     model, training = usual(setup, **({} if setup.full else shorter))
     if finer:
         longer = {name: FINER * value for name in ("epochs", "iterations") if (value := getattr(training, name))}
