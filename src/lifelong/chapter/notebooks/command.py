@@ -21,18 +21,19 @@ __all__ = ["notebooks"]
 def notebooks(
     folder: Annotated[Path, typer.Argument(help="where to write them, in a folder for each language")],
     language: Annotated[str | None, typer.Option(help="en or zh; default both")] = None,
-    run: Annotated[bool, typer.Option("--run", help="run them (a minute for each language) and keep the outputs")] = False,
+    run: Annotated[
+        bool, typer.Option("--run", help="run them (a minute for each language) and keep the outputs")
+    ] = False,
 ) -> None:
     """Write the notebooks of the chapter: predictions to make, exercises with hidden answers, pictures."""
     require(language in (None, "en", "zh"), f"--language must be en or zh, got {language!r}")
-    with needing("notebooks"):
+    with needing("report"):
         from lifelong.chapter.notebooks import notebooks as made_notebooks
         from lifelong.chapter.notebooks import write_notebooks
-
-        if run:
-            from lifelong.chapter.notebooks.execute import executed
     made = made_notebooks(("en", "zh") if language is None else (cast("Language", language),))
     if run:
+        with needing("notebooks"):
+            from lifelong.chapter.notebooks.execute import executed
         news = Console(stderr=True, highlight=False)
         for file, content in made.items():
             start = time.monotonic()

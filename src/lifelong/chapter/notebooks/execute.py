@@ -19,7 +19,7 @@ def executed(content: dict[str, Any], timeout: int = 300) -> dict[str, Any]:
     Raises:
         LifelongError: A cell failed; the message is its error.
     """
-    made = from_dict(content)
+    made: Any = from_dict(content)
     validate(made)
     client = NotebookClient(made, timeout=timeout, kernel_name="python3", extra_arguments=["--log-level=ERROR"])
     try:

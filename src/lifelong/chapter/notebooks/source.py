@@ -11,8 +11,9 @@ A source is Markdown, with English and Chinese text side by side and code betwee
     print("«task|任务» 1")
     ```
 
-A fence of ```python is a cell of code; within it `«English|中文»` stands for either. After `python` may stand `prediction`
-(the student writes a value there) and `solution` (its source is collapsed). Other fences (`~~~`) belong to the text.
+A fence of ```python is a cell of code; within it `«English|中文»` stands for either. After `python` may stand
+`prediction` (the student writes a value there) and `solution` (its source is collapsed). Other fences (`~~~`) belong to
+the text.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ def read_cells(source: str) -> tuple[Cell, ...]:
             words = tuple(mark["words"].split())
             unknown = ", ".join(sorted(set(words) - set(WORDS)))
             require(not unknown, f"a fence may say {', '.join(WORDS)}, got {unknown}")
-            cells.append(Cell("code", Text(*(re.sub(r"«([^|»]*)\|([^»]*)»", rf"\{side}", text) for side in (1, 2))), words))
+            cells.append(
+                Cell("code", Text(*(re.sub(r"«([^|»]*)\|([^»]*)»", rf"\{side}", text) for side in (1, 2))), words)
+            )
     require(not expected, f"expected {expected} at the end")
     return tuple(cells)
 
