@@ -1,4 +1,4 @@
-"""`lifelong homework`: the starter runs, a good method gets a good grade, and bad code gets one sentence with its line."""
+"""`lifelong homework`: the starter runs, a good method gets a good grade, bad code one sentence with its line."""
 
 from __future__ import annotations
 
@@ -10,21 +10,32 @@ import numpy as np
 import pytest
 
 from lifelong.__main__ import main
-from lifelong.chapter.homework import grade, load_method, rules, write_starter
+from lifelong.chapter.homework import grade, grading, load_method, rules, write_starter
 from lifelong.chapter.homework.starter_files import FILES
+from lifelong.evaluation import Record
 from lifelong.experiments.reproduce.homework import SEEN
 
 EWC = {
     "strength: float = 0.0": "strength: float = 40.0",
-    "        return grad_P\n": "        return grad_P + 2 * self.strength * state.b_P * (step.theta_P - state.centre_P)\n",
+    "        return grad_P\n": """        away_P = step.theta_P - state.centre_P
+        return grad_P + 2 * self.strength * state.b_P * away_P
+""",
     "        return state\n": """        b_P = torch.zeros_like(state.b_P)
         for n in range(0, len(task), 4):
             one = task.at(slice(n, n + 1))
             loss = learner.objective.loss(learner.model(one.x), one.y, one.task)
             b_P += 4 / len(task) * learner.flat.gradient(loss).square()
-        return Memory(state.b_P + b_P.detach(), learner.flat.theta_P.detach().clone())
+        theta_P, total_P = learner.flat.theta_P.detach(), state.b_P + b_P.detach()
+        share_P = torch.where(total_P > 0, b_P.detach() / total_P, 1.0)
+        return Memory(total_P, torch.lerp(state.centre_P, theta_P, share_P))
 """,
 }
+
+
+@pytest.fixture(scope="module")
+def references() -> list[Record]:
+    """The runs of the other methods, which are the same for every student."""
+    return grading.reference_runs()
 
 
 def code_of(*arguments: str) -> int:
@@ -45,8 +56,9 @@ def changed(folder: Path, changes: dict[str, str]) -> Path:
 
 
 def test_the_starter_is_fine_tuning_gets_a_low_grade_and_says_what_to_do(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, references: list[Record]
 ) -> None:
+    monkeypatch.setattr(grading, "reference_runs", lambda jobs: references)
     assert code_of("homework", "start", str(tmp_path / "hw")) == 0
     assert sorted(path.name for path in (tmp_path / "hw").iterdir()) == sorted(FILES)
     capsys.readouterr()
@@ -59,7 +71,10 @@ def test_the_starter_is_fine_tuning_gets_a_low_grade_and_says_what_to_do(
     assert "do the TODOs of `gradient` and `end_task`" in printed
 
 
-def test_ewc_in_the_students_file_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ewc_in_the_students_file_passes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, references: list[Record]
+) -> None:
+    monkeypatch.setattr(grading, "reference_runs", lambda jobs: references)
     assert code_of("homework", "check", f"{changed(tmp_path, EWC)}:MyMethod", "--language", "zh") == 0
     printed = capsys.readouterr().out
     assert "分数: 90 / 100" in printed
@@ -117,10 +132,12 @@ def test_only_the_named_file_is_imported(tmp_path: Path) -> None:
     file = changed(tmp_path, {})
     (tmp_path / "other.py").write_text("raise SystemExit('imported')")
     (tmp_path / "torch.py").write_text("raise SystemExit('imported')")
-    code = f"from pathlib import Path; import lifelong.chapter.homework as h; print(h.load_method(Path({str(file)!r})).name)"
+    code = "import sys, pathlib, lifelong.chapter.homework as h; print(h.load_method(pathlib.Path(sys.argv[1])).name)"
     folder = tmp_path / "elsewhere"
     folder.mkdir()
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(file)], cwd=folder, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "my-method"
     assert load_method(file, "MyMethod").name == "my-method"
 

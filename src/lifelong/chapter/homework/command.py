@@ -47,7 +47,7 @@ def check(
     require(language in ("en", "zh"), f"--language must be en or zh, got {language!r}")
     require(jobs is None or jobs >= 1, f"--jobs must be 1 or more, got {jobs}")
     with needing("report"):
-        from lifelong.chapter.homework.grading import PASS, accuracies, grade, runs
+        from lifelong.chapter.homework.grading import PASS, accuracies, grade, own_runs, reference_runs
         from lifelong.chapter.homework.student import StudentError, load_method, split_target
         from lifelong.reports.bilingual import Text
 
@@ -56,12 +56,12 @@ def check(
     console = Console(highlight=False)
     heading = Text("grade", "分数").of(spoken)
     try:
-        method = load_method(path, name)
-        own, references = runs(method, path, jobs)
+        own = own_runs(load_method(path, name), path)
     except StudentError as error:
         console.print(Line(str(error)), soft_wrap=True)
         console.print(Line(f"{heading}: 0 / 100", style="bold"))
         sys.exit(1)
+    references = reference_runs(jobs)
     done = grade(accuracies(own)[own[0].method], accuracies(references))
     console.print(_table(own, references, spoken))
     console.print(Line(f"{heading}: {done.rule.points} / 100", style="bold"), Line(f"({done.rule.why.of(spoken)})"))

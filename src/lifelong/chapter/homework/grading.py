@@ -17,11 +17,10 @@ from lifelong.methods import Method
 from lifelong.reports.bilingual import Text
 from lifelong.testing import check_method
 
-__all__ = ["PASS", "REFERENCES", "Grade", "Rule", "accuracies", "grade", "rules", "runs"]
+__all__ = ["PASS", "Grade", "Rule", "accuracies", "grade", "own_runs", "reference_runs", "rules"]
 
 REFERENCES = ("finetune", "ewc", "er", "joint")
-ANGLES = [0.0, 20.0, 40.0, 60.0, 80.0]
-SEEDS = 3
+SETTINGS: dict[str, Any] = {"seeds": 3, "tasks": 5, "stream_settings": {"angles": [0.0, 20.0, 40.0, 60.0, 80.0]}}
 PASS = 50
 
 #: points gained over fine-tuning after five tasks in the published homework
@@ -83,8 +82,8 @@ def rules(finetune: float, ewc: float, joint: float) -> tuple[Rule, ...]:
                 f"达到原作业公布结果中 MAS 的提升（{100 * MAS_GAIN:.1f} 个百分点）",
             ),
             Text(
-                "add up the guards of all tasks, and try other λ",
-                "把所有任务的守卫累加起来，再试试别的 λ",
+                "add up the guards of all tasks, with θᵇ their mean weighted by b; try other λ",
+                "把所有任务的守卫累加起来，θᵇ 取按 b 加权的平均；再试试别的 λ",
             ),
         ),
         Rule(
@@ -134,15 +133,17 @@ def accuracies(records: list[Record]) -> dict[str, Array]:
     }
 
 
-def runs(method: Method[Any], path: Path, jobs: int | None = None) -> tuple[list[Record], list[Record]]:
-    """The contract, then the runs of the student's method, then those of the references.
+def own_runs(method: Method[Any], path: Path) -> list[Record]:
+    """Check the contract of the student's method, then run it.
 
     Raises:
         StudentError: The method breaks the contract, or fails while it learns.
     """
-    settings: dict[str, Any] = {"seeds": SEEDS, "tasks": len(ANGLES), "stream_settings": {"angles": ANGLES}}
     with blaming(path):
         check_method(method)
-        own = run("rotated-digits", method, **settings)
-    references = run("rotated-digits", REFERENCES, jobs=jobs, **settings)
-    return list(own.records), list(references.records)
+        return list(run("rotated-digits", method, **SETTINGS).records)
+
+
+def reference_runs(jobs: int | None = None) -> list[Record]:
+    """The runs that a method is graded against."""
+    return list(run("rotated-digits", REFERENCES, jobs=jobs, **SETTINGS).records)

@@ -53,9 +53,9 @@ def read_cells(source: str) -> tuple[Cell, ...]:
         ['试。', '1 + 1']
     """
     marks = list(MARK.finditer(source))
-    ends = [*(mark.start() for mark in marks[1:]), len(source)]
-    texts = [source[mark.end() : end].strip("\n") for mark, end in zip(marks, ends, strict=True)]
-    before = source[: marks[0].start()] if marks else source
+    places = [*(mark.start() for mark in marks), len(source)]
+    before = source[: places[0]]
+    texts = [source[mark.end() : end].strip("\n") for mark, end in zip(marks, places[1:], strict=True)]
     require(not before.strip(), f"expected <!-- en --> or ```python first, got {before[:60]!r}")
     cells: list[Cell] = []
     expected, english = "", ""
