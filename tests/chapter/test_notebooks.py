@@ -129,6 +129,8 @@ def test_the_command_writes_a_folder_per_language_and_no_work_is_overwritten(
     file.unlink()
     assert code_of("notebooks", str(out)) == 0
     assert len(list(out.rglob("*.ipynb"))) == 2 * len(NAMES)
+    assert code_of("notebooks", str(out), "--run") == 2, "what runs for a minute is refused before"
+    assert "is there already" in capsys.readouterr().err
 
 
 def test_a_language_that_does_not_exist_and_a_folder_that_cannot_be(

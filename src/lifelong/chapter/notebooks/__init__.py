@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from lifelong.errors import StorageError
 from lifelong.reports.bilingual import Language
 from lifelong.store import write_atomically
 
-__all__ = ["NAMES", "cells_of", "notebooks", "write_notebooks"]
+__all__ = ["NAMES", "cells_of", "notebooks", "refuse_existing", "write_notebooks"]
 
 #: in the order of the chapter
 NAMES = ("1-forgetting", "2-evaluation", "3-guards", "4-gem", "5-rehearsal", "6-own-method")
@@ -29,6 +30,13 @@ def notebooks(languages: tuple[Language, ...] = ("en", "zh")) -> dict[str, dict[
     return {
         f"{language}/{name}.ipynb": notebook(name, cells_of(name), language) for language in languages for name in NAMES
     }
+
+
+def refuse_existing(folder: Path, names: Iterable[str]) -> None:
+    """Raise `StorageError` where one of the files is there: outputs differ from run to run."""
+    for name in names:
+        if (folder / name).exists():
+            raise StorageError(f"{folder / name} is there already; choose another folder, or move it away")
 
 
 def write_notebooks(folder: Path, made: dict[str, dict[str, Any]]) -> list[Path]:

@@ -29,11 +29,12 @@ def notebooks(
     require(language in (None, "en", "zh"), f"--language must be en or zh, got {language!r}")
     with needing("report"):
         from lifelong.chapter.notebooks import notebooks as made_notebooks
-        from lifelong.chapter.notebooks import write_notebooks
+        from lifelong.chapter.notebooks import refuse_existing, write_notebooks
     made = made_notebooks(("en", "zh") if language is None else (cast("Language", language),))
     if run:
         with needing("notebooks"):
             from lifelong.chapter.notebooks.execute import executed
+        refuse_existing(folder, made)
         news = Console(stderr=True, highlight=False)
         for file, content in made.items():
             start = time.monotonic()
