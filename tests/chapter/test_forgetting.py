@@ -1,40 +1,66 @@
-"""The search for the noise, and what the lesson's tables say of known numbers."""
+"""What the lesson says of known numbers, and the interval of one network on the same examples."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 from lifelong.chapter.lesson import Setup
-from lifelong.chapter.lessons.forgetting import FORGETTING
-from lifelong.chapter.search import nearest, tried
-from lifelong.errors import SettingError
+from lifelong.chapter.lessons.forgetting import FORGETTING, chance_interval
 
 
-def test_halving_finds_where_a_falling_line_has_the_value() -> None:
-    found = tried(lambda level: 1 - level / 2, wanted=0.9, low=0.0, high=1.0, steps=12)
-    assert nearest(found, 0.9) == pytest.approx(0.2, abs=2**-12)
-    assert len(found) == 12
+def life(task_1: float, change: int, joint: float = 0.91) -> dict[str, Any]:
+    """A seed in which `change` of 1000 test examples are lost, and 10 won."""
+    after = task_1 - (change - 10) / 1000
+    stages = [[0.1, 0.1], [task_1, 0.95], [after, 0.98], [joint, 0.98]]
+    pixels = np.zeros((2, 100, 28, 28), dtype=int).tolist()
+    return {
+        "stages": stages, "lost": change, "won": 10, "tests": 1000,
+        "every": 5, "followed": [[1] * 100, [0] * 100], "images": pixels,
+    }  # fmt: skip
 
 
-def test_the_nearest_level_wins_though_it_was_not_the_last() -> None:
-    assert nearest([(0.5, 0.89), (0.25, 0.97), (0.375, 0.93)], 0.9) == 0.5
+def shown(changes: list[int], joint: float = 0.91) -> Any:
+    values = {f"seed-{seed}": life(0.90 + seed / 1000, change, joint) for seed, change in enumerate(changes)}
+    noise = {"tried": [[0.2, 0.95], [0.3, 0.91], [0.4, 0.86]]}
+    return FORGETTING.show(Setup(), {**values, "noise": noise})
 
 
-def test_wrong_bounds_are_refused() -> None:
-    with pytest.raises(SettingError, match="low < high"):
-        tried(lambda level: level, 0.5, 1.0, 1.0, 3)
+def test_the_interval_of_paired_answers_covers_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    lost, won, tests = 0.15, 0.05, 500
+    draws = generator.multinomial(tests, [lost, won, 1 - lost - won], size=4000)
+    spans = [chance_interval(int(down), int(up), tests) for down, up, _ in draws]
+    covered = np.mean([abs(span.mean - (won - lost)) <= span.ci95 for span in spans])
+    assert covered == pytest.approx(0.95, abs=0.012)
 
 
-def test_tables_say_what_was_lost_and_what_was_transferred() -> None:
-    stages = [
-        [[0.1, 0.1], [0.9, 0.95], [0.8, 0.98], [0.91, 0.97]],
-        [[0.1, 0.1], [0.9, 0.97], [0.82, 0.98], [0.93, 0.99]],
-    ]
-    images = [[[[0, 255], [255, 0]]] * 3] * 2
-    values = {"tried": [[0.5, 0.6], [0.25, 0.91]], "noise": 0.25, "stages": stages, "images": images}
-    shown = FORGETTING.show(Setup(), {"noisy-then-clean": values})
-    accuracies, facts, search = (table.in_language("en")[2] for table in shown.tables)
-    assert [row[1].split()[0] for row in accuracies] == ["10.0", "90.0", "81.0", "92.0"]
-    assert [row[1].split()[0] for row in facts] == ["96.0", "−9.0", "+11.0", "0.0"]
-    assert search == [["0.25", "91.0", "chosen"], ["0.5", "60.0", ""]]
-    assert [picture.draw("zh").axes[0].get_ylabel() for picture in shown.pictures] == ["", "正确率（%）"]
+def test_claims_hold_where_every_seed_forgets() -> None:
+    lesson = shown([160, 170, 165, 150, 155])
+    assert [claim.holds for claim in lesson.claims] == [True] * 5
+    assert "15.0 ± " in lesson.claims[2].sentence.en
+    assert "in each of the 5 seeds" in lesson.claims[3].sentence.en
+    assert "5 个随机种子个个如此" in lesson.claims[3].sentence.zh
+
+
+def test_claims_say_where_the_numbers_do_not_bear_them() -> None:
+    lesson = shown([10, 60, 12, 8, 5], joint=0.90)
+    assert [claim.holds for claim in lesson.claims] == [True, True, False, False, False]
+    assert "the interval includes 0" in lesson.claims[2].sentence.en
+    assert lesson.claims[3].sentence.en.startswith("In 1 of 5 seeds")
+    assert "does not show that the network can do both" in lesson.claims[4].sentence.en
+
+
+def test_the_largest_noise_that_leaves_nine_of_ten_is_chosen() -> None:
+    rows = shown([160] * 5).tables[-1].in_language("en")[2]
+    assert rows == [["0.2", "95.0", ""], ["0.3", "91.0", "chosen"], ["0.4", "86.0", ""]]
+
+
+def test_the_books_numbers_are_compared_on_mnist() -> None:
+    values = {f"seed-{seed}": life(0.90, 110 + seed) for seed in range(2)}
+    values["noise"] = {"tried": [[0.5, 0.91]]}
+    book = FORGETTING.show(Setup("mnist"), values).claims[-1]
+    assert book.holds
+    assert "90.0 (90), 95.0 (96)" in book.sentence.en

@@ -259,6 +259,19 @@ def test_settings_on_the_command_line_continue_after_a_comma() -> None:
 
 
 @dataclass(frozen=True)
+class Silent(lifelong.Finetune):
+    name = "silent"
+
+
+def test_a_method_object_on_a_named_stream_has_the_network_and_training_of_that_stream() -> None:
+    Silent.__module__ = "__main__"  # as in a notebook: no import path leads to it
+    options: dict[str, Any] = {"tasks": 2, "seeds": 1, "epochs": 1, "progress": False}
+    object_, named = (lifelong.run("rotated-digits", method, **options) for method in (Silent(), "finetune"))
+    assert np.array_equal(object_.matrix, named.matrix)
+    assert object_.records[0].cost.parameters == named.records[0].cost.parameters
+
+
+@dataclass(frozen=True)
 class Exploding(Method[NoState]):
     """Spoils the gradient in its task `at`."""
 

@@ -20,8 +20,10 @@ def test_each_skill_has_inputs_and_answers_of_its_own() -> None:
     assert [len(task.train) + len(task.split("validation")) for task in skills] == [600, 1000, 1200]
     assert [len(task.test) for task in skills] == [180, 1000, 360]
     assert speech.class_names == images.class_names == tuple("0123456789")
-    assert len(sentences.class_names) == 12 and "weather" in sentences.class_names
-    assert speech.train.x.mean().abs() < 0.3 and 0.8 < speech.train.x.std() < 1.2
+    assert len(sentences.class_names) == 12
+    assert "weather" in sentences.class_names
+    assert speech.train.x.mean().abs() < 0.3
+    assert 0.8 < speech.train.x.std() < 1.2
     assert sentences.train.x.dtype == torch.int64
 
 

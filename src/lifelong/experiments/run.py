@@ -170,18 +170,21 @@ def run(
         f"{obstacle} cannot go to {jobs} worker processes; put it into a module and name it as package.module:name, or "
         "leave jobs out",
     )
+    usual = "mlp:256,256"
     if isinstance(stream, Stream):
         require(not settings, f"a stream of your own has its settings already, got {settings}")
         tasks_of = dict.fromkeys(numbers, stream)
     else:
-        how = {**{name: value for name, value in defaults_for(stream).items() if name != "model"}, **how}
+        defaults = defaults_for(stream)
+        usual = defaults.pop("model")
+        how = {**defaults, **how}
         tasks_of = {seed: named_stream(stream, data_dir=data_dir, **{"seed": seed, **settings}) for seed in numbers}
     functions = {
         name: load_object(metric, "metric") if isinstance(metric, str) else metric
         for name, metric in (metrics or {}).items()
     }
     plan = Plan(
-        tasks_of, _objects(listed), "mlp:256,256" if model is None else model, training_from(how), head, objective,
+        tasks_of, _objects(listed), usual if model is None else model, training_from(how), head, objective,
         partial(run_single, evaluate=evaluate, metrics=checked_metrics(functions), prequential=prequential,
                 keep_predictions=keep_predictions),
     )  # fmt: skip

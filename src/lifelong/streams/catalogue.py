@@ -54,7 +54,9 @@ def settings_for(name: str, settings: Mapping[str, Any] | None = None) -> Kind |
     for setting, value in given.items():
         if setting not in known:
             raise unknown_name(f"setting of {name}", setting, known)
-        if isinstance(value, str) and ("," in value if setting == "classes_per_task" else _is_list(setting, value)):
+        if isinstance(value, str) and (
+            "," in value if setting == "classes_per_task" else _is_list(kind, setting, value)
+        ):
             given[setting] = [part.strip() for part in value.split(",")]
     try:
         return msgspec.convert(given, kind, strict=False)
@@ -68,8 +70,10 @@ def outside(name: str) -> Any | None:
     return None if name in NAMES else find(name, "stream")
 
 
-def _is_list(setting: str, text: str) -> bool:
-    """Whether `text` is a list of numbers, and not the name of a file."""
+def _is_list(kind: type[Kind | Babi | Skills], setting: str, text: str) -> bool:
+    """Whether `text` is a list, of numbers or of skills, and not the name of a file."""
+    if kind is Skills:
+        return setting == "order"
     return setting in ("angles", "order") and set(text) <= set("0123456789.,- ")
 
 

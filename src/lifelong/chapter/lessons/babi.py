@@ -34,11 +34,11 @@ METHODS: dict[str, dict[str, object]] = {
     "finetune": {},
     "ewc": {"fisher": "sampled", "samples": 500},
     "er": {"capacity": 200},
-    "gem": {"capacity": 200, "per": "total"},
+    "agem": {"capacity": 200},
     "lwf": {},
 }
 FOLLOWED = 5  # the task whose life is drawn alone
-DEFENCES = ("ewc", "er", "gem")  # a penalty on parameters, and stored examples
+DEFENCES = ("ewc", "er", "agem")  # a penalty on parameters, and stored examples
 HARDEST = 19
 RETURNS = 8  # a later task with answers that task 5 has too: apple, football, milk
 PATHS = 12  # possible answers of task 19
@@ -173,7 +173,7 @@ def _joint(setup: Setup, scratch: Path) -> Values:
 
 def _parts(setup: Setup) -> Mapping[str, Part]:
     """The longest first, so that no core waits for it alone in the end."""
-    methods = sorted(METHODS, key=lambda method: method != "gem")
+    methods = sorted(METHODS, key=lambda method: method != "agem")
     together: dict[str, Part] = {"joint": partial(_joint, setup), "independent": partial(_independent, setup)}
     return {**{method: partial(_sequence, setup, method) for method in methods}, **together}
 
@@ -468,15 +468,14 @@ BABI = Lesson(
         "all tasks in the second. The bars compare three ways to learn them: one network with all tasks at once "
         "(multi-task learning), twenty networks with one task each, and one network with one task after the other. The "
         "last figure shows how much some defences keep: a penalty on parameters (ewc), a few stored examples (er, "
-        "gem), "
-        "or the old model as a teacher (lwf).",
+        "agem), or the old model as a teacher (lwf).",
         "记忆网络读一段小故事，然后回答问题。bAbI 的 20 个任务各考一种技能：利用一个事实、利用两个事实、计数、找路……"
         f"第一个表格给出任务 {ASKED[0]} 和任务 {ASKED[1]} 的故事，以及模型在刚学完该任务时和最后的回答。"
         "然后请看第一张图：依次学习各种技能时，"
         f"任务 {FOLLOWED} 的准确率如何变化；第二张图是所有任务的情形。柱状图比较三种学法："
         "一个网络同时学所有任务（多任务学习）、"
         "二十个网络各学一个任务、一个网络依次学习。最后一张图说明几种方法能保住多少：对参数加惩罚（ewc）、"
-        "存少量样本（er、gem）、请旧模型当老师（lwf）。",
+        "存少量样本（er、agem）、请旧模型当老师（lwf）。",
     ),
     parts=_parts,
     show=_show,

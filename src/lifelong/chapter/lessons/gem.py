@@ -159,7 +159,7 @@ def _parts(setup: Setup) -> Mapping[str, Part]:
 
 def _life(setup: Setup, finer: bool = False) -> tuple[Stream, str, Training]:
     shorter: dict[str, Any] = {"iterations": 300} if setup.data == "mnist" else {"epochs": 5}
-    model, training = usual(setup, **({} if setup.full else shorter))
+    model, training = usual(setup, None, **({} if setup.full else shorter))
     if finer:
         longer = {name: FINER * value for name in ("epochs", "iterations") if (value := getattr(training, name))}
         training = replace(training, lr=training.lr / FINER, **longer)
