@@ -72,6 +72,8 @@ def outside(name: str) -> Any | None:
 
 def _is_list(kind: type[Kind | Babi | Skills], setting: str, text: str) -> bool:
     """Whether `text` is a list, of numbers or of skills, and not the name of a file."""
+    if setting == "classes_per_task":
+        return "," in text
     if kind is Skills:
         return setting == "order"
     return setting in ("angles", "order") and set(text) <= set("0123456789.,- ")
