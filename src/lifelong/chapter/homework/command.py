@@ -47,7 +47,7 @@ def check(
     require(language in ("en", "zh"), f"--language must be en or zh, got {language!r}")
     require(jobs is None or jobs >= 1, f"--jobs must be 1 or more, got {jobs}")
     with needing("report"):
-        from lifelong.chapter.homework.grading import PASS, accuracies, grade, own_runs, reference_runs
+        from lifelong.chapter.homework.grading import PASS, accuracies, grade, reference_runs, student_runs
         from lifelong.chapter.homework.student import StudentError, load_method, split_target
         from lifelong.reports.bilingual import Text
 
@@ -56,20 +56,20 @@ def check(
     console = Console(highlight=False)
     heading = Text("grade", "分数").of(spoken)
     try:
-        own = own_runs(load_method(path, name), path)
+        student = student_runs(load_method(path, name), path)
     except StudentError as error:
         console.print(Line(str(error)), soft_wrap=True)
         console.print(Line(f"{heading}: 0 / 100", style="bold"))
         sys.exit(1)
     references = reference_runs(jobs)
-    done = grade(accuracies(own)[own[0].method], accuracies(references))
-    console.print(_table(own, references, spoken))
+    done = grade(accuracies(student)[student[0].method], accuracies(references))
+    console.print(_table(student, references, spoken))
     console.print(Line(f"{heading}: {done.rule.points} / 100", style="bold"), Line(f"({done.rule.why.of(spoken)})"))
     console.print(Line(f"{Text('next', '下一步').of(spoken)}: {done.rule.then.of(spoken)}"))
     sys.exit(0 if done.rule.points >= PASS else 1)
 
 
-def _table(own: list[Record], references: list[Record], language: Language) -> Table:
+def _table(student: list[Record], references: list[Record], language: Language) -> Table:
     """One row per method, the student's last: percent, mean ± 95 % interval over seeds."""
     from lifelong.chapter.homework.grading import accuracies
     from lifelong.evaluation import bwt, by_method, interval, paired_difference
@@ -85,7 +85,7 @@ def _table(own: list[Record], references: list[Record], language: Language) -> T
     for head in (Text("method", "方法"), Text("ACC", "ACC"), Text("BWT", "反向迁移"), against, stored):
         table.add_column(Line(head.of(language)), justify="left" if head.en == "method" else "right")
     base = accuracies(references)["finetune"]
-    for records, style in ((references, ""), (own, "bold")):
+    for records, style in ((references, ""), (student, "bold")):
         for method, some in by_method(records).items():
             values = accuracies(some)[method]
             cells = (

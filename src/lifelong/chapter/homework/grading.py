@@ -17,7 +17,7 @@ from lifelong.methods import Method
 from lifelong.reports.bilingual import Text
 from lifelong.testing import check_method
 
-__all__ = ["PASS", "Grade", "Rule", "accuracies", "grade", "own_runs", "reference_runs", "rules"]
+__all__ = ["PASS", "Grade", "Rule", "accuracies", "grade", "reference_runs", "rules", "student_runs"]
 
 REFERENCES = ("finetune", "ewc", "er", "joint")
 SETTINGS: dict[str, Any] = {"seeds": 3, "tasks": 5, "stream_settings": {"angles": [0.0, 20.0, 40.0, 60.0, 80.0]}}
@@ -107,7 +107,7 @@ def rules(finetune: float, ewc: float, joint: float) -> tuple[Rule, ...]:
     )
 
 
-def grade(own: Array, references: Mapping[str, Array]) -> Grade:
+def grade(student: Array, references: Mapping[str, Array]) -> Grade:
     """The grade of accuracies (seeds,) at the end beside those of the references over the same seeds.
 
     A gain whose 95 % interval includes 0 counts as none.
@@ -118,10 +118,10 @@ def grade(own: Array, references: Mapping[str, Array]) -> Grade:
         (90, 20)
     """
     means = {name: float(np.mean(values)) for name, values in references.items()}
-    gain = paired_difference(own, references["finetune"])
+    gain = paired_difference(student, references["finetune"])
     known = rules(means["finetune"], means["ewc"], means["joint"])
     sure = gain.mean - gain.ci95 > 0
-    reached = [rule for rule in known if rule.points == 20 or (sure and float(np.mean(own)) >= rule.least)]
+    reached = [rule for rule in known if rule.points == 20 or (sure and float(np.mean(student)) >= rule.least)]
     return Grade(max(reached, key=lambda rule: rule.points), gain)
 
 
@@ -133,7 +133,7 @@ def accuracies(records: list[Record]) -> dict[str, Array]:
     }
 
 
-def own_runs(method: Method[Any], path: Path) -> list[Record]:
+def student_runs(method: Method[Any], path: Path) -> list[Record]:
     """Check the contract of the student's method, then run it.
 
     Raises:

@@ -21,8 +21,8 @@ NAMES = ("1-forgetting", "2-evaluation", "3-guards", "4-gem", "5-rehearsal", "6-
 def cells_of(name: str) -> tuple[Cell, ...]:
     """The cells of a notebook: its title and introduction, what all notebooks begin with, then its own."""
     folder = files(__name__)
-    setup, own = (read_cells(folder.joinpath(f"{part}.md").read_text("utf-8")) for part in ("setup", name))
-    return (own[0], *setup, *own[1:])
+    setup, section = (read_cells(folder.joinpath(f"{part}.md").read_text("utf-8")) for part in ("setup", name))
+    return (section[0], *setup, *section[1:])
 
 
 def notebooks(languages: tuple[Language, ...] = ("en", "zh")) -> dict[str, dict[str, Any]]:
@@ -39,13 +39,13 @@ def refuse_existing(folder: Path, names: Iterable[str]) -> None:
             raise StorageError(f"{folder / name} is there already; choose another folder, or move it away")
 
 
-def write_notebooks(folder: Path, made: dict[str, dict[str, Any]]) -> list[Path]:
+def write_notebooks(folder: Path, contents: dict[str, dict[str, Any]]) -> list[Path]:
     """Write notebooks by their file below `folder`; returns the paths.
 
     Raises:
         StorageError: A file there is another one, such as a notebook that somebody worked in; then nothing is written.
     """
-    wanted = {folder / file: to_json(content) for file, content in made.items()}
+    wanted = {folder / file: to_json(content) for file, content in contents.items()}
     other = [str(path) for path, data in wanted.items() if path.exists() and not _same(path, data)]
     if other:
         raise StorageError(

@@ -28,17 +28,17 @@ def notebooks(
     """Write the notebooks of the chapter: predictions to make, exercises with hidden answers, pictures."""
     require(language in (None, "en", "zh"), f"--language must be en or zh, got {language!r}")
     with needing("report"):
-        from lifelong.chapter.notebooks import notebooks as made_notebooks
+        from lifelong.chapter.notebooks import notebooks as build
         from lifelong.chapter.notebooks import refuse_existing, write_notebooks
-    made = made_notebooks(("en", "zh") if language is None else (cast("Language", language),))
+    contents = build(("en", "zh") if language is None else (cast("Language", language),))
     if run:
         with needing("notebooks"):
             from lifelong.chapter.notebooks.execute import executed
-        refuse_existing(folder, made)
+        refuse_existing(folder, contents)
         news = Console(stderr=True, highlight=False)
-        for file, content in made.items():
+        for file, content in contents.items():
             start = time.monotonic()
-            made[file] = executed(content)
+            contents[file] = executed(content)
             news.print(f"{file}: {time.monotonic() - start:.1f} s")
-    paths = write_notebooks(folder, made)
+    paths = write_notebooks(folder, contents)
     typer.echo(f"{len(paths)} notebooks in {folder}; open them with: jupyter lab {folder}")

@@ -19,12 +19,12 @@ def executed(content: dict[str, Any], timeout: int = 300) -> dict[str, Any]:
     Raises:
         LifelongError: A cell failed; the message is its error.
     """
-    made: Any = from_dict(content)
-    validate(made)
-    client = NotebookClient(made, timeout=timeout, kernel_name="python3", extra_arguments=["--log-level=ERROR"])
+    node: Any = from_dict(content)
+    validate(node)
+    client = NotebookClient(node, timeout=timeout, kernel_name="python3", extra_arguments=["--log-level=ERROR"])
     try:
         client.execute()
     except CellExecutionError as error:
         raise LifelongError(f"a cell of the notebook failed: {error.ename}: {error.evalue}") from error
-    validate(made)
-    return dict(made)
+    validate(node)
+    return dict(node)

@@ -86,8 +86,8 @@ def notebook(name: str, cells: tuple[Cell, ...], language: Language) -> dict[str
     """A notebook (nbformat 4.5) of `cells` in one language, without outputs; ids follow from `name` and the place.
 
     Example:
-        >>> made = notebook("demo", (Cell("code", Text("1 + 1", "1 + 1"), ("solution",)),), "en")
-        >>> made["cells"][0]["id"], made["cells"][0]["metadata"]["jupyter"]
+        >>> content = notebook("demo", (Cell("code", Text("1 + 1", "1 + 1"), ("solution",)),), "en")
+        >>> content["cells"][0]["id"], content["cells"][0]["metadata"]["jupyter"]
         ('demo-01', {'source_hidden': True})
     """
     return {
