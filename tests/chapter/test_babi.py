@@ -75,7 +75,7 @@ def test_the_story_of_the_book_is_stated_where_it_happened() -> None:
     assert "76.5 % on average, one after the other 4.9 % are left" in size
     assert "10.0 % all at once and 70.0 % with a model of its own" in hardest
     assert "70.0 % on average), but take 20 kB instead of the 1.0 kB of one" in twenty
-    assert saved.endswith("ewc 50.0 %, er 50.0 %, gem 50.0 %.")
+    assert saved.endswith("ewc 50.0 %, er 50.0 %, agem 50.0 %.")
     assert "(lwf) keeps 50.0 %" in teacher
 
 
@@ -89,7 +89,7 @@ def test_another_outcome_is_stated_as_it_was() -> None:
     assert "changes it by +4.5 points only" in sentences[2].en
     assert "too close to say" in sentences[3].en
     assert "99.0 % all at once, against 95.0 % on task 1" in sentences[4].en
-    assert sentences[6].en.startswith("In this run ewc, er, gem keep no more than finetune (90.0 %)")
+    assert sentences[6].en.startswith("In this run ewc, er, agem keep no more than finetune (90.0 %)")
     assert "no more than finetune" in sentences[7].en
     assert all("本次运行中" in sentence.zh or "平均" in sentence.zh for sentence in sentences)
 

@@ -106,7 +106,7 @@ class Experiment:
 #: Streams with a training of their own: the levels of noise of `streams.kinds.NOISE` belong to these.
 OWN_DEFAULTS: dict[str, dict[str, Any]] = {
     "babi": {"model": "memn2n", "epochs": 10, "batch": 32, "optimizer": "adam", "lr": 0.003},
-    "skills": {"model": "mlp:256", "epochs": 30, "optimizer": "adam", "lr": 0.002, "schedule": "linear"},
+    "skills": {"model": "mlp:128", "epochs": 30, "optimizer": "adam", "lr": 0.002, "schedule": "linear"},
     "noisy-digits": {"model": "mlp:128,128", "epochs": 40, "optimizer": "adamw", "lr": 0.003, "weight_decay": 0.3},
     "noisy-mnist-4k": {"model": "mlp:400", "epochs": 20, "optimizer": "adam", "lr": 0.001, "augment": "crop:2"},
     **{

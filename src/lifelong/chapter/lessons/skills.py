@@ -12,16 +12,18 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lifelong.chapter.differences import apart, claim_above, claim_below
-from lifelong.chapter.learning import learned, record_of, usual
+from lifelong.chapter.learning import learned, usual
 from lifelong.chapter.lesson import Lesson, Part, Setup, Values
 from lifelong.chapter.shown import Claim, Grid, Picture, Shown
 from lifelong.evaluation import Array, interval
+from lifelong.methods import Joint
 from lifelong.reports.bars import grouped_bars
 from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.matrices import heat_map
 from lifelong.reports.samples import sample_blocks
 from lifelong.reports.wording import percent, share, size
 from lifelong.streams import Stream, stream
+from lifelong.training import Learner
 
 __all__ = ["SKILLS"]
 
@@ -48,23 +50,37 @@ def _stream(setup: Setup, seed: int) -> Stream:
     return stream("skills", source="files" if setup.full else "embedded", data_dir=setup.data_dir, seed=seed)
 
 
+def _seeds(setup: Setup) -> range:
+    return range(setup.seed, setup.seed + (5 if setup.full else 3))
+
+
 def _part(setup: Setup, method: str, scratch: Path) -> Values:
+    """The table R of each seed, and the bytes stored at the end."""
     model, training = usual(setup, "skills")
-    seeds = range(setup.seed, setup.seed + (5 if setup.full else 3))
-    return {
-        "runs": [
-            learned(
-                scratch,
-                _stream(setup, seed),
-                method,
-                model=model,
-                training=training,
-                seed=seed,
-                settings=METHODS[method],
-            )
-            for seed in seeds
-        ]
-    }
+    runs: list[Values] = []
+    for seed in _seeds(setup):
+        tasks, settings = _stream(setup, seed), METHODS[method]
+        run = learned(scratch, tasks, method, model=model, training=training, seed=seed, settings=settings)
+        runs.append({"matrix": run["matrix"], "stored_bytes": run["cost"]["stored_bytes"]})
+    return {"runs": runs}
+
+
+def _joint(setup: Setup, scratch: Path) -> Values:
+    """The same for joint training, which learns once, with the examples of all skills."""
+    model, training = usual(setup, "skills")
+    runs: list[Values] = []
+    for seed in _seeds(setup):
+        tasks = _stream(setup, seed)
+        learner = Learner(model, Joint(), tasks.space, seed=seed, training=training)
+        matrix = np.full((len(tasks) + 1, len(tasks)), np.nan)
+        matrix[0] = learner.evaluate(tasks)
+        for task in tasks.tasks[:-1]:
+            learner.state.add(task.train)
+        learner.learn(tasks.tasks[-1], progress=False)
+        matrix[-1] = learner.evaluate(tasks)
+        rows = [[None if np.isnan(value) else float(value) for value in row] for row in matrix]
+        runs.append({"matrix": rows, "stored_bytes": learner.stored_bytes})
+    return {"runs": runs}
 
 
 def _examples(setup: Setup, scratch: Path) -> Values:
@@ -82,8 +98,8 @@ def _examples(setup: Setup, scratch: Path) -> Values:
 
 
 def _parts(setup: Setup) -> Mapping[str, Part]:
-    runs = {method: partial(_part, setup, method) for method in sorted(METHODS, key=lambda name: name != "joint")}
-    return {**runs, "examples": partial(_examples, setup)}
+    runs = {method: partial(_part, setup, method) for method in METHODS if method != "joint"}
+    return {"joint": partial(_joint, setup), **runs, "examples": partial(_examples, setup)}
 
 
 def _claims(matrices: Mapping[str, Array]) -> tuple[Claim, ...]:
@@ -179,9 +195,9 @@ def _images(values: Values, name: str) -> NDArray[np.float64]:
 
 
 def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
-    records = {method: [record_of(run) for run in values[method]["runs"]] for method in METHODS}
-    matrices = {method: np.stack([record.matrix for record in runs]) for method, runs in records.items()}
-    stored = {method: float(np.mean([run.cost.stored_bytes for run in runs])) for method, runs in records.items()}
+    runs = {method: values[method]["runs"] for method in METHODS}
+    matrices = {method: np.array([run["matrix"] for run in some], dtype=np.float64) for method, some in runs.items()}
+    stored = {method: float(np.mean([run["stored_bytes"] for run in some])) for method, some in runs.items()}
     examples = values["examples"]
 
     def draw_examples(language: Language) -> Figure:
