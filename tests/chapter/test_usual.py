@@ -58,4 +58,4 @@ def test_the_streams_seed_is_the_setups_unless_given() -> None:
 
 
 def test_changes_of_the_training() -> None:
-    assert usual(Setup("mnist"), epochs=2) == ("mlp:256,256", Training(epochs=2, batch=64, lr=0.1))
+    assert usual(Setup("mnist"), epochs=2) == ("mlp:256,256", Training(epochs=2, batch=64, lr=0.1, schedule="linear"))

@@ -115,6 +115,7 @@ class Life(RuleBasedStateMachine):
         self.place = self.stack.enter_context(self.places.copy(self.begun, Path(folder) / "home"))
         self.clock, self.keys, self.sent = Clock(), itertools.count(), 0
         self.jobs: list[Job] = []
+        self.released: list[Job] = []  # put back by a worker that ended in order, which costs no attempt
         self.lots: dict[int, frozenset[int]] = {}
         self.revision = 0
         self.open()
@@ -170,7 +171,8 @@ class Life(RuleBasedStateMachine):
     def claim(self, owner: str) -> None:
         job = work.claim(self.engine, owner)
         if job is not None and job not in self.jobs:  # else it had it already
-            assert all(job.update != each.update or job.attempt > each.attempt for each in self.jobs), "two have it"
+            before = [each for each in self.jobs if each.update == job.update and each not in self.released]
+            assert all(job.attempt > each.attempt for each in before), "two have it"
             self.jobs.append(job)
 
     @rule(which=WHICH, good=st.booleans())
@@ -196,6 +198,8 @@ class Life(RuleBasedStateMachine):
     @rule(owner=OWNERS, died=st.booleans())
     def release(self, owner: str, died: bool) -> None:
         work.release(self.engine, owner, died=died)
+        if not died:
+            self.released += [job for job in self.jobs if job.owner.startswith(owner)]
 
     @rule()
     def expire(self) -> None:
