@@ -243,9 +243,11 @@ def test_ctrl_c_leaves_no_worker_and_no_main_guard_is_needed(tmp_path: Path) -> 
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent("""
-        import os, time, torch
+        import os, signal, time, torch
         from torch.utils.data import Dataset
         from lifelong.data import Lazy
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born without it
 
         class Slow(Dataset):
             def __len__(self):
