@@ -47,7 +47,7 @@ def chapter(
     console = Console(highlight=False)
     if not names and not whole:
         for each in LESSONS.values():
-            console.print(f"{each.name:<16}{', '.join(each.figures):<16}{each.title.of(spoken)}")
+            console.print(f"{each.name:<16}{', '.join(each.figures):<18}{each.title.of(spoken)}")
         return
     require(not (names and whole), "name experiments, or say --all, not both")
     chosen = list(LESSONS.values()) if whole else [lesson(name) for name in names or ()]

@@ -12,7 +12,7 @@ from lifelong.methods.base import Method
 
 __all__ = ["COLUMNS", "SECTIONS", "card", "index", "page", "row", "section", "sentence"]
 
-SECTIONS = ("Formula:", "Arguments:", "Stores:", "Reference:", "Deviations:", "Example:")
+SECTIONS = ("Formula:", "Arguments:", "Stores:", "Reference:", "Deviations:", "Limits:", "Example:")
 COLUMNS = ("method", "family", "needs", "stores", "scenarios", "reference")
 
 

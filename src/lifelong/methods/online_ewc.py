@@ -33,6 +33,10 @@ class OnlineEWC(EWC):
     implicit step after the optimiser's (`proximal_step`), so no λ diverges. Progress & Compress itself, with its two
     networks, is not part of it.
 
+    Limits:
+        in the scenario `class` no guard of weights keeps the answers of past tasks apart from new ones: accuracy stays
+        near that of fine-tuning (docs/guards.md). Where tasks share their classes it gains 6 to 50 points.
+
     Example:
         >>> from lifelong import Learner, stream
         >>> from lifelong.methods import OnlineEWC

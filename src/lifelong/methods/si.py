@@ -48,6 +48,10 @@ class SI(QuadraticPenalty[SIState]):
     step after the optimiser's (`proximal_step`), so no c diverges; that step is a part of the path. In a chain g is the
     gradient of the whole loss, with what other methods add to it (replay, distillation).
 
+    Limits:
+        in the scenario `class` no guard of weights keeps the answers of past tasks apart from new ones: accuracy stays
+        near that of fine-tuning (docs/guards.md). Where tasks share their classes it gains 6 to 50 points.
+
     Example:
         >>> from lifelong import Learner, stream
         >>> from lifelong.methods import SI
