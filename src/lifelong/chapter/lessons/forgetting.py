@@ -360,10 +360,10 @@ def _notes(setup: Setup, tried: list[tuple[float, float]]) -> tuple[Text, ...]:
     how = Text(
         f"Network {network}, {training.optimizer} with step size {training.lr:g}, {training.epochs} passes over each "
         f"task, as many over both together for joint. Noise {noise}, network and training were chosen on validation "
-        "data, a fifth of the training examples.",
+        "data, a fifth of the training examples, so that the fall can be seen.",
         f"网络 {network}，优化器 {training.optimizer}，学习率 {training.lr:g}，每个任务训练 {training.epochs} 遍；"
         f"joint 对两个任务的全部数据训练同样的遍数。噪声强度 {noise}、网络和训练方式都在验证集（训练样本的五分之一）"
-        "上选定。",
+        "上选定，使下降看得清楚。",
     )
     small = Text("The digits are 4,000 of MNIST's, which are embedded.", "图像是内嵌的 4,000 个 MNIST 数字。")
     most = 10 if setup.data == "mnist" else 20
