@@ -15,7 +15,8 @@ EXAMPLES = sorted({*FOLDER.glob("*.py"), *FOLDER.glob("*/main.py")} - {FOLDER / 
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(FOLDER)))
-def test_example_runs(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_example_runs(path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(path.parent)  # as for `python path`
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out
 

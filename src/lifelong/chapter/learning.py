@@ -12,8 +12,7 @@ import numpy as np
 
 from lifelong.chapter.lesson import Setup, Values
 from lifelong.evaluation import Array, Record
-from lifelong.experiments.experiment import defaults_for
-from lifelong.experiments.single import run_single
+from lifelong.experiments import defaults_for, run_single
 from lifelong.methods import Joint, Method, build
 from lifelong.streams import Stream, stream
 from lifelong.training import Learner, Training

@@ -22,7 +22,7 @@ from lifelong.chapter.shown import MOVING, Grid, Picture, Shown
 from lifelong.errors import require
 from lifelong.reports.bilingual import MISSING, Language, Text, readable
 from lifelong.reports.vector import variables
-from lifelong.store.files import write_atomically
+from lifelong.store import write_atomically
 
 __all__ = ["Section", "csv_of", "write_chapter", "write_pictures"]
 

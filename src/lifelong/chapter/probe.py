@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lifelong.methods import Method, Phase, Step
-from lifelong.methods.base import NoState
+from lifelong.methods import Method, NoState, Phase, Step
 
 __all__ = ["After", "Before"]
 

@@ -11,7 +11,7 @@ from lifelong.chapter.folder import ChapterFolder
 from lifelong.chapter.lesson import Lesson, Setup, Values
 from lifelong.chapter.lessons import LESSONS
 from lifelong.chapter.page import Section, write_chapter, write_pictures
-from lifelong.experiments.pool import Answer, cores, run_parallel
+from lifelong.experiments import Answer, cores, run_parallel
 
 __all__ = ["draw", "finished", "run_lessons", "write_page"]
 

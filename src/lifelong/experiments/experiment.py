@@ -104,7 +104,7 @@ class Experiment:
 
 
 #: Streams with a training of their own: the levels of noise of `streams.kinds.NOISE` belong to these.
-OWN_DEFAULTS: dict[str, dict[str, Any]] = {
+STREAM_DEFAULTS: dict[str, dict[str, Any]] = {
     "babi": {"model": "memn2n", "epochs": 10, "batch": 32, "optimizer": "adam", "lr": 0.003},
     "skills": {"model": "mlp:128", "epochs": 30, "optimizer": "adam", "lr": 0.002, "schedule": "linear"},
     "noisy-digits": {"model": "mlp:128,128", "epochs": 40, "optimizer": "adamw", "lr": 0.003, "weight_decay": 0.3},
@@ -126,8 +126,8 @@ def defaults_for(name: str) -> dict[str, Any]:
         >>> defaults_for("permuted-digits")["model"], defaults_for("babi")["model"]
         ('mlp:128,128', 'memn2n')
     """
-    if name in OWN_DEFAULTS:
-        return dict(OWN_DEFAULTS[name])
+    if name in STREAM_DEFAULTS:
+        return dict(STREAM_DEFAULTS[name])
     if name.endswith(("digits", "mnist-4k")):
         model = "mlp:128,128" if name.endswith("digits") else "mlp:256,256"
         clip = (

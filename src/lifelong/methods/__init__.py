@@ -1,7 +1,7 @@
 """How forgetting is fought: one file per method, the hooks in `base`, shared mathematics once."""
 
 from lifelong.methods.agem import AGEM
-from lifelong.methods.base import Claim, LearnerView, Method, Mix, Phase, Step, StreamSize
+from lifelong.methods.base import Claim, LearnerView, Method, Mix, NoState, Phase, Step, StreamSize
 from lifelong.methods.catalogue import METHODS, as_method, build, method_class, parts_of, settings_of
 from lifelong.methods.chain import Chain
 from lifelong.methods.compatibility import check_space, stream_size
@@ -29,6 +29,8 @@ from lifelong.methods.ogd import OGD
 from lifelong.methods.online_ewc import OnlineEWC
 from lifelong.methods.packnet import PackNet
 from lifelong.methods.progressive import Progressive
+from lifelong.methods.projection import project
+from lifelong.methods.quadratic_penalty import Spring
 from lifelong.methods.ranpac import RanPAC
 from lifelong.methods.rwalk import RWalk
 from lifelong.methods.scp import SCP
@@ -68,12 +70,14 @@ __all__ = [
     "LwF",
     "Method",
     "Mix",
+    "NoState",
     "OnlineEWC",
     "PackNet",
     "Phase",
     "Progressive",
     "RWalk",
     "RanPAC",
+    "Spring",
     "Step",
     "StreamSize",
     "XdG",
@@ -82,6 +86,7 @@ __all__ = [
     "check_space",
     "method_class",
     "parts_of",
+    "project",
     "settings_of",
     "stream_size",
 ]

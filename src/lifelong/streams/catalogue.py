@@ -30,16 +30,16 @@ DATA = {
     "babi": "The bAbI tasks: 1,000 questions each, simulated or from the official files",
 }
 
-OWN: dict[str, type[Babi | Skills]] = {"babi": Babi, "skills": Skills}
+SINGLE: dict[str, type[Babi | Skills]] = {"babi": Babi, "skills": Skills}
 
-NAMES = (*(f"{kind}-{source}" for source in SOURCES for kind in KINDS), *OWN)
+NAMES = (*(f"{kind}-{source}" for source in SOURCES for kind in KINDS), *SINGLE)
 
 
 def kind_of(name: str) -> type[Kind | Babi | Skills]:
     """The class of the settings of the stream called `name`."""
     if name not in NAMES:
         raise unknown_name("stream", name, NAMES)
-    return OWN[name] if name in OWN else KINDS[name.partition("-")[0]]
+    return SINGLE[name] if name in SINGLE else KINDS[name.partition("-")[0]]
 
 
 def settings_for(name: str, settings: Mapping[str, Any] | None = None) -> Kind | Babi | Skills:

@@ -21,7 +21,7 @@ from lifelong.reports.curves import mean_curve
 from lifelong.reports.matrices import heat_map
 from lifelong.reports.one_task import one_task
 from lifelong.reports.wording import percent, points, size
-from lifelong.store.files import write_atomically
+from lifelong.store import write_atomically
 from lifelong.streams import Stream, decode_story, stream
 from lifelong.training import Learner, Training
 from lifelong.types import Data, Examples, Split, Task

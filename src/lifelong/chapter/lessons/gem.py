@@ -21,8 +21,7 @@ from lifelong.chapter.probe import After, Before
 from lifelong.chapter.shown import Claim, Grid, Picture, Shown
 from lifelong.evaluation import Array, acc, forgetting
 from lifelong.memory import Ring
-from lifelong.methods import Chain, Method, Step, StreamSize, build
-from lifelong.methods.projection import project
+from lifelong.methods import Chain, Method, Step, StreamSize, build, project
 from lifelong.reports.arrows import projections
 from lifelong.reports.bilingual import Text
 from lifelong.reports.conflicts import angles_over_life

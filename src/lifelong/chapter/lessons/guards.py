@@ -19,8 +19,7 @@ from lifelong.chapter.learning import data_stream, learned, usual
 from lifelong.chapter.lesson import Lesson, Part, Setup, Values
 from lifelong.chapter.shown import Claim, Grid, Picture, Shown
 from lifelong.evaluation import Array, acc, forgetting, interval, intransigence
-from lifelong.methods import METHODS, build
-from lifelong.methods.quadratic_penalty import Spring
+from lifelong.methods import METHODS, Spring, build
 from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.importances import guard_scatters, single_moves
 from lifelong.reports.tradeoff import strength_curves, tradeoff

@@ -14,8 +14,8 @@ from lifelong.chapter.learning import fewer_tests, learned, matrix_of
 from lifelong.chapter.lesson import Lesson, Part, Setup, Values
 from lifelong.chapter.shown import Claim, Grid, Picture, Shown
 from lifelong.evaluation import Array, acc, bwt, seen_acc
-from lifelong.experiments.experiment import Experiment
-from lifelong.experiments.reproduce.homework import homework
+from lifelong.experiments import Experiment
+from lifelong.experiments.reproduce import table
 from lifelong.reports.bilingual import Text
 from lifelong.reports.curves import mean_curve
 from lifelong.reports.wording import DASH, percent, points
@@ -30,10 +30,10 @@ SAMPLES, TESTS = 6000, 2000
 def protocol(setup: Setup, experiment: Experiment) -> Experiment:
     """What is run for an experiment of the published table: itself for MNIST at full length, else a shorter one.
 
-    >>> table = homework().parts[0].experiment
-    >>> protocol(Setup("mnist", full=True), table) == table
+    >>> published = table("homework").parts[0].experiment
+    >>> protocol(Setup("mnist", full=True), published) == published
     True
-    >>> protocol(Setup("digits"), table).model
+    >>> protocol(Setup("digits"), published).model
     'mlp:128,64,32'
     """
     if setup.data == "digits":
@@ -62,7 +62,7 @@ def _part(setup: Setup, experiment: Experiment, scratch: Path) -> Values:
 
 
 def _parts(setup: Setup) -> Mapping[str, Part]:
-    return {part.label: partial(_part, setup, part.experiment) for part in homework().parts}
+    return {part.label: partial(_part, setup, part.experiment) for part in table("homework").parts}
 
 
 def _published(setup: Setup) -> dict[str, list[str]]:
@@ -70,7 +70,9 @@ def _published(setup: Setup) -> dict[str, list[str]]:
     if setup.data != "mnist" or not setup.full:
         return {}
     return {
-        part.label: [percent(cell.published / 100) for cell in part.cells] for part in homework().parts if part.cells
+        part.label: [percent(cell.published / 100) for cell in part.cells]
+        for part in table("homework").parts
+        if part.cells
     }
 
 
@@ -142,9 +144,9 @@ def _claims(matrices: Mapping[str, Array]) -> tuple[Claim, ...]:
 
 
 def _notes(setup: Setup) -> tuple[Text, ...]:
-    table = homework()
+    published = table("homework")
     strengths = Text(
-        f"Protocol: {table.protocol}. Source: {table.source}. The strengths are those of the homework.",
+        f"Protocol: {published.protocol}. Source: {published.source}. The strengths are those of the homework.",
         "原作业设定：MNIST 旋转 0°、20°、40°、60°、80°，全连接网络 784-1024-512-256-10，Adam，学习率 1e-4，每个任"
         "务重新初始化优化器，批大小 128，每个任务训练 10 遍。来源：《LeeDL 教程》作业 14（终身学习）公布的结果，一"
         "个随机种子。各方法的正则化强度沿用原作业。",

@@ -22,8 +22,7 @@ from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.series import Quantity, series_panels
 from lifelong.reports.wording import percent, seconds, size
 from lifelong.streams import Stream
-from lifelong.training import Learner, Training
-from lifelong.training.checkpoint import extra_of
+from lifelong.training import Learner, Training, extra_of
 
 __all__ = ["UPPER_BOUND", "one_by_one", "whole_life"]
 
