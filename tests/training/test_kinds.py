@@ -409,3 +409,11 @@ def test_a_head_with_all_outputs_keeps_the_weights_of_the_layer() -> None:
         with pytest.raises(SettingError, match=message):
             Learner(fresh, None, digits.space, head=name)
         assert fresh(digits.task(1).test.x).shape == expected.shape, "the module is as it was"
+
+
+def test_a_stored_task_that_was_never_examined_is_named() -> None:
+    own = skills()
+    learner = learner_of("joint", own)
+    learner.state.add(own.task(1).train)
+    with pytest.raises(SettingError, match="task 1 is unknown.*learn it first"):
+        learner.learn(own.task(2))

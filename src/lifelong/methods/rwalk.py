@@ -58,8 +58,8 @@ class RWalk(QuadraticPenalty[RWalkState]):
     what other methods add to it (replay).
 
     Limits:
-        in the scenario `class` no guard of weights keeps the answers of past tasks apart from new ones: accuracy stays
-        near that of fine-tuning (docs/guards.md). Where tasks share their classes it gains 6 to 50 points.
+        in the scenario `class` accuracy stays near that of fine-tuning: importance of weights does not keep the answers
+        of past tasks apart from new ones. docs/guards.md measures it there and where tasks share their classes.
 
     Example:
         >>> from lifelong import Learner, stream

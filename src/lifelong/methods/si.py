@@ -49,8 +49,8 @@ class SI(QuadraticPenalty[SIState]):
     gradient of the whole loss, with what other methods add to it (replay, distillation).
 
     Limits:
-        in the scenario `class` no guard of weights keeps the answers of past tasks apart from new ones: accuracy stays
-        near that of fine-tuning (docs/guards.md). Where tasks share their classes it gains 6 to 50 points.
+        in the scenario `class` accuracy stays near that of fine-tuning: importance of weights does not keep the answers
+        of past tasks apart from new ones. docs/guards.md measures it there and where tasks share their classes.
 
     Example:
         >>> from lifelong import Learner, stream

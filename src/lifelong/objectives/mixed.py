@@ -85,6 +85,7 @@ class MixedObjective(Objective):
             return None
         tasks: dict[Target, list[int]] = {}
         for number in task.unique().tolist():
+            self.of(number)  # which says where it is unknown
             tasks.setdefault(self.spaces[number].goal, []).append(number)
         if len(tasks) == 1:
             return None
