@@ -415,5 +415,5 @@ def test_a_stored_task_that_was_never_examined_is_named() -> None:
     own = skills()
     learner = learner_of("joint", own)
     learner.state.add(own.task(1).train)
-    with pytest.raises(SettingError, match="task 1 is unknown.*learn it first"):
+    with pytest.raises(SettingError, match=r"task 1 is unknown.*learn it first"):
         learner.learn(own.task(2))

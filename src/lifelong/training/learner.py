@@ -421,8 +421,8 @@ class Learner:
         )
         if classes != known or task not in self.objective.classes:
             method.check(self._size_with(whole, batch))
-            for told in (self.objective, objective):
-                told.classes.pop(task, None)
+            for each in (self.objective, objective):
+                each.classes.pop(task, None)
             self._announce(whole)
         batch = batch.to(self.training.device)
         count = self._online_steps = self._online_steps + 1
