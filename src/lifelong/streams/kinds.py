@@ -15,7 +15,7 @@ from lifelong.streams.split import class_groups, read_order, split, with_repetit
 from lifelong.streams.stream import Stream
 from lifelong.types import Examples, Scenario
 
-__all__ = ["KINDS", "ClassSplit", "Kind", "Noisy", "Permuted", "Rotated"]
+__all__ = ["KINDS", "NOISE", "ClassSplit", "Kind", "Noisy", "Permuted", "Rotated"]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from lifelong.reports.bars import grouped_bars
 from lifelong.reports.bilingual import Language, Text
 from lifelong.reports.samples import sample_rows
 from lifelong.reports.wording import percent, points, share, with_interval
-from lifelong.streams import Stream, stream
+from lifelong.streams import NOISE, Stream, stream
 from lifelong.training import Learner
 from lifelong.types import Task
 
@@ -351,18 +351,18 @@ def _show(setup: Setup, values: Mapping[str, Values]) -> Shown:
     )
     claims = _claims(setup, lives, stages)
     moving = digits_turning("stages", lives[0])
-    return Shown(tables, pictures, _notes(setup, values["noise"]["tried"]), claims, (moving,))
+    return Shown(tables, pictures, _notes(setup), claims, (moving,))
 
 
-def _notes(setup: Setup, tried: list[tuple[float, float]]) -> tuple[Text, ...]:
+def _notes(setup: Setup) -> tuple[Text, ...]:
     network, training = usual(setup, _name(setup))
-    noise = _stream(setup, setup.seed).task(1).name.split()[-1]
+    noise = NOISE[DATA[setup.data]]
     how = Text(
         f"Network {network}, {training.optimizer} with step size {training.lr:g}, {training.epochs} passes over each "
-        f"task, as many over both together for joint. Noise {noise}, network and training were chosen on validation "
+        f"task, as many over both together for joint. Noise {noise:g}, network and training were chosen on validation "
         "data, a fifth of the training examples, so that the fall can be seen.",
         f"网络 {network}，优化器 {training.optimizer}，学习率 {training.lr:g}，每个任务训练 {training.epochs} 遍；"
-        f"joint 对两个任务的全部数据训练同样的遍数。噪声强度 {noise}、网络和训练方式都在验证集（训练样本的五分之一）"
+        f"joint 对两个任务的全部数据训练同样的遍数。噪声强度 {noise:g}、网络和训练方式都在验证集（训练样本的五分之一）"
         "上选定，使下降看得清楚。",
     )
     small = Text("The digits are 4,000 of MNIST's, which are embedded.", "图像是内嵌的 4,000 个 MNIST 数字。")
