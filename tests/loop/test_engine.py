@@ -28,7 +28,9 @@ def test_finetune_is_rejected_er_is_promoted_and_rollback_goes_back(engine: Engi
     assert feed(engine, turned()) == ["accepted"] * 240
     rejected = through(engine, method={"name": "finetune"})
     assert rejected.state == "rejected"
-    assert rejected.decision["reasons"][0].startswith("task 1 (task 1): accuracy 0.9")
+    assert rejected.decision["reasons"][0].startswith("1 old task(s) together: ")
+    assert rejected.decision["failed"] == ["forgetting"]
+    assert rejected.decision["attempt"] == 1
     upright_facts, turned_facts = rejected.decision["evidence"]
     assert upright_facts["difference"] < -0.1
     assert turned_facts["low"] > 0.3
@@ -36,6 +38,7 @@ def test_finetune_is_rejected_er_is_promoted_and_rollback_goes_back(engine: Engi
     assert counted(engine) == {"used": 240}
     promoted = through(engine, task=2)
     assert promoted.state == "promoted", promoted.decision["reasons"]
+    assert promoted.decision["attempt"] == 2, "the same lot again spends the same confidence"
     assert champion(engine).version == promoted.candidate
     assert champion(engine).revision == 2
     assert promoted.task == rejected.task == 2, "the same lot"
@@ -65,7 +68,7 @@ def test_finetune_is_rejected_er_is_promoted_and_rollback_goes_back(engine: Engi
 
 
 def test_what_was_forgotten_since_a_task_was_learned_is_measured_too(engine: Engine) -> None:
-    reconfigure(engine, gate=Gate(max_forgetting=0.1, max_total_forgetting=0.1))
+    reconfigure(engine, gate=Gate(max_forgetting=0.1, max_task_forgetting=0.1))
     feed(engine, turned(), "two")
     assert through(engine).state == "promoted"
     feed(engine, [(x, (y + 1) % 10) for x, y in turned(1000)], "three")  # turned digits are called something else now
@@ -74,6 +77,61 @@ def test_what_was_forgotten_since_a_task_was_learned_is_measured_too(engine: Eng
     now, then = (rows[place].exam_row["accuracy"] for place in (2, 0))
     since = {facts["task"]: facts["since_learned"] for facts in last.decision["evidence"]}
     assert since == {1: pytest.approx(now["1"] - then["1"]), 2: None, 3: None}, "the champion itself learned task 2"
+
+
+def test_a_candidate_that_forgets_is_repaired_with_every_step_in_its_evidence(engine: Engine) -> None:
+    reconfigure(engine, repair=("interpolate", "replay", "retrain"))
+    feed(engine, turned())
+    promoted = through(engine, method={"name": "finetune"})
+    assert promoted.state == "promoted", promoted.decision["reasons"]
+    steps = promoted.decision["steps"]
+    assert steps[0]["step"] == "learned"
+    assert steps[0]["excess"] > 0, "finetune forgets"
+    assert steps[-1]["excess"] <= 0 < steps[-1]["gain"]
+    assert {step["step"] for step in steps} <= {"learned", "interpolate", "replay", "retrain"}
+
+
+def test_a_lot_that_brings_nothing_new_is_known_and_learned_beside_the_next(engine: Engine) -> None:
+    source, first = digits(), champion(engine)
+    again = list(zip(source.train_x[700:1000].tolist(), source.train_y[700:1000].tolist(), strict=True))
+    feed(engine, again, "upright once more")
+    known = through(engine)
+    assert known.state == "known", known.decision["reasons"]
+    assert champion(engine) == first
+    assert status.status(engine, "digits")["decisions"][0]["state"] == "known"
+    with pytest.raises(ConflictError, match="the lot of task 2 is known"):
+        asking.ask(engine, "digits", actor="ann", task=2)
+    feed(engine, turned(1000), "turned")
+    asking.ask(engine, "digits", actor="ann")
+    job = work.claim(engine, "w1")
+    assert job is not None
+    assert (job.task, job.beside, job.learned) == (3, [2], {})
+    done(engine, job)
+    promoted = deciding.decide(engine, job.update)
+    assert promoted.state == "promoted", promoted.decision["reasons"]
+    assert [facts["task"] for facts in promoted.decision["evidence"]] == [1, 2, 3], "its exam is one of the old ones"
+    feed(engine, turned(700), "turned again")
+    asking.ask(engine, "digits", actor="ann")
+    job = work.claim(engine, "w2")
+    assert job is not None
+    assert (job.beside, sorted(job.learned)) == ([], [1, 2])
+    assert job.learned[2].who == "champion", "its falls count from when it was known"
+
+
+def test_the_power_of_the_gate_and_a_stall_are_told(engine: Engine) -> None:
+    told = status.status(engine, "digits")
+    assert told["stalled"] is None
+    assert list(told["gate"]["power"]) == ["1", "10", "30", "100"]
+    assert min(told["gate"]["power"].values()) >= 0.9
+    assert told["gate"]["disagreement"] == {"assumed": 0.05, "seen": None}
+    feed(engine, turned())
+    for attempt in range(3):
+        assert through(engine, method={"name": "finetune"}, **({"task": 2} if attempt else {})).state == "rejected"
+    told = status.status(engine, "digits")
+    assert told["stalled"]["why"].startswith("the candidates were not shown to keep what the champion knows")
+    assert len(told["stalled"]["updates"]) == 3
+    assert told["gate"]["disagreement"]["seen"]["step"] > 0.1
+    assert through(engine, task=2).state in ("promoted", "rejected")
 
 
 def test_every_stage_twice_is_once_and_a_crash_between_resumes(place: Place, engine: Engine) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lifelong.errors import DataError, SettingError
-from lifelong.loop.gate import ExamAnswers, Gate, Latency, answers_hash, decide
+from lifelong.loop.gate import Decision, Disagreement, ExamAnswers, Gate, Latency, answers_hash, decide
 
 
 def exam(task: int, n: int, champion: float, gained: float, lost: float, seed: int, new: bool = False) -> ExamAnswers:
@@ -19,8 +19,8 @@ def exam(task: int, n: int, champion: float, gained: float, lost: float, seed: i
     draw = generator.uniform(size=n)
     right = np.select([draw < gained, draw < gained + lost], [0, 1], generator.uniform(size=n) < champion)
     right_too = np.select([draw < gained, draw < gained + lost], [1, 0], right)
-    y = generator.integers(0, 10, size=n)
-    return ExamAnswers(task, f"task {task}", y, (y + 1 - right) % 10, (y + 1 - right_too) % 10, is_new=new)
+    y = generator.integers(0, 2, size=n)
+    return ExamAnswers(task, f"task {task}", y, (y + 1 - right) % 2, (y + 1 - right_too) % 2, is_new=new)
 
 
 def rate(
@@ -29,7 +29,7 @@ def rate(
     """How often a candidate of these true rates is promoted; `old` holds (n, gained, lost) of old tasks."""
     promoted = 0
     for seed in range(runs):
-        exams = [exam(9, 150, 0.6, gained, lost, seed, new=True)]
+        exams = [exam(99, 150, 0.6, gained, lost, seed, new=True)]
         exams += [exam(j, n, 0.9, up, down, seed) for j, (n, up, down) in enumerate(old, start=1)]
         promoted += decide(gate, exams).promote
     return promoted / runs
@@ -37,38 +37,44 @@ def rate(
 
 def test_a_candidate_without_the_gain_is_promoted_as_rarely_as_stated() -> None:
     gate = Gate(min_gain=0.05)
-    assert rate(gate, 0.15, 0.10) == pytest.approx(0.05, abs=0.025), "its true gain is just min_gain"
+    assert rate(gate, 0.15, 0.10) <= 0.05, "its true gain is just min_gain"
     assert rate(gate, 0.10, 0.10) < 0.01
     assert rate(gate, 0.30, 0.05) > 0.97, "one that is clearly better is promoted"
 
 
 def test_a_candidate_that_forgets_is_promoted_as_rarely_as_stated() -> None:
     gate = Gate(max_forgetting=0.05)
-    assert rate(gate, 0.3, 0.0, ((200, 0.02, 0.07),)) == pytest.approx(0.05, abs=0.025), "it falls by just 0.05"
-    forgets_one_of_many = ((200, 0.01, 0.01),) * 4 + ((200, 0.02, 0.07),)
-    assert rate(gate, 0.3, 0.0, forgets_one_of_many) <= 0.075, "other tasks give it no further chance"
-    assert rate(gate, 0.3, 0.0, ((200, 0.01, 0.01),)) > 0.95, "one that does not fall is promoted"
+    assert rate(gate, 0.3, 0.0, ((300, 0.02, 0.07),)) <= 0.07, "the mean falls by just 0.05; 300 runs say 0.045 ± 0.024"
+    assert rate(gate, 0.3, 0.0, ((300, 0.01, 0.01),)) > 0.95, "one that does not fall is promoted"
+    of_one = Gate(max_forgetting=0.2, max_task_forgetting=0.2, max_class_forgetting=0.9)
+    one_of_many = ((200, 0.01, 0.01),) * 4 + ((200, 0.02, 0.22),)
+    assert rate(of_one, 0.3, 0.0, one_of_many) <= 0.07, (
+        "one falls by just its margin; the others give it no more chance"
+    )
 
 
-def test_together_small_exams_pass_and_a_single_fall_is_still_found() -> None:
-    small = ((25, 0.02, 0.02),) * 12
-    assert rate(Gate(), 0.3, 0.0, small, runs=20) == 0.0, "no single one can be shown to be safe"
-    together = Gate(proof="together")
-    assert rate(together, 0.3, 0.0, small, runs=60) > 0.9
-    assert rate(together, 0.3, 0.0, (*small, (60, 0.0, 0.5)), runs=30) == 0.0
-    all_fall = ((60, 0.02, 0.07),) * 5
-    assert rate(together, 0.3, 0.0, all_fall) == pytest.approx(0.05, abs=0.03)
+def test_an_equally_good_candidate_passes_after_many_tasks_with_small_exams() -> None:
+    """What was the fault of one test per task: exams of 60 … 100 stopped nearly every candidate after ten tasks."""
+    small = ((300, 0.025, 0.025), *((45, 0.025, 0.025),) * 29)
+    assert rate(Gate(), 0.3, 0.0, small, runs=60) >= 0.9
 
 
-def test_a_single_shown_fall_is_seldom_a_chance_find() -> None:
-    """Every task falls by just what is allowed, each so small that together they are not the reason to reject."""
-    gate = Gate(proof="together", max_forgetting=0.1)
-    wrong = 0
-    for seed in range(300):
-        exams = [exam(99, 150, 0.6, 0.4, 0.0, seed, new=True)]
-        exams += [exam(j, 60, 0.9, 0.05, 0.15, seed) for j in range(1, 9)]
-        wrong += any("shown to have fallen" in reason for reason in decide(gate, exams).reasons)
-    assert 0.02 <= wrong / 300 <= 0.1
+def test_one_task_or_class_that_falls_among_many_is_seen() -> None:
+    quiet = [exam(j, 90, 0.9, 0.01, 0.01, seed=j) for j in range(1, 13)]
+    new = exam(99, 150, 0.6, 0.4, 0.0, seed=1, new=True)
+    assert decide(Gate(), [*quiet, new]).promote
+    fallen = exam(50, 90, 0.9, 0.0, 0.5, seed=5)
+    decision = decide(Gate(), [*quiet, fallen, new])
+    assert decision.failed == ("forgetting",)
+    assert any("task 50 (task 50), since learned" in reason for reason in decision.reasons)
+
+    y = np.arange(90) % 10
+    wide = [ExamAnswers(j, "ten", y, y, np.where(y == 3, 4, y), is_new=False) for j in range(1, 5)]
+    decision = decide(Gate(max_forgetting=0.2), [*wide, new], classes=[f"digit {label}" for label in range(10)])
+    (reason,) = decision.reasons
+    assert reason.startswith("class digit 3, since learned: 0 answers gained and 36 lost of 36, a fall of at most 1.0")
+    (fact,) = [fact for fact in decision.classes if not fact["holds"]]
+    assert (fact["class"], fact["n"], fact["difference"]) == ("digit 3", 36, -1.0)
 
 
 def test_evidence_is_what_was_answered() -> None:
@@ -82,7 +88,7 @@ def test_evidence_is_what_was_answered() -> None:
     assert facts["low"] < facts["difference"] < facts["high"]
     assert facts["candidate_sha256"] == sha256(old.candidate.astype("<i8").tobytes()).hexdigest()
     assert facts["candidate_sha256"] != facts["champion_sha256"]
-    assert len(decision.reasons) == 2, "all that was asked"
+    assert len(decision.reasons) == 4, "the gain, the mean, tasks, classes"
 
 
 def test_answers_hash_is_of_numbers_not_of_their_layout() -> None:
@@ -90,20 +96,90 @@ def test_answers_hash_is_of_numbers_not_of_their_layout() -> None:
     assert answers_hash(narrow) == answers_hash(np.array([1, 0, 2, 0, 3, 0])[::2])  # pyrefly: ignore
 
 
-def test_an_exam_too_small_to_show_anything_says_so() -> None:
-    exams = [exam(1, 20, 1.0, 0.0, 0.0, 0), exam(2, 100, 0.2, 0.7, 0.0, 0, new=True)]
-    decision = decide(Gate(), exams)
-    assert not decision.promote
-    assert "no candidate can show that on fewer than 52 examples" in decision.reasons[0]
-    assert Gate(max_forgetting=0.02).smallest_exam == 133
-    assert Gate(proof="together").smallest_exam == 1
+def test_a_lot_that_brings_nothing_new_is_known() -> None:
+    old, same = exam(1, 300, 0.95, 0.01, 0.01, seed=0), exam(2, 90, 0.95, 0.02, 0.02, seed=3, new=True)
+    decision = decide(Gate(), [old, same])
+    assert decision.outcome == "known"
+    assert "the champion answers it as well as what it has learned" in decision.reasons[0]
+    behind = exam(2, 90, 0.5, 0.02, 0.02, seed=3, new=True)
+    assert decide(Gate(), [old, behind]).outcome == "rejected", "there may be much to gain"
+    decision = decide(Gate(), [old, behind], exhausted=True)
+    assert decision.outcome == "known"
+    assert "also a full retrain gains nothing" in decision.reasons[0]
+    worse = exam(2, 90, 0.95, 0.0, 0.3, seed=3, new=True)
+    assert decide(Gate(), [old, worse]).outcome == "rejected"
+    few = exam(2, 12, 0.95, 0.3, 0.2, seed=3, new=True)
+    assert decide(Gate(), [old, few]).outcome == "rejected", "twelve answers that differ show nothing either way"
+
+
+def test_a_large_gain_is_seldom_called_known() -> None:
+    wrong = 0
+    for seed in range(300):
+        old, new = exam(1, 300, 0.9, 0.01, 0.01, seed), exam(2, 300, 0.85, 0.12, 0.02, seed, new=True)
+        wrong += decide(Gate(known_gain=0.1), [old, new]).outcome == "known"  # its true gain is just known_gain
+    assert wrong / 300 <= 0.07
+
+
+@pytest.mark.parametrize("place", ["old", "class", "beside"])
+def test_a_gain_anywhere_counts(place: str) -> None:
+    """The new lot gains nothing; what is gained elsewhere is enough, and no more often by chance than stated."""
+    new = exam(9, 90, 0.9, 0.0, 0.0, seed=1, new=True)
+    y = np.tile(np.arange(2), 200)
+    flat = ExamAnswers(1, "flat", y, y, y, is_new=False)
+    assert decide(Gate(), [flat, new]).outcome == "known"
+    weak = {
+        "old": np.where(np.arange(400) % 20 == 0, 1 - y, y),
+        "class": np.where((np.arange(400) % 40 == 1), 1 - y, y),
+        "beside": np.where(np.arange(400) % 28 == 0, 1 - y, y),
+    }[place]
+    better = ExamAnswers(1, "better", y, weak, y, is_new=False, beside=place == "beside")
+    decision = decide(Gate(), [better, new])
+    assert decision.promote
+    assert "a gain above 0 is shown" in decision.reasons[0]
+    promoted = sum(
+        decide(Gate(), [exam(1, 300, 0.9, 0.02, 0.02, s), exam(9, 90, 0.9, 0.02, 0.02, s, new=True)]).promote
+        for s in range(300)
+    )
+    assert promoted / 300 <= 0.05
+
+
+def test_attempts_at_one_lot_share_the_confidence() -> None:
+    gate = Gate(confidence=0.9)
+    assert sum(gate.level(attempt) for attempt in range(1, 12)) == pytest.approx(0.1)
+    old = exam(1, 300, 0.9, 0.01, 0.01, seed=0)
+    new = next(
+        each
+        for each in (exam(2, 90, 0.6, 0.12, 0.03, seed, new=True) for seed in range(100))
+        if decide(Gate(), [old, each]).promote and not decide(Gate(), [old, each], attempt=2).promote
+    )
+    assert decide(Gate(), [old, new], attempt=2).failed == ("gain",)
+    with pytest.raises(SettingError, match="attempt must be 1 or more"):
+        decide(Gate(), [old, new], attempt=0)
+
+
+def test_margins_are_what_exams_can_show_and_are_told() -> None:
+    """A margin that is too narrow for the exam would stop every candidate; the wider one is in the evidence."""
+    assert Gate().shown(0.2, 400, tests=1) == 0.2
+    assert Gate().shown(0.2, 30, tests=10) > 0.2
+    noisy = Disagreement(step=0.2, since=0.3)
+    assert Gate().shown(0.2, 60, 10, noisy.since) > Gate().shown(0.2, 60, 10)
+    y = np.arange(60) % 10
+    old = ExamAnswers(1, "ten", y, y, y, is_new=False)
+    new = exam(2, 90, 0.2, 0.7, 0.0, seed=0, new=True)
+    decision = decide(Gate(max_forgetting=0.1), [old, new])
+    assert decision.promote
+    assert {fact["margin"] for fact in decision.classes} == {Gate(max_forgetting=0.1).shown(0.4, 6, 10)}
 
 
 def test_latency_counts() -> None:
     new = [exam(1, 100, 0.2, 0.7, 0.0, 0, new=True)]
     slow = decide(Gate(max_latency_ms=5), new, Latency(median=1.0, p99=7.5, count=200))
-    assert not slow.promote
-    assert slow.reasons == ("99 of 100 predictions took at most 7.5 ms; allowed are 5 ms",)
+    assert slow == Decision(
+        "rejected",
+        ("99 of 100 predictions took at most 7.5 ms; allowed are 5 ms",),
+        slow.evidence,
+        failed=("latency",),
+    )
     assert decide(Gate(max_latency_ms=5), new, Latency(1.0, 4.0, 200)).promote
     with pytest.raises(SettingError, match="measure it"):
         decide(Gate(max_latency_ms=5), new)
@@ -115,16 +191,17 @@ def test_bad_questions_are_refused() -> None:
     y = np.zeros(3, dtype=np.int64)
     with pytest.raises(DataError, match="3 labels, 3 and 2 answers"):
         ExamAnswers(1, "a", y, y, y[:2], is_new=True)
-    for settings in ({"min_gain": 2.0}, {"max_forgetting": 0.0}, {"confidence": 0.3}, {"max_latency_ms": 0.0}):
+    for settings in (
+        {"min_gain": 2.0},
+        {"max_forgetting": 0.0},
+        {"confidence": 0.3},
+        {"max_latency_ms": 0.0},
+        {"known_gain": 0.0},
+        {"disagreement": 1.0},
+        {"power": 1.0},
+    ):
         with pytest.raises(SettingError, match=next(iter(settings))):
             Gate(**settings)  # pyrefly: ignore
-
-
-def test_the_bootstrap_gate_is_the_same_twice() -> None:
-    exams = [exam(1, 80, 0.9, 0.05, 0.05, 3), exam(2, 100, 0.2, 0.7, 0.0, 3, new=True)]
-    gate = Gate(test="bootstrap", max_forgetting=0.2)
-    assert decide(gate, exams, seed=5) == decide(gate, exams, seed=5)
-    assert decide(gate, exams, seed=5).promote
 
 
 def test_small_falls_do_not_add_up_unnoticed() -> None:
@@ -138,26 +215,21 @@ def test_small_falls_do_not_add_up_unnoticed() -> None:
             old = ExamAnswers(1, "first", y, champion, candidate, is_new=False, learned=learned)
             decision = decide(gate, [old, new])
             if not decision.promote:
-                assert "since learned: a fall of at most" in decision.reasons[0]
+                assert "since learned" in decision.reasons[0]
                 assert decision.evidence[0]["since_learned"] == -15 * (place + 1) / 500
                 return place
         return len(after) - 1
 
-    assert promoted(Gate(max_total_forgetting=1.0)) == len(after) - 1, "each by itself would pass"
-    assert promoted(Gate()) == promoted(Gate(max_total_forgetting=0.15)) == promoted(Gate(proof="together")) == 4
-    assert promoted(Gate(max_total_forgetting=0.3)) == 8
+    wide = Gate(max_total_forgetting=1.0, max_task_forgetting=1.0, max_class_forgetting=1.0)
+    assert promoted(wide) == len(after) - 1, "each by itself would pass"
+    assert promoted(Gate()) == promoted(Gate(max_total_forgetting=0.1)) == 2
+    assert promoted(Gate(max_total_forgetting=1.0)) == 5, "one task may fall by 0.2"
+    assert promoted(replace(wide, max_class_forgetting=0.3)) == 8
 
 
-def test_a_candidate_that_has_forgotten_in_all_what_is_allowed_is_promoted_as_rarely_as_stated() -> None:
-    gate, promoted = Gate(max_forgetting=0.05, max_total_forgetting=0.1), 0
-    for seed in range(300):
-        drawn = exam(1, 200, 0.9, 0.02, 0.12, seed)  # by just 0.1 below the version that learned it
-        old = replace(drawn, learned=drawn.champion, champion=drawn.candidate)
-        promoted += decide(gate, [exam(9, 150, 0.6, 0.4, 0.0, seed, new=True), old]).promote
-    assert promoted / 300 == pytest.approx(0.05, abs=0.025)
-
-
-def test_the_total_is_at_least_what_one_update_may_forget() -> None:
-    assert Gate(max_forgetting=0.4).total == 1.0
-    with pytest.raises(SettingError, match="max_total_forgetting must be in"):
-        Gate(max_forgetting=0.1, max_total_forgetting=0.05)
+def test_the_totals_are_at_least_what_one_update_may_forget() -> None:
+    assert Gate(max_forgetting=0.4).total == 0.8
+    assert Gate(max_forgetting=0.4).of_a_task == 1.0
+    for name in ("max_total_forgetting", "max_task_forgetting", "max_class_forgetting"):
+        with pytest.raises(SettingError, match=f"{name} must be in"):
+            Gate(max_forgetting=0.1, **{name: 0.05})  # pyrefly: ignore

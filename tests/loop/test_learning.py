@@ -88,10 +88,10 @@ def test_without_a_defence_the_update_is_rejected_with_its_evidence() -> None:
     candidate = learning.update(begun().version.data, PROJECT, begun().turned, MethodChoice("finetune"))
     decision = sat(candidate)
     assert not decision.promote
-    assert len(decision.reasons) == 1
-    assert decision.reasons[0].startswith("task 1 (upright): accuracy 0.9")
+    assert decision.failed == ("forgetting",)
+    assert decision.reasons[0].startswith("1 old task(s) together: ")
     upright, turned = decision.evidence
-    assert upright["p"] > 0.99, "nothing speaks for a fall within the limits"
+    assert upright["difference"] < -0.1
     assert upright["mcnemar_p"] < 1e-6
     assert turned["low"] > 0.4, "the new task was learned well"
     assert upright["champion_sha256"] != upright["candidate_sha256"]
@@ -107,7 +107,8 @@ def test_a_poisoned_lot_that_slipped_through_is_rejected_by_the_exams_of_old_tas
     champion, given = (exam.answers(learner, tasks) for learner in (start.version.learner, candidate.learner))
     decision = gate.decide(PROJECT.gate, exam.compare(champion, given, tasks, new=2))
     assert not decision.promote
-    assert decision.reasons[0].startswith("task 1 (upright)")
+    assert decision.failed == ("forgetting",)
+    assert any(reason.startswith("task 1 (upright), since learned") for reason in decision.reasons)
 
 
 def test_the_state_of_the_method_goes_on_and_another_method_begins_anew() -> None:

@@ -23,7 +23,7 @@ from lifelong.store.database import Connection, open_store
 from lifelong.store.ingest import NewFeedback
 
 PROJECT = Project(
-    "signs", InputSchema((2,), 0, 1), ("a", "b", "c"), exam=ExamSettings(0.3, minimum=20), gate=Gate(proof="together")
+    "signs", InputSchema((2,), 0, 1), ("a", "b", "c"), exam=ExamSettings(0.3, minimum=20), gate=Gate(power=0.0)
 )
 
 

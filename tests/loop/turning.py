@@ -12,9 +12,10 @@ from lifelong.loop import exam, learning
 from lifelong.loop.engine import Engine, asking, deciding, work
 from lifelong.loop.engine.intake import Given, Intake
 from lifelong.loop.gate import Gate
-from lifelong.loop.job import Job, pack_answers
+from lifelong.loop.job import Job, answers_of, pack_answers
 from lifelong.loop.lot import ExamSettings, unpack
 from lifelong.loop.project import LearnerSettings, MethodChoice, Project, from_json, to_json
+from lifelong.loop.repair import repaired
 from lifelong.loop.schema import InputSchema
 from lifelong.loop.triggers import Amount
 from lifelong.store import aliases, feedback, ingest, projects, updates
@@ -32,6 +33,7 @@ PROJECT = Project(
     gate=Gate(max_forgetting=0.1),
     triggers=(Amount(220),),
     exam=ExamSettings(0.3, minimum=40),
+    repair=(),
 )
 
 
@@ -91,13 +93,20 @@ def done(engine: Engine, job: Job) -> updates.Update:
         train, test = (torch.tensor(x), torch.tensor(y)), (torch.tensor(exam_x), torch.tensor(exam_y))
         made.append(replace(Task.of(part.number, train=train, test=test, name=part.name), classes=tuple(part.classes)))
     new = next(task for task in made if task.number == job.task)
-    candidate = learning.update(blobs.get(job.champion), project, new, method)
-    answers = exam.answers(candidate.learner, made)
-    before = exam.answers(learning.opened(blobs.get(job.champion)), made)
-    packed = pack_answers(candidate.learner, made, answers, before)
-    latency = {"median": 0.1, "p99": 0.2, "count": 10}
+    learned = {number: answers_of(blobs.get(each.answers))[each.who][number] for number, each in job.learned.items()}
+    old = [task for task in made if task.number != job.task]
+    champion = blobs.get(job.champion)
+    repair = repaired(project, champion, made, new.number, method, learned, job.beside, lambda: old)
+    before = exam.answers(learning.opened(champion), made)
     return work.complete(
-        engine, job.update, job.owner, job.attempt, candidate=candidate.data, answers=packed, latency=latency
+        engine,
+        job.update,
+        job.owner,
+        job.attempt,
+        candidate=repair.candidate.data,
+        answers=pack_answers(repair.candidate.learner, made, repair.answers, before),
+        latency={"median": 0.1, "p99": 0.2, "count": 10},
+        steps=repair.steps,
     )
 
 

@@ -126,3 +126,22 @@ def test_a_database_of_every_earlier_release_opens(path: Path, tmp_path: Path) -
 )
 def test_a_row_has_the_columns_of_its_table_in_their_order(table: Table, row: type[Struct]) -> None:
     assert row.__struct_fields__ == tuple(table.c.keys())
+
+
+def test_margins_of_projects_from_before_are_read_as_the_gate_asks_now(place: Place) -> None:
+    """One of `each` keeps its bound per task; what the gate knows no more is gone."""
+    old = {
+        "each": {"gate": {"max_forgetting": 0.05, "proof": "each", "test": "mcnemar", "max_total_forgetting": 0.2}},
+        "together": {"gate": {"proof": "together", "test": "bootstrap", "max_total_forgetting": 0.1}},
+        "plain": {"name": "plain"},
+    }
+    before = tuple(migration for migration in MIGRATIONS if migration[0] < "0006")
+    with open_store(place.home, place.database, before) as store:
+        for name, config in old.items():
+            row = projects.Project(name, config, 1.0)
+            store.write(lambda connection, row=row: projects.add(connection, row)).result(timeout=30)
+    with place.open() as store:
+        found = {row.name: row.config for row in store.read(projects.listed)}
+    assert found["each"] == {"gate": {"max_forgetting": 0.05, "max_task_forgetting": 0.2}}
+    assert found["together"] == {"gate": {"max_total_forgetting": 0.1}}
+    assert found["plain"] == {"name": "plain"}

@@ -48,9 +48,15 @@ def row(given: Mapping[int, Answers], tasks: Sequence[Task]) -> dict[int, float]
 
 
 def compare(
-    champion: Mapping[int, Answers], candidate: Mapping[int, Answers], tasks: Sequence[Task], new: int
+    champion: Mapping[int, Answers],
+    candidate: Mapping[int, Answers],
+    tasks: Sequence[Task],
+    new: int,
+    learned: Mapping[int, Answers] | None = None,
 ) -> list[ExamAnswers]:
     """What the gate asks for: both learners' answers to every exam; `new` is the number of the task just learned.
+
+    `learned`: the answers of the version that learned each task, where that is not the champion.
 
     Raises: `DataError` where one of them has not sat one of the exams.
     """
@@ -66,6 +72,7 @@ def compare(
             champion[task.number],
             candidate[task.number],
             is_new=task.number == new,
+            learned=(learned or {}).get(task.number),
         )
         for task in tasks
     ]

@@ -2,26 +2,38 @@
 
 A candidate is promoted only if it shows, each at the stated confidence,
 
-* that the new task's accuracy rose by at least `min_gain` over the champion's, and
-* that no old task's accuracy fell by more than `max_forgetting`, and
-* that none is by more than `max_total_forgetting` below that of the version which learned it: else ten updates, each
-  within its bounds, could together forget what none of them may (this is the task's share of backward transfer).
+* that it is better somewhere: on the new task by at least `min_gain`, on it and the known lots that were learned
+  beside it together, on all old tasks together, or on a class;
+* that the old tasks' mean accuracy did not fall by more than `max_forgetting` in this update, and
+* not by more than `max_total_forgetting` since each task was learned;
+* that no single task fell by more than `max_task_forgetting` since it was learned, and
+* no class by more than `max_class_forgetting` (all answers to old exams that belong to the class, pooled).
 
-The burden of proof is the candidate's. For old tasks that is a non-inferiority test: the *upper* bound of the fall
-must be within `max_forgetting`. The other reading, to reject only where a larger fall is shown, promotes nearly
-everything where exams are small, and that is what "never gets worse unnoticed" must not do. Its price is exams that are
-large enough: fewer than z² (1 − f) / f examples can never show a fall of at most f (52 for 0.05 at 95 %), and a project
-whose exams would be smaller is refused. As all conditions must hold, no correction for their number is needed: a
-candidate that breaks one of them passes that one's test with about 1 − confidence at most (Berger 1982,
-intersection-union; how near: `paired.bounds`).
+A lot on which learning is shown to change little (`known_gain`) brings nothing new where the champion answers it about
+as well as what it has learned, or where even a full retrain gains nothing: the lot is *known*, and the champion stays.
+Its exam is one of the old ones from then on, and the next updates learn it beside their lots until one is promoted:
+gains that are too small for one exam add up. Everything else is rejected.
 
-Where lots are too small for that, `proof="together"` asks that the old tasks *together* fell by at most
-`max_forgetting`, and that no single one is shown to have fallen by more (Holm over the tasks, so that a candidate
-without such a fall is wrongly stopped with about 1 − confidence at most).
+The burden of proof is the candidate's: "did not fall by more than a margin" is a non-inferiority test, exact for the
+worst rate of disagreement (`paired.critical_score`). As all conditions must hold, no correction for their number is
+needed: a candidate that breaks one of them passes that one's test with 1 − confidence at most (Berger 1982,
+intersection-union). Its price is power: a candidate that is exactly as good as the champion must pass all of them, and
+one test per task with a narrow margin would stop nearly every candidate after some tasks. So the narrow margin is asked
+of the mean, whose exam grows with the life, and single tasks and classes have wider ones. Where an exam is so small
+that an equally good candidate would often fail even that, the margin is what the exam can show (`Gate.shown`); the
+evidence states each margin that was asked. `lifelong.loop.power` computes the probability that an equally good
+candidate passes, now and later, and a project that cannot live is refused.
+
+Assumptions: examples of an exam are independent draws of what is asked in service; a candidate is judged on exams that
+it did not learn from; the disagreement that margins are chosen for was seen in earlier updates, never in this one. The
+pooled tests are conservative where tasks differ, as strata vary less than one multinomial with their mean. The same
+lot tried again spends the same confidence: its k-th attempt is judged at the level 0.9 · 0.1^(k−1) · (1 − confidence),
+and these levels sum to 1 − confidence.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -31,65 +43,142 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lifelong.errors import DataError, require
-from lifelong.loop.paired import PairedTest, Pairs, bounds, holm, mcnemar, p_above, smallest_exam
+from lifelong.loop.paired import (
+    Pairs,
+    bounds,
+    critical_score,
+    is_above,
+    mcnemar,
+    root,
+    smallest_margin,
+)
 
-__all__ = ["Answers", "Decision", "ExamAnswers", "Gate", "Latency", "answers_hash", "decide"]
+__all__ = [
+    "Answers",
+    "Decision",
+    "Disagreement",
+    "ExamAnswers",
+    "Gate",
+    "Latency",
+    "Outcome",
+    "answers_hash",
+    "decide",
+    "is_behind",
+]
 
 #: output indices (N,)
 Answers = NDArray[np.int64]
+Outcome = Literal["promoted", "known", "rejected"]
+
+#: the share of the confidence that each place of a gain may spend: the new task, the new one with those learned beside
+#: it, the old tasks together, all classes
+NEW_SHARE, BESIDE_SHARE, OLD_SHARE, CLASS_SHARE = 0.5, 0.3, 0.1, 0.1
+#: the probability with which an equally good candidate may fail the tests of all tasks, of all classes, or for `known`
+MISS = 0.02
+#: so many failed tasks or classes are told one by one
+TOLD = 5
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What is asked of a candidate.
+    """What is asked of a candidate; falls and gains are fractions.
 
     Arguments:
-        min_gain: the least rise of the new task's accuracy, a fraction.
-        max_forgetting: the largest fall of an old task's accuracy, a fraction.
+        min_gain: the least rise of the new task's accuracy.
+        max_forgetting: the largest fall of the old tasks' mean accuracy in one update.
+        max_total_forgetting: the same since each task was learned; None is twice `max_forgetting`.
+        max_task_forgetting: the largest fall of one task since it was learned; None is four times `max_forgetting`.
+        max_class_forgetting: the same of one class; None is four times `max_forgetting`.
+        known_gain: a lot is known where at most so much can be gained on it; None is twice `max_forgetting`.
         confidence: of every statement.
         max_latency_ms: the longest that 99 of 100 single predictions may take; None is no limit.
-        test: `mcnemar` (score test with a margin), or the paired `bootstrap`; see `paired.bounds`.
-        proof: `each` old task must be shown to be safe, or all `together`; see the module.
-        max_total_forgetting: the largest fall since the task was learned; None is three times `max_forgetting`, 1 is no
-            limit.
+        disagreement: on which fraction of answers an equally good candidate is expected to differ from the champion;
+            sizes of exams and margins are chosen for it, until updates have shown how large it is.
+        power: the least probability with which an equally good candidate must pass, see `lifelong.loop.power`.
     """
 
     min_gain: float = 0.0
     max_forgetting: float = 0.05
+    max_total_forgetting: float | None = None
+    max_task_forgetting: float | None = None
+    max_class_forgetting: float | None = None
+    known_gain: float | None = None
     confidence: float = 0.95
     max_latency_ms: float | None = None
-    test: PairedTest = "mcnemar"
-    proof: Literal["each", "together"] = "each"
-    max_total_forgetting: float | None = None
+    disagreement: float = 0.05
+    power: float = 0.9
 
     def __post_init__(self) -> None:
         require(-1 < self.min_gain < 1, f"min_gain must be a fraction in -1 … 1, got {self.min_gain}")
         require(0 < self.max_forgetting < 1, f"max_forgetting must be a fraction in 0 … 1, got {self.max_forgetting}")
-        total = self.total
-        require(
-            self.max_forgetting <= total <= 1,
-            f"max_total_forgetting must be in {self.max_forgetting:g} (max_forgetting) … 1, got {total:g}",
-        )
+        for name, value in (
+            ("max_total_forgetting", self.total),
+            ("max_task_forgetting", self.of_a_task),
+            ("max_class_forgetting", self.of_a_class),
+        ):
+            require(
+                self.max_forgetting <= value <= 1,
+                f"{name} must be in {self.max_forgetting:g} (max_forgetting) … 1, got {value:g}",
+            )
+        require(0 < self.known <= 1, f"known_gain must be a fraction in 0 … 1, got {self.known}")
         require(0.5 < self.confidence < 1, f"confidence must be in 0.5 … 1, got {self.confidence}")
         latency = self.max_latency_ms
         require(latency is None or latency > 0, f"max_latency_ms must be above 0, got {latency}")
+        require(0 < self.disagreement < 1, f"disagreement must be a fraction in 0 … 1, got {self.disagreement}")
+        require(0 <= self.power < 1, f"power must be a probability below 1, got {self.power}")
 
     @property
     def total(self) -> float:
-        """`max_total_forgetting`, or what stands for it."""
-        return min(1.0, 3 * self.max_forgetting) if self.max_total_forgetting is None else self.max_total_forgetting
+        """`max_total_forgetting`, or its default."""
+        return self._or(self.max_total_forgetting, 2)
 
     @property
-    def smallest_exam(self) -> int:
-        """The fewest examples with which an old task's exam can be passed."""
-        return smallest_exam(self.max_forgetting, self.confidence) if self.proof == "each" else 1
+    def of_a_task(self) -> float:
+        """`max_task_forgetting`, or its default."""
+        return self._or(self.max_task_forgetting, 4)
+
+    @property
+    def of_a_class(self) -> float:
+        """`max_class_forgetting`, or its default."""
+        return self._or(self.max_class_forgetting, 4)
+
+    @property
+    def known(self) -> float:
+        """`known_gain`, or its default."""
+        return self._or(self.known_gain, 2)
+
+    def _or(self, value: float | None, times: int) -> float:
+        return min(1.0, times * self.max_forgetting) if value is None else value
+
+    def level(self, attempt: int = 1) -> float:
+        """The error level of the `attempt`-th judgement of one lot; all attempts together spend 1 − confidence.
+
+        >>> [round(Gate().level(attempt), 6) for attempt in (1, 2, 3)]
+        [0.045, 0.0045, 0.00045]
+        """
+        require(attempt >= 1, f"attempt must be 1 or more, got {attempt}")
+        return 0.9 * 0.1 ** (attempt - 1) * (1 - self.confidence)
+
+    def shown(self, margin: float, examples: int, tests: int, disagreement: float | None = None) -> float:
+        """`margin`, or the smallest one that so many `examples` can show, where that is larger.
+
+        Of all `tests` of this kind together an equally good candidate fails one with probability 0.02 at most. Sizes
+        are rounded down and disagreements up, so that margins are the same for similar exams.
+
+        >>> Gate().shown(0.2, 350, tests=1), Gate().shown(0.2, 30, tests=10)
+        (0.2, 0.25)
+        """
+        rate = max(self.disagreement, disagreement or 0.0)
+        rounded = max(1, examples if examples < 20 else examples // 10 * 10)
+        return max(margin, smallest_margin(rounded, self.level(), math.ceil(50 * rate) / 50, 1 - MISS / tests))
 
 
 @dataclass(frozen=True, eq=False)
 class ExamAnswers:
     """One task's exam: labels `y`, the `champion`'s and the `candidate`'s answers, all (N,) output indices.
 
-    `learned`: the answers of the version that learned the task, None where that is the champion.
+    `learned`: the answers of the version that learned the task, None where that is the champion. `beside`: a known lot
+    that the candidate has learned beside the new one.
     """
 
     task: int
@@ -99,6 +188,7 @@ class ExamAnswers:
     candidate: Answers
     is_new: bool
     learned: Answers | None = None
+    beside: bool = False
 
     def __post_init__(self) -> None:
         sizes = {len(self.y), len(self.champion), len(self.candidate)}
@@ -115,9 +205,28 @@ class ExamAnswers:
         return Pairs.of(self.y, self.champion, self.candidate)
 
     @property
-    def since(self) -> Pairs | None:
-        """How they differ from those of the version that learned the task; None where that is the champion."""
-        return None if self.learned is None else Pairs.of(self.y, self.learned, self.candidate)
+    def base(self) -> Answers:
+        """The answers of the version that learned the task."""
+        return self.champion if self.learned is None else self.learned
+
+    @property
+    def since(self) -> Pairs:
+        """How the candidate's answers differ from those of the version that learned the task."""
+        return Pairs.of(self.y, self.base, self.candidate)
+
+    def part(self, chosen: NDArray[np.bool_]) -> ExamAnswers:
+        """The exam of the examples for which `chosen` (N,) holds."""
+        learned = None if self.learned is None else self.learned[chosen]
+        return ExamAnswers(
+            self.task,
+            self.name,
+            self.y[chosen],
+            self.champion[chosen],
+            self.candidate[chosen],
+            self.is_new,
+            learned,
+            self.beside,
+        )
 
 
 @dataclass(frozen=True)
@@ -131,11 +240,21 @@ class Latency:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate says, why in sentences, and the evidence as plain values, one object per task."""
+    """What the gate says, why in sentences, and the evidence as plain values, one object per task and per class.
 
-    promote: bool
+    `failed` names the kinds of conditions that did not hold: `gain`, `forgetting`, `latency`.
+    """
+
+    outcome: Outcome
     reasons: tuple[str, ...]
-    evidence: tuple[dict[str, Any], ...]
+    evidence: tuple[dict[str, Any], ...] = ()
+    classes: tuple[dict[str, Any], ...] = ()
+    failed: tuple[str, ...] = ()
+
+    @property
+    def promote(self) -> bool:
+        """Whether the candidate becomes the champion, unless a person has the last word."""
+        return self.outcome == "promoted"
 
 
 def answers_hash(answers: Answers) -> str:
@@ -144,50 +263,87 @@ def answers_hash(answers: Answers) -> str:
 
 
 class Check(NamedTuple):
-    """One condition of the gate: whether it holds, and what was found in words."""
+    """One condition of the gate: its kind, whether it holds, and its evidence in words."""
 
+    kind: Literal["gain", "forgetting", "latency"]
     holds: bool
     text: str
 
 
-def decide(gate: Gate, exams: Sequence[ExamAnswers], latency: Latency | None = None, seed: int = 0) -> Decision:
-    """Promote or reject; the reasons of a rejection are the conditions that failed, of a promotion all of them.
+class Disagreement(NamedTuple):
+    """On which fraction of answers to old exams candidates differ: from the champion, and from who learned the task."""
 
-    `seed` is that of the bootstrap. The evidence of a task: n, both accuracies, their difference with its one-sided
-    bounds `low` and `high`, answers gained and lost, the difference `since_learned`, the `p` of what must be ruled out
-    (that the gain is min_gain or less, that the fall is max_forgetting or more), `mcnemar_p` that both are equally
-    good, both hashes.
+    step: float
+    since: float
+
+
+class Group(NamedTuple):
+    """Answers to exams that belong together: `name` for sentences, and how they changed."""
+
+    name: str
+    pairs: Pairs
+
+
+def decide(
+    gate: Gate,
+    exams: Sequence[ExamAnswers],
+    latency: Latency | None = None,
+    *,
+    attempt: int = 1,
+    disagreement: Disagreement | None = None,
+    exhausted: bool = False,
+    classes: Sequence[str] | None = None,
+) -> Decision:
+    """Promote, reject, or call the lot known; the reasons of a rejection are the conditions that failed.
+
+    The evidence of a task: n, both accuracies, their difference with its one-sided bounds `low` and `high`, answers
+    gained and lost, the difference `since_learned`, `mcnemar_p` that both are equally good, both hashes. That of a
+    class: n, the difference since learned, the `margin` that was asked, and whether it `holds`.
+
+    Arguments:
+        attempt: how often a candidate for this lot has been judged, this one included.
+        disagreement: of earlier candidates; None is unknown.
+        exhausted: a full retrain was tried, so that a lot on which nothing is gained is known however it is answered.
+        classes: the names of the outputs, for sentences.
 
     Raises: `SettingError` without exactly one new task, or without a latency where the gate bounds it.
 
     >>> y = np.zeros(200, dtype=np.int64)
     >>> poor, good = np.arange(200) // 100, np.arange(200) // 190
-    >>> decide(Gate(), [ExamAnswers(2, "rotated", y, poor, good, is_new=True)]).promote
-    True
-    >>> decide(Gate(), [ExamAnswers(2, "rotated", y, good, poor, is_new=True)]).reasons
-    ('task 2 (rotated, new): accuracy 0.950 → 0.500 on 200, a gain of at least -0.508 at 95 %; asked is 0',)
+    >>> decide(Gate(), [ExamAnswers(2, "rotated", y, poor, good, is_new=True)]).outcome
+    'promoted'
+    >>> decide(Gate(), [ExamAnswers(2, "rotated", y, good, good, is_new=True)]).outcome
+    'known'
+    >>> decide(Gate(), [ExamAnswers(2, "rotated", y, good, poor, is_new=True)]).reasons[0]
+    'task 2 (rotated, new): accuracy 0.950 → 0.500 on 200, a gain of at least -0.513 at 95 %; asked is 0'
     """
     require(sum(exam.is_new for exam in exams) == 1, "the gate needs the exam of exactly one new task")
-    evidence = tuple(_evidence(gate, exam, seed) for exam in exams)
-    checks = [_gain(gate, facts) for facts in evidence if facts["is_new"]]
-    old = [facts for facts in evidence if not facts["is_new"]]
-    if gate.proof == "each":
-        checks += [_fall(gate, facts) for facts in old]
-    elif old:
-        checks += _together(gate, [exam for exam in exams if not exam.is_new], seed)
-    checks += _in_all(gate, [exam for exam in exams if not exam.is_new], seed)
+    level = gate.level(attempt)
+    new, old = next(exam for exam in exams if exam.is_new), [exam for exam in exams if not exam.is_new]
+    checks = [_gain(gate, new, old, _classes(old, "champion", classes), level)]
+    checks += _mean(gate, old, level)
+    step, since = disagreement or (None, None)
+    checks += _summary(_tasks(gate, old, level, since), "tasks")
+    of_classes, facts = _class_checks(gate, _classes(old, "base", classes), level, since)
+    checks += _summary(of_classes, "classes")
     if gate.max_latency_ms is not None:
         require(latency is not None, "the gate bounds the latency: measure it and give it to decide(…)")
         assert latency is not None
         text = f"99 of 100 predictions took at most {latency.p99:.3g} ms; allowed are {gate.max_latency_ms:g} ms"
-        checks.append(Check(latency.p99 <= gate.max_latency_ms, text))
-    promote = all(check.holds for check in checks)
-    return Decision(promote, tuple(check.text for check in checks if promote or not check.holds), evidence)
+        checks.append(Check("latency", latency.p99 <= gate.max_latency_ms, text))
+    evidence = tuple(_evidence(gate, exam) for exam in exams)
+    failed = tuple(sorted({check.kind for check in checks if not check.holds}))
+    if not failed:
+        return Decision("promoted", tuple(check.text for check in checks), evidence, facts)
+    known = None if checks[0].holds else _known(gate, new, old, level, step, exhausted)
+    if known is not None:
+        return Decision("known", (known,), evidence, facts, failed)
+    return Decision("rejected", tuple(check.text for check in checks if not check.holds), evidence, facts, failed)
 
 
-def _evidence(gate: Gate, exam: ExamAnswers, seed: int) -> dict[str, Any]:
+def _evidence(gate: Gate, exam: ExamAnswers) -> dict[str, Any]:
     pairs = exam.pairs
-    low, high = bounds(pairs, gate.confidence, gate.test, seed)
+    low, high = bounds(pairs, gate.confidence)
     return {
         "task": exam.task,
         "name": exam.name,
@@ -200,64 +356,147 @@ def _evidence(gate: Gate, exam: ExamAnswers, seed: int) -> dict[str, Any]:
         "high": high,
         "gained": pairs.gained,
         "lost": pairs.lost,
-        "since_learned": None if (since := exam.since) is None else since.difference,
-        "p": p_above(pairs, gate.min_gain if exam.is_new else -gate.max_forgetting, gate.test, seed),
+        "since_learned": None if exam.learned is None else exam.since.difference,
+        "differing_since": (exam.since.gained + exam.since.lost) / pairs.n,
         "mcnemar_p": mcnemar(pairs),
         "champion_sha256": answers_hash(exam.champion),
         "candidate_sha256": answers_hash(exam.candidate),
     }
 
 
-def _gain(gate: Gate, facts: dict[str, Any]) -> Check:
-    text = f"a gain of at least {facts['low']:.3f} at {100 * gate.confidence:g} %; asked is {gate.min_gain:g}"
-    return Check(facts["low"] >= gate.min_gain, f"{_story(facts)}, {text}")
-
-
-def _fall(gate: Gate, facts: dict[str, Any]) -> Check:
-    holds = -facts["low"] <= gate.max_forgetting
-    text = f"{_story(facts)}, {_at_most(gate, facts['low'])}; allowed is {gate.max_forgetting:g}"
-    if facts["n"] < gate.smallest_exam:
-        text += f" (no candidate can show that on fewer than {gate.smallest_exam} examples)"
-    return Check(holds, text)
-
-
-def _together(gate: Gate, old: Sequence[ExamAnswers], seed: int) -> list[Check]:
-    union = sum((exam.pairs for exam in old), Pairs(0, 0, 0))
-    low, _ = bounds(union, gate.confidence, gate.test, seed)
-    text = f"{len(old)} old task(s) together on {union.n}, {_at_most(gate, low)}; allowed is {gate.max_forgetting:g}"
-    p_values = [p_above(exam.pairs.swapped(), gate.max_forgetting, gate.test, seed) for exam in old]
-    shown = holm(p_values, 1 - gate.confidence)
-    fallen = [
-        Check(False, f"task {exam.task} ({exam.name}): shown to have fallen by more than {gate.max_forgetting:g} "
-              f"(p = {p:.2g}, Holm over {len(old)} task(s))")
-        for exam, p, is_shown in zip(old, p_values, shown, strict=True) if is_shown
-    ]  # fmt: skip
-    return [Check(-low <= gate.max_forgetting, text), *fallen]
-
-
-def _in_all(gate: Gate, old: Sequence[ExamAnswers], seed: int) -> list[Check]:
-    """The falls since the tasks were learned, each or together, where there are any."""
-    known = [(exam, since) for exam in old if (since := exam.since) is not None]
-    if gate.total >= 1 or not known:
+def _classes(old: Sequence[ExamAnswers], than: Literal["champion", "base"], names: Sequence[str] | None) -> list[Group]:
+    """The candidate's answers to all old exams beside those of the champion or of who learned them, by class."""
+    if not old:
         return []
-    if gate.proof == "together":
-        known_pairs = sum((since for _, since in known), Pairs(0, 0, 0))
-        cases = [(f"{len(known)} old task(s) together on {known_pairs.n}", known_pairs)]
-    else:
-        cases = [(f"task {exam.task} ({exam.name}) on {since.n}", since) for exam, since in known]
-    checks: list[Check] = []
-    for name, pairs in cases:
-        low, _ = bounds(pairs, gate.confidence, gate.test, seed)
-        text = f"{name}, since learned: {_at_most(gate, low)}; allowed is {gate.total:g}"
-        checks.append(Check(-low <= gate.total, text))
+    y, base, candidate = (np.concatenate([getattr(exam, part) for exam in old]) for part in ("y", than, "candidate"))
+    return [
+        Group(
+            f"class {int(label) if names is None else names[label]}",
+            Pairs.of(y[y == label], base[y == label], candidate[y == label]),
+        )
+        for label in np.unique(y)
+    ]
+
+
+def _gain(gate: Gate, new: ExamAnswers, old: Sequence[ExamAnswers], groups: Sequence[Group], level: float) -> Check:
+    """A gain on the new task, or else on the old ones together, or on one class; each spends its share of the level."""
+    pairs, least = new.pairs, max(gate.min_gain, 0.0)
+    text = (
+        f"{_story(new)}, a gain of at least {_low(pairs, gate.min_gain, NEW_SHARE * level):.3f} at "
+        f"{100 * gate.confidence:g} %; asked is {gate.min_gain:g}"
+    )
+    if is_above(pairs, gate.min_gain, NEW_SHARE * level):
+        return Check("gain", True, text)
+    beside = [exam for exam in old if exam.beside]
+    elsewhere = [(Group(f"{len(old)} old task(s) together", _sum(old, "pairs")), OLD_SHARE)] if old else []
+    if beside:
+        union = _sum([new, *beside], "pairs")
+        elsewhere.insert(0, (Group(f"task {new.task} and {len(beside)} known lot(s) together", union), BESIDE_SHARE))
+    elsewhere += [(group, CLASS_SHARE / len(groups)) for group in groups]
+    for group, share in elsewhere:
+        if is_above(group.pairs, least, share * level):
+            return Check("gain", True, f"{group.name}: {_counts(group.pairs)}, a gain above {least:g} is shown")
+    return Check("gain", False, text)
+
+
+def _mean(gate: Gate, old: Sequence[ExamAnswers], level: float) -> list[Check]:
+    """The fall of the old tasks together, in this update and since each was learned."""
+    if not old:
+        return []
+    name = f"{len(old)} old task(s) together"
+    checks = [_fall(Group(name, _sum(old, "pairs")), gate.max_forgetting, level, gate)]
+    if any(exam.learned is not None for exam in old):
+        checks.append(_fall(Group(f"{name}, since learned", _sum(old, "since")), gate.total, level, gate))
     return checks
 
 
-def _story(facts: dict[str, Any]) -> str:
-    new = ", new" if facts["is_new"] else ""
-    scores = f"{facts['champion']:.3f} → {facts['candidate']:.3f} on {facts['n']}"
-    return f"task {facts['task']} ({facts['name']}{new}): accuracy {scores}"
+def _tasks(gate: Gate, old: Sequence[ExamAnswers], level: float, disagreement: float | None) -> list[Check]:
+    checks: list[Check] = []
+    for exam in old:
+        margin = gate.shown(gate.of_a_task, len(exam.y), len(old), disagreement)
+        checks.append(_fall(Group(f"task {exam.task} ({exam.name}), since learned", exam.since), margin, level, gate))
+    return checks
 
 
-def _at_most(gate: Gate, low: float) -> str:
-    return f"a fall of at most {-low:.3f} at {100 * gate.confidence:g} %"
+def _class_checks(
+    gate: Gate, groups: Sequence[Group], level: float, disagreement: float | None
+) -> tuple[list[Check], tuple[dict[str, Any], ...]]:
+    margins = [gate.shown(gate.of_a_class, group.pairs.n, len(groups), disagreement) for group in groups]
+    checks = [
+        _fall(Group(f"{group.name}, since learned", group.pairs), margin, level, gate)
+        for group, margin in zip(groups, margins, strict=True)
+    ]
+    facts = tuple(
+        {"class": group.name.removeprefix("class "), "n": group.pairs.n, "difference": group.pairs.difference}
+        | {"margin": margin, "holds": check.holds}
+        for group, margin, check in zip(groups, margins, checks, strict=True)
+    )
+    return checks, facts
+
+
+def _summary(checks: list[Check], what: str) -> list[Check]:
+    """All that failed, the first few in words; or one sentence where none did."""
+    failed = [check for check in checks if not check.holds]
+    if not failed:
+        return [Check("forgetting", True, f"none of {len(checks)} {what} fell too far since learned")] if checks else []
+    more = len(failed) - TOLD
+    return failed[:TOLD] + ([Check("forgetting", False, f"and {more} more {what}")] if more > 0 else [])
+
+
+def _fall(group: Group, margin: float, level: float, gate: Gate) -> Check:
+    if margin >= 1:
+        return Check("forgetting", True, f"{group.name}: {group.pairs.n} examples can show nothing")
+    low = _low(group.pairs, -margin, level)
+    text = (
+        f"{group.name}: {_counts(group.pairs)}, a fall of at most {-low:.3f} at {100 * gate.confidence:g} %; "
+        f"allowed is {margin:g}"
+    )
+    return Check("forgetting", is_above(group.pairs, -margin, level), text)
+
+
+def _known(
+    gate: Gate,
+    new: ExamAnswers,
+    old: Sequence[ExamAnswers],
+    level: float,
+    disagreement: float | None,
+    exhausted: bool,
+) -> str | None:
+    """Why the new task is known, where it is."""
+    pairs = new.pairs
+    margin = gate.shown(gate.known, pairs.n, 1, disagreement)
+    if not (is_above(pairs, -margin, level) and is_above(pairs.swapped(), -margin, level)):
+        return None
+    if not exhausted and is_behind(gate, new, old):
+        return None
+    why = "also a full retrain gains nothing" if exhausted else "the champion answers it as well as what it has learned"
+    return (
+        f"{_story(new)}: known; learning it is shown to change its accuracy by less than {margin:g} at "
+        f"{100 * gate.confidence:g} %, and {why}"
+    )
+
+
+def is_behind(gate: Gate, new: ExamAnswers, old: Sequence[ExamAnswers]) -> bool:
+    """Whether the champion answers the new task worse than the old ones together, by more than `known_gain`."""
+    if not old:
+        return True
+    right = sum(int((exam.champion == exam.y).sum()) for exam in old) / sum(len(exam.y) for exam in old)
+    return bool((new.champion == new.y).mean() < right - gate.known)
+
+
+def _sum(old: Sequence[ExamAnswers], which: Literal["pairs", "since"]) -> Pairs:
+    return sum((getattr(exam, which) for exam in old), Pairs(0, 0, 0))
+
+
+def _low(pairs: Pairs, margin: float, level: float) -> float:
+    """The lower bound of Δ that is above `margin` exactly where `is_above` says so."""
+    return root(pairs, critical_score(pairs.n, margin, level))
+
+
+def _counts(pairs: Pairs) -> str:
+    return f"{pairs.gained} answers gained and {pairs.lost} lost of {pairs.n}"
+
+
+def _story(exam: ExamAnswers) -> str:
+    right = [float((answers == exam.y).mean()) for answers in (exam.champion, exam.candidate)]
+    return f"task {exam.task} ({exam.name}, new): accuracy {right[0]:.3f} → {right[1]:.3f} on {len(exam.y)}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from lifelong.training import Learner
 from lifelong.training.preview import preview
 from lifelong.types import Task
 
-__all__ = ["HOPELESS", "Job", "Part", "answers_of", "confidences", "pack_answers"]
+__all__ = ["HOPELESS", "Job", "Learned", "Part", "answers_of", "confidences", "pack_answers"]
 
 #: the exit code of a training process that says why its update cannot be learned: trying again would not help
 HOPELESS = 3
@@ -37,8 +37,19 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """Where the answers of the version that learned a task are: the answers of `who` in the blob `answers`."""
+
+    answers: str
+    who: Literal["champion", "candidate"]
+
+
+@dataclass(frozen=True)
 class Job:
-    """All that a worker must know, as plain values: `champion` is a blob, `exams` include that of the new `task`."""
+    """All that a worker must know, as plain values: `champion` is a blob, `exams` include that of the new `task`.
+
+    `learned`, `beside`: see `engine.exams.Exams`.
+    """
 
     update: str
     owner: str
@@ -48,6 +59,8 @@ class Job:
     champion: str
     task: int
     exams: list[Part]
+    learned: dict[int, Learned] = field(default_factory=dict)
+    beside: list[int] = field(default_factory=list)
 
 
 def pack_answers(

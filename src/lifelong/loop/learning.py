@@ -7,14 +7,15 @@ give the same bytes on one machine, so an update that is done twice makes one ve
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lifelong.data import concat, subset
 from lifelong.errors import DataError, SettingError, StorageError, require
 from lifelong.loop.project import MethodChoice, Project
 from lifelong.methods import Method
@@ -22,7 +23,7 @@ from lifelong.store.errors import DamagedError
 from lifelong.training import Learner, Progress
 from lifelong.types import Task
 
-__all__ = ["Candidate", "first_version", "learned_version", "opened", "update"]
+__all__ = ["Candidate", "first_version", "learned_version", "opened", "retrained", "update"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +110,8 @@ def update(
     task: Task,
     method: MethodChoice | None = None,
     *,
+    beside: Sequence[Task] = (),
+    most_beside: int = 0,
     on_progress: Callable[[Progress], None] | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Candidate:
@@ -117,6 +120,7 @@ def update(
     Arguments: `method` is for this update alone; None is the project's. Where it is not the champion's own method, it
         begins with the champion's weights and a state of its own that knows nothing of earlier tasks: stored examples
         and springs are not in a version made so, nor in those that follow it.
+        `beside`: old tasks of which up to `most_beside` examples, in equal shares, are learned again with the new ones.
         `on_progress`, `on_step`: see `first_version`; `on_step` cancels by raising.
     Raises: `SettingError` for a task whose number is not above the champion's last (numbers that were given up may be
         missing), and for a method that builds its network otherwise than the champion's; `StorageError` for bytes
@@ -132,8 +136,51 @@ def update(
     chosen = (method or project.method).build()
     if chosen != learner.method:
         learner = _with_method(learner, chosen)
-    learner.learn(task, on_progress=on_progress, on_step=on_step, progress=False)
+    together = _together(project, [*beside, task], _shares(beside, most_beside, project.seed)) if beside else task
+    learner.learn(together, on_progress=on_progress, on_step=on_step, progress=False)
     return Candidate.of(learner)
+
+
+def retrained(
+    project: Project,
+    tasks: Sequence[Task],
+    method: MethodChoice | None = None,
+    *,
+    most: int,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_step: Callable[[int], None] | None = None,
+) -> Candidate:
+    """A new learner of `project` that has learned all `tasks` together, as the last of them.
+
+    Arguments: `most` examples at most, in equal shares of the tasks. `on_progress`, `on_step`: see `update`.
+    Raises: `SettingError` for the scenario `task`, whose tasks have outputs of their own; what `Learner.learn` raises.
+    """
+    learner = project.new_learner(method)
+    for old in tasks[:-1]:
+        learner._announce(old)
+    learner.tasks = [old.number for old in tasks[:-1]]
+    together = _together(project, tasks, _shares(tasks, most, project.seed))
+    learner.learn(together, on_progress=on_progress, on_step=on_step, progress=False)
+    return Candidate.of(learner)
+
+
+def _shares(tasks: Sequence[Task], most: int, seed: int) -> dict[int, torch.Tensor]:
+    """Task number → the rows that are learned: all, or a random choice where `most` examples must do for all tasks."""
+    share, generator = most // max(1, len(tasks)), torch.Generator().manual_seed(seed)
+    return {task.number: torch.randperm(task.size, generator=generator)[:share].sort().values for task in tasks}
+
+
+def _together(project: Project, tasks: Sequence[Task], rows: Mapping[int, torch.Tensor]) -> Task:
+    """The last of `tasks` with the examples of all of them, of some tasks only these `rows`."""
+    require(
+        project.scenario != "task",
+        "tasks with outputs of their own cannot be learned together; take the scenario domain or class",
+    )
+    last = tasks[-1]
+    parts = [subset(task.split("train"), rows[task.number]) if task.number in rows else task.train for task in tasks]
+    whole = {"train": concat(parts), "test": last.split("test")}
+    classes = tuple(sorted({label for task in tasks for label in task.classes}))
+    return replace(last, classes=classes, load=whole.get, sizes=None)
 
 
 def _check_inputs(project: Project, task: Task) -> None:

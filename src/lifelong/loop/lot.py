@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
@@ -26,7 +26,7 @@ from lifelong.errors import DataError, StorageError, require
 from lifelong.objectives import ClassObjective
 from lifelong.types import Examples, Scenario, Split, Task
 
-__all__ = ["ExamSettings", "Lot", "Row", "cut", "pack", "task_of", "unpack"]
+__all__ = ["ExamSettings", "Lot", "Row", "cut", "pack", "task_of", "unpack", "verdict_part"]
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,19 @@ class ExamSettings:
     """How much of a lot becomes its exam.
 
     Arguments: `fraction` of every class; `cap`, the most examples per task, the classes in balance; `minimum`, the
-        fewest with which a lot may be cut: fewer examples would promise more than they can show.
+        fewest with which a lot may be cut: fewer examples would promise more than they can show; `selection`, the
+        fraction of each exam on which repairs are chosen, which the verdict does not use (0: nothing is repaired).
     """
 
     fraction: float = 0.3
     cap: int = 500
     minimum: int = 60
+    selection: float = 0.25
 
     def __post_init__(self) -> None:
         require(0 < self.fraction < 1, f"fraction must be in 0 … 1, got {self.fraction}")
         require(self.minimum >= 1, f"minimum must be 1 or more, got {self.minimum}")
+        require(0 <= self.selection <= 0.5, f"selection must be in 0 … 0.5, got {self.selection}")
         require(self.cap >= self.minimum, f"cap must be {self.minimum} (minimum) or more, got {self.cap}")
 
     @property
@@ -54,6 +57,23 @@ class ExamSettings:
         200
         """
         return math.ceil(round(self.minimum / self.fraction, 6))  # 60 / 0.3 is a little more than 200
+
+
+def verdict_part(y: ArrayLike, selection: float) -> NDArray[np.bool_]:
+    """Which examples of an exam with the labels `y` (N,) the verdict uses: all but every k-th of each class.
+
+    >>> verdict_part([1, 1, 1, 1, 0], selection=0.25).tolist()
+    [True, True, True, False, True]
+    """
+    labels = np.asarray(y)
+    if selection == 0:
+        return np.ones(len(labels), dtype=bool)
+    rank = np.zeros(len(labels), dtype=np.int64)  # how many of its class come before each
+    for label in np.unique(labels):
+        places = np.flatnonzero(labels == label)
+        rank[places] = np.arange(len(places))
+    every = round(1 / selection)
+    return rank % every != every - 1
 
 
 @dataclass(frozen=True)

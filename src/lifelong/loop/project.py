@@ -25,6 +25,10 @@ from lifelong.types import HeadKind, Scenario, Space
 
 __all__ = ["LearnerSettings", "MethodChoice", "Project", "from_json", "from_toml", "to_json", "to_toml"]
 
+#: chosen by `benchmarks/lives.py`
+TRAINING = Training(epochs=20, lr=0.1, momentum=0.9, schedule="linear", clip=2.0)
+#: how a candidate that seems to forget can be mended
+REPAIRS = ("interpolate", "replay", "retrain")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
@@ -55,7 +59,7 @@ class LearnerSettings:
 
     model: str = "mlp:256,256"
     head: HeadKind | None = None
-    training: Training = field(default_factory=lambda: Training(epochs=10))
+    training: Training = field(default_factory=lambda: TRAINING)
 
     def __post_init__(self) -> None:
         require(  # a project may come in a request, and no request says what is imported
@@ -85,11 +89,11 @@ class Project:
         rules: what is quarantined. exam: how much of a lot is examined on.
         canary: how a candidate answers for a few first, where traffic is given to it.
         approval: `automatic`, or `ask` a person once the gate was passed.
+        repair: what is tried, in this order, with a candidate that seems to forget; see `lifelong.loop.repair`.
         keep: so many versions before the champion stay in memory, so that going back is immediate.
         seed: of the initial weights, the split of lots, and everything random.
 
-    Raises: `SettingError` for values out of range, for a method that does not fit the model or the scenario, and for
-        exams so small that no candidate could ever pass the gate.
+    Raises: `SettingError` for values out of range, and for a method that does not fit the model or the scenario.
 
     >>> digits = Project("digits", InputSchema((1, 8, 8), low=0, high=1), tuple("0123456789"))
     >>> digits.output("7"), from_toml(to_toml(digits)) == digits
@@ -101,13 +105,14 @@ class Project:
     classes: tuple[str, ...]
     scenario: Scenario = "domain"
     learner: LearnerSettings = field(default_factory=LearnerSettings)
-    method: MethodChoice = field(default_factory=MethodChoice)
+    method: MethodChoice = field(default_factory=lambda: MethodChoice("er", {"capacity": 1000}))
     gate: Gate = field(default_factory=Gate)
     triggers: tuple[Trigger, ...] = (Amount(300),)
     rules: Rules = field(default_factory=Rules)
     exam: ExamSettings = field(default_factory=ExamSettings)
     canary: CanarySettings = field(default_factory=CanarySettings)
     approval: Literal["automatic", "ask"] = "automatic"
+    repair: tuple[str, ...] = REPAIRS
     keep: int = 2
     seed: int = 0
 
@@ -121,19 +126,19 @@ class Project:
         require(not twice and all(self.classes), f"classes must have names of their own, got {twice or ['']} twice")
         require(self.keep >= 0, f"keep must be 0 or more, got {self.keep}")
         require(self.seed >= 0, f"seed must be 0 or more, got {self.seed}")
-        smallest = self.gate.smallest_exam
-        require(
-            self.exam.minimum >= smallest,
-            f"an exam of {self.exam.minimum} (exam.minimum) can never show a fall of at most "
-            f"{self.gate.max_forgetting:g} (gate.max_forgetting) at {100 * self.gate.confidence:g} %: that needs "
-            f"{smallest} examples; raise exam.minimum or gate.max_forgetting, or set gate.proof to together",
-        )
+        strange = [name for name in self.repair if name not in REPAIRS]
+        require(not strange, f"repair must name some of {', '.join(REPAIRS)}, got {', '.join(map(repr, strange))}")
         self.new_learner()
 
     @property
     def space(self) -> Space:
         """Input shape, outputs and scenario, as a learner wants them."""
         return Space(self.input.shape, len(self.classes), self.scenario)
+
+    @property
+    def selection(self) -> float:
+        """The fraction of each exam that the verdict does not use: none where nothing is repaired."""
+        return self.exam.selection if self.repair else 0.0
 
     def new_learner(self, method: MethodChoice | None = None) -> Learner:
         """A learner that has learned nothing, with `method` instead of the project's where one is given."""

@@ -1,8 +1,8 @@
 """`python -m lifelong.loop.train FOLDER PARENT`: one update in a process of its own, so that a server keeps answering.
 
 The folder holds `job.json`, `champion`, and the blobs of the tasks by their names. Written there: `candidate`,
-`answers` (`job.pack_answers`) and `result.json`. Progress goes to stdout as lines of JSON. It ends where its parent is
-gone.
+`answers` (`job.pack_answers`) and `result.json`. Progress goes to stdout as lines of JSON; one with `need` asks for the
+blobs of the old lots, and a line on stdin says that they are there. It ends where its parent is gone.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ import torch
 
 from lifelong.errors import LifelongError
 from lifelong.loop import exam, learning
-from lifelong.loop.job import HOPELESS, Job, Part, pack_answers
+from lifelong.loop.job import HOPELESS, Job, Part, answers_of, pack_answers
 from lifelong.loop.lot import unpack
 from lifelong.loop.project import MethodChoice, from_json
+from lifelong.loop.repair import repaired
 from lifelong.training import Progress
-from lifelong.types import Examples, Task
+from lifelong.types import Examples, Split, Task
 
 __all__ = ["main"]
 
@@ -56,23 +57,54 @@ def _learn(folder: Path, job: Job, parent: int) -> None:
     def report(news: Progress) -> None:
         tell({"stage": "learning", "step": news.step, "steps": news.steps, "loss": round(news.loss, 4)})
 
+    def lots() -> list[Task]:
+        ask_for_lots()
+        return [task for task in tasks if task.number != job.task]
+
     tell({"stage": "learning", "step": 0})
-    made = learning.update(champion, project, new, method, on_progress=report, on_step=step)
+    learned = {
+        number: answers_of((folder / each.answers).read_bytes())[each.who][number]
+        for number, each in job.learned.items()
+    }
+    made = repaired(
+        project,
+        champion,
+        tasks,
+        job.task,
+        method,
+        learned,
+        job.beside,
+        lots,
+        tell,
+        on_progress=report,
+        on_step=step,
+    )
     tell({"stage": "exams", "of": len(tasks)})
     before = exam.answers(learning.opened(champion), tasks)
-    after = exam.answers(made.learner, tasks)
-    taken = exam.latency(made.learner, new)
-    (folder / "candidate").write_bytes(made.data)
-    (folder / "answers").write_bytes(pack_answers(made.learner, tasks, after, before))
-    (folder / "result.json").write_text(json.dumps({"latency": asdict(taken)}))
+    taken = exam.latency(made.candidate.learner, new)
+    (folder / "candidate").write_bytes(made.candidate.data)
+    (folder / "answers").write_bytes(pack_answers(made.candidate.learner, tasks, made.answers, before))
+    (folder / "result.json").write_text(json.dumps({"latency": asdict(taken), "steps": made.steps}))
 
 
 def _task(folder: Path, part: Part) -> Task:
-    found: dict[Any, Examples] = {}
-    for name, blob in (("train", part.train), ("test", part.exam)):
-        x, y = unpack((folder / blob).read_bytes())
-        found[name] = Examples(torch.from_numpy(x.copy()), torch.from_numpy(y.copy()), part.number)
-    return Task(part.number, part.name, tuple(part.classes), found.get)
+    """Its splits are read when they are asked for: what an old task was learned from is seldom here."""
+    blobs = {"train": part.train, "test": part.exam}
+
+    def load(split: Split) -> Examples | None:
+        if split not in blobs:
+            return None
+        x, y = unpack((folder / blobs[split]).read_bytes())
+        return Examples(torch.from_numpy(x.copy()), torch.from_numpy(y.copy()), part.number)
+
+    return Task(part.number, part.name, tuple(part.classes), load)
+
+
+def ask_for_lots() -> None:
+    """Let the parent bring what the old tasks were learned from, and wait until it is there."""
+    tell({"stage": "fetching the old lots", "need": "lots"})
+    if sys.stdin.readline().strip() != "lots":
+        raise SystemExit(4)  # the parent is gone, or stops this work
 
 
 def tell(news: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -47,8 +47,8 @@ class Jobs(Protocol):
         """The worker is alive. Raises: `ConflictError` where the lease is lost: the work is to be stopped."""
         ...
 
-    def complete(self, job: Job, candidate: bytes, answers: bytes, latency: Mapping[str, float]) -> None:
-        """It has learned and sat all exams."""
+    def complete(self, job: Job, candidate: bytes, answers: bytes, result: Mapping[str, Any]) -> None:
+        """It has learned and sat all exams; `result` holds the latency and the steps of a repair."""
         ...
 
     def fail(self, job: Job, reason: str) -> None:
@@ -98,20 +98,25 @@ class Trainer:
 
     def _learn(self, job: Job) -> None:
         folder = self._folder
-        self._fetch(job)
+        names = [job.champion, *(each.answers for each in job.learned.values())]
+        for part in job.exams:
+            names += [part.exam] + [part.train] * (part.number == job.task or part.number in job.beside)
+        self._fetch(job, names, "fetching")
         (folder / "job.json").write_bytes(msgspec.json.encode(job))
         reason = self._trained(job)
         if reason is not None:
             self._jobs.fail(job, reason)
             return
-        latency = json.loads((folder / "result.json").read_text())["latency"]
+        result = json.loads((folder / "result.json").read_text())
         with self._beating(job, "handing in"):
-            self._jobs.complete(job, (folder / "candidate").read_bytes(), (folder / "answers").read_bytes(), latency)
+            self._jobs.complete(job, (folder / "candidate").read_bytes(), (folder / "answers").read_bytes(), result)
 
-    def _fetch(self, job: Job) -> None:
+    def _fetch(self, job: Job, names: Sequence[str], stage: str) -> None:
         """Bring the blobs that the process needs. Raises: `ConflictError` where the lease is lost meanwhile."""
-        with self._beating(job, "fetching") as lost:
-            for name in sorted({job.champion, *(blob for part in job.exams for blob in (part.train, part.exam))}):
+        with self._beating(job, stage) as lost:
+            for name in sorted(set(names)):
+                if (self._folder / name).exists():
+                    continue
                 (self._folder / name).write_bytes(self._jobs.blob(name))
                 if self._stopping.is_set():
                     raise ConflictError("this worker stops")
@@ -146,15 +151,18 @@ class Trainer:
         command = [sys.executable, "-m", "lifelong.loop.train", str(self._folder), str(os.getpid())]
         log = self._folder / "log"
         with log.open("wb") as written:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=written)
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=written)
         assert process.stdout is not None
+        assert process.stdin is not None
         try:
-            progress = self._follow(job, process.stdout)
+            progress = self._follow(job, process.stdout, process.stdin)
             code = process.wait()
         finally:
             process.kill()
             process.wait()
             process.stdout.close()
+            with suppress(OSError):  # it may be gone with something unread
+                process.stdin.close()
         if code == 0:
             return None
         if code == HOPELESS and "failed" in progress:
@@ -162,8 +170,8 @@ class Trainer:
         last = log.read_text(errors="replace").strip().splitlines()[-1:]
         raise BrokenOffError(": ".join([f"the training process ended with code {code}", *last]))
 
-    def _follow(self, job: Job, lines: IO[bytes]) -> dict[str, Any]:
-        """Note the process's progress until it ends or is to be stopped; the last of it."""
+    def _follow(self, job: Job, lines: IO[bytes], answers: IO[bytes]) -> dict[str, Any]:
+        """Note the process's progress until it ends or is to be stopped; the last of it. What it needs is brought."""
         progress: dict[str, Any] = {"stage": "starting"}
         noted, pending = 0.0, b""
         with selectors.DefaultSelector() as selector:
@@ -177,6 +185,11 @@ class Trainer:
                     for line in whole:
                         progress = json.loads(line)
                         reach("training")
+                        if progress.get("need") == "lots":
+                            self._fetch(job, [part.train for part in job.exams], str(progress["stage"]))
+                            with suppress(OSError):  # it ended meanwhile
+                                answers.write(b"lots\n")
+                                answers.flush()
                 if time.monotonic() - noted >= self._pause:
                     noted = time.monotonic()
                     self._jobs.beat(job, progress, self._lease)

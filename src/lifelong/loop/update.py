@@ -1,6 +1,6 @@
 """The life of an update: a pure function from a state and an event to the next state.
 
-    queued ── Claim ──► training ── Examined ──► examined ── Decided ──► promoted | rejected | waiting
+    queued ── Claim ──► training ── Examined ──► examined ── Decided ──► promoted | known | rejected | waiting
       ▲                    │  └ Beat keeps the lease                                            │
       └───── Expired ──────┘                                   promoted | rejected ◄── Decided ─┘
     queued, training ── Failed ──► failed        queued, training ── Cancelled ──► cancelled
@@ -37,9 +37,9 @@ __all__ = [
     "lease_is_over",
 ]
 
-State = Literal["queued", "training", "examined", "waiting", "promoted", "rejected", "failed", "cancelled"]
+State = Literal["queued", "training", "examined", "waiting", "promoted", "known", "rejected", "failed", "cancelled"]
 
-FINAL: frozenset[State] = frozenset({"promoted", "rejected", "failed", "cancelled"})
+FINAL: frozenset[State] = frozenset({"promoted", "known", "rejected", "failed", "cancelled"})
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,12 @@ class Examined:
 
 @dataclass(frozen=True)
 class Decided:
-    """The gate or a person said `promoted` or `rejected`, or the gate leaves it to a person: `waiting`."""
+    """The gate or a person said `promoted` or `rejected`, or the gate leaves it to a person: `waiting`.
 
-    outcome: Literal["promoted", "rejected", "waiting"]
+    `known`: the gate found nothing to gain, and the champion stays; nobody is asked.
+    """
+
+    outcome: Literal["promoted", "known", "rejected", "waiting"]
     decision: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -192,7 +195,7 @@ def _claimed(update: Update, event: Claim, now: float) -> dict[str, Any]:
 
 
 def _examined(update: Update, event: Examined) -> dict[str, Any]:
-    later = {"examined", "waiting", "promoted", "rejected"}
+    later = {"examined", "waiting", "promoted", "known", "rejected"}
     if update.state in later and (update.candidate, update.attempt) == (event.candidate, event.attempt):
         return {}
     _check_owner(update, event.owner, event.attempt, {"training"}, "be examined")

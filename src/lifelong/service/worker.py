@@ -51,11 +51,11 @@ class Remote:
         except StorageError as error:
             logger.warning("%s", error)
 
-    def complete(self, job: Job, candidate: bytes, answers: bytes, latency: Mapping[str, float]) -> None:
+    def complete(self, job: Job, candidate: bytes, answers: bytes, result: Mapping[str, Any]) -> None:
         """See `Jobs.complete`."""
         names = [self._kept(data) for data in (candidate, answers)]
         body = {"owner": job.owner, "attempt": job.attempt, "candidate": names[0], "answers": names[1]}
-        body |= {"latency": dict(latency)}
+        body |= {"latency": dict(result["latency"]), "steps": list(result.get("steps", ()))}
         self._again(lambda: self._server.send("POST", f"work/{job.update}:complete", body))
 
     def fail(self, job: Job, reason: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from sqlalchemy import Connection, insert, inspect, select
+from sqlalchemy import Connection, insert, inspect, select, update
 
 from lifelong.errors import StorageError
 from lifelong.store import tables
@@ -44,11 +44,24 @@ def failures(connection: Connection) -> None:
     tables.failure.create(connection)
 
 
+def margins(connection: Connection) -> None:
+    """The gate asks narrow margins of the mean and wide ones of single tasks, where each task had the narrow one."""
+    for name, config in connection.execute(select(tables.project.c.name, tables.project.c.config)).all():
+        if "gate" not in config:
+            continue
+        gate = {key: value for key, value in config["gate"].items() if key not in ("proof", "test")}
+        if config["gate"].get("proof", "each") == "each" and "max_total_forgetting" in gate:
+            gate["max_task_forgetting"] = gate.pop("max_total_forgetting")
+        change = update(tables.project).where(tables.project.c.name == name)
+        connection.execute(change.values(config={**config, "gate": gate}))
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     ("0001_initial", initial),
     ("0002_traffic", traffic),
     ("0003_threads", threads),
     ("0005_failures", failures),
+    ("0006_margins", margins),
 )
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from lifelong.errors import ConflictError, DataError, LifelongError
 from lifelong.loop.engine import lots
 from lifelong.loop.engine.base import Engine, active, learned, project_of
+from lifelong.loop.engine.exams import known_lots
+from lifelong.loop.engine.judged import attempts_at
 from lifelong.loop.engine.windows import Windows
 from lifelong.loop.firing import Facts, Firing, fired
 from lifelong.loop.project import MethodChoice, Project
@@ -192,6 +194,8 @@ def _enqueue(
     else:
         number = _again(connection, name, champion.version, task, number)
     trigger = {"kind": firing.kind, **firing.evidence}
+    if task is not None:
+        trigger |= {"again": task, "attempt": 1 + attempts_at(connection, name, task)}
     row = updates.enqueue(connection, name, key, trigger=trigger, base_version=champion.version, now=now, method=method)
     row = updates.change(connection, row.id, expected="queued", owner=None, to="queued", now=now, task=number)
     firings.add(connection, firings.Firing(f"t-{key}", name, firing.kind, firing.evidence, now, row.id))
@@ -207,6 +211,8 @@ def _again(connection: Connection, name: str, champion: str, task: int, fresh: i
     done = learned(connection, champion)
     if task in done:
         raise ConflictError(f"the champion has learned task {task} already; name one whose update was not promoted")
+    if task in known_lots(connection, name, champion):
+        raise ConflictError(f"the lot of task {task} is known: the next updates learn it beside their own lots")
     if task > max(done):
         return task
     if store_lots.move(connection, name, task, fresh) == 0:

@@ -18,7 +18,8 @@ from lifelong.loop.engine.work import settings_of_version
 from lifelong.loop.exam import answers, row
 from lifelong.loop.job import pack_answers
 from lifelong.loop.learning import first_version, learned_version
-from lifelong.loop.lot import pack
+from lifelong.loop.lot import pack, verdict_part
+from lifelong.loop.power import check_power
 from lifelong.loop.project import Project, to_json
 from lifelong.loop.triggers import Amount, leaves
 from lifelong.store import aliases, audit, projects, tasks, versions
@@ -44,13 +45,16 @@ def begin(
 
     Arguments: `learner` has learned these tasks already, and is version 1 as it is; see `own.with_learner`.
     Raises: `SettingError` for numbers that do not count from 1, too few examples for an exam, another number of tasks
-        than `learner` has learned, or triggers that fire before enough wait for an exam; `ConflictError` where the
+        than `learner` has learned, triggers that fire before enough wait for an exam, or exams with which the gate
+        would stop candidates that are as good as the champion (`power.check_power`); `ConflictError` where the
         project is there with other settings or another first version.
     """
     _check_lots(project)
     numbers = [task.number for task in first]
     require(numbers == list(range(1, len(first) + 1)), f"the first tasks must have the numbers 1, 2, …, got {numbers}")
     capped = [_capped(task, project) for task in first]
+    exams = [int(verdict_part(task.test.y, project.selection).sum()) for task in capped]
+    check_power(project.gate, exams, int(project.exam.minimum * (1 - project.selection)), len(project.classes))
     if learner is None:
         made = first_version(project, capped, on_progress=on_progress)
     else:

@@ -8,16 +8,18 @@ from typing import Any, TypeAlias
 
 from lifelong.errors import ConflictError, LifelongError, StorageError
 from lifelong.loop.engine import traffic
-from lifelong.loop.engine.base import Engine, apply, learned, learners, project_of, version_of
+from lifelong.loop.engine.base import Engine, apply, project_of, version_of
+from lifelong.loop.engine.exams import exams_of
+from lifelong.loop.engine.judged import attempt_of, disagreement_seen
 from lifelong.loop.gate import Decision, ExamAnswers, Latency
 from lifelong.loop.gate import decide as ask_gate
 from lifelong.loop.job import answers_of
 from lifelong.loop.learning import opened
-from lifelong.loop.lot import unpack
+from lifelong.loop.lot import unpack, verdict_part
 from lifelong.loop.plain import plain
 from lifelong.loop.project import Project
 from lifelong.loop.update import Cancelled, Decided
-from lifelong.store import aliases, audit, tasks, updates, versions
+from lifelong.store import aliases, audit, updates, versions
 from lifelong.store.backend import serialise
 from lifelong.store.database import Connection
 from lifelong.store.errors import DamagedError, NotFoundError
@@ -50,9 +52,10 @@ def decide(engine: Engine, update_id: str) -> updates.Update:
     except LifelongError as error:  # evidence that is damaged speaks for nothing
         if isinstance(error, StorageError) and not isinstance(error, DamagedError):
             raise
-        decision = Decision(False, (f"the exams cannot be judged: {error}",), ())
-    said = {"by": "gate", "promote": decision.promote, "reasons": list(decision.reasons)}
-    said |= {"gate": plain(project.gate), "evidence": plain(decision.evidence)}
+        decision = Decision("rejected", (f"the exams cannot be judged: {error}",))
+    said = {"by": "gate", "outcome": decision.outcome, "promote": decision.promote, "reasons": list(decision.reasons)}
+    said |= {"gate": plain(project.gate), "evidence": plain(decision.evidence), "classes": plain(decision.classes)}
+    said |= {"failed": list(decision.failed), "attempt": attempt_of(row), "steps": row.evidence.get("steps", [])}
     done = engine.write(lambda connection: _settle(connection, engine.clock(), project, update_id, said))
     reach("decided")
     return done
@@ -149,21 +152,12 @@ def cancel(engine: Engine, project: str, update_id: str, *, actor: str, reason: 
 
 
 def _judged(engine: Engine, project: Project, row: updates.Update) -> Decision:
-    assert row.task is not None
-    assert row.base_version is not None
-    base = row.base_version
-    rows, makers = engine.read(
-        lambda connection: (
-            [
-                tasks.get(connection, row.project, number)
-                for number in sorted({*learned(connection, base), row.task or 0})
-            ],
-            {number: each for number, each in learners(connection, base).items() if each.id != base},
-        )
+    asked, seen = engine.read(
+        lambda connection: (exams_of(connection, row), disagreement_seen(connection, row.project, row.created))
     )
     given = answers_of(engine.blobs.get(row.evidence["answers"]))
-    asked = {each.exam_row["answers"] for each in makers.values()} if project.gate.total < 1 else set()
-    then = {blob: answers_of(engine.blobs.get(blob))["candidate"] for blob in asked}
+    then = {blob: answers_of(engine.blobs.get(blob)) for blob in {each.answers for each in asked.learned.values()}}
+    learned = {number: then[each.answers][each.who][number] for number, each in asked.learned.items()}
     exams = [
         ExamAnswers(
             each.number,
@@ -172,13 +166,20 @@ def _judged(engine: Engine, project: Project, row: updates.Update) -> Decision:
             given["champion"][each.number],
             given["candidate"][each.number],
             is_new=each.number == row.task,
-            learned=then[makers[each.number].exam_row["answers"]][each.number]
-            if then and each.number in makers
-            else None,
+            learned=learned.get(each.number),
+            beside=each.number in asked.beside,
         )
-        for each in rows
+        for each in asked.tasks
     ]
-    return ask_gate(project.gate, exams, Latency(**row.evidence["latency"]), seed=project.seed)
+    return ask_gate(
+        project.gate,
+        [each.part(verdict_part(each.y, project.selection)) for each in exams],
+        Latency(**row.evidence["latency"]),
+        attempt=attempt_of(row),
+        disagreement=seen,
+        exhausted=any(step["step"] == "retrain" and "why_not" not in step for step in row.evidence.get("steps", ())),
+        classes=project.classes,
+    )
 
 
 def _settle(
@@ -191,10 +192,11 @@ def _settle(
         return row
     if said["promote"] and champion.version != row.base_version:
         why = "the champion changed while this version learned from the one before; ask for its task again"
-        said = {**said, "promote": False, "reasons": [why, *said["reasons"]]}
+        said = {**said, "promote": False, "outcome": "rejected", "reasons": [why, *said["reasons"]]}
     if not said["promote"]:
-        done = apply(connection, row.id, Decided("rejected", said), now)
-        action = "reject"
+        known = said["outcome"] == "known"
+        done = apply(connection, row.id, Decided("known" if known else "rejected", said), now)
+        action = "known" if known else "reject"
     elif project.approval == "ask":
         done = apply(connection, row.id, Decided("waiting", said), now)
         action = "wait"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from msgspec.structs import asdict
 
 from lifelong.loop.engine.base import Engine, active, project_of, version_of
+from lifelong.loop.engine.exams import examined_tasks
+from lifelong.loop.engine.judged import disagreement_seen, gate_power, stalled
 from lifelong.loop.life import VersionRow, life
 from lifelong.store import aliases, feedback, tasks, updates, versions
 from lifelong.store.database import Connection
@@ -19,15 +22,17 @@ def status(engine: Engine, name: str) -> dict[str, Any]:
 
     Raises: `NotFoundError`.
     """
-    project, champion, counts, busy, rows, made, learned = engine.read(
+    project, champion, counts, busy, rows, made, learned, seen, asked = engine.read(
         lambda connection: (
             project_of(connection, name),
             aliases.get(connection, name),
             feedback.counts(connection, name),
             active(connection, name),
-            updates.listed(connection, name, limit=5),
+            updates.listed(connection, name, limit=20),
             versions.listed(connection, name),
             tasks.listed(connection, name),
+            disagreement_seen(connection, name, math.inf),
+            examined_tasks(connection, name),
         )
     )
     numbers = {row.id: row.number for row in made}
@@ -47,9 +52,11 @@ def status(engine: Engine, name: str) -> dict[str, Any]:
                 "version": numbers.get(row.candidate or ""),
                 "reasons": (row.decision or {}).get("reasons") or [(row.decision or {}).get("reason")],
             }
-            for row in rows
+            for row in rows[:5]
             if row.decision is not None
         ],
+        "gate": gate_power(project, [row for row in learned if row.number in asked], seen),
+        "stalled": stalled(rows),
         "tasks": [{"number": row.number, "name": row.name} for row in learned],
         "life": life([_life_row(row) for row in made]).to_json(),
     }

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lifelong.errors import DataError, LifelongError, StorageError
 from lifelong.loop.engine import lots
-from lifelong.loop.engine.base import Engine, apply, learned, project_of
+from lifelong.loop.engine.base import Engine, apply, project_of
+from lifelong.loop.engine.exams import exams_of
 from lifelong.loop.job import Job, Part, answers_of
 from lifelong.loop.learning import opened
 from lifelong.loop.lot import unpack
 from lifelong.loop.plain import plain
 from lifelong.loop.project import MethodChoice, Project, to_json
 from lifelong.loop.update import Beat, Claim, Examined, Failed
-from lifelong.store import projects, tasks, updates, versions
+from lifelong.store import projects, updates, versions
 from lifelong.store.backend import serialise
 from lifelong.store.database import Connection
 from lifelong.store.errors import DamagedError
@@ -117,6 +118,7 @@ def complete(
     candidate: bytes,
     answers: bytes,
     latency: Mapping[str, float],
+    steps: Sequence[Mapping[str, Any]] = (),
 ) -> updates.Update:
     """Store the candidate as a version, and the update as `examined`; twice is once. `deciding.decide` comes next.
 
@@ -124,15 +126,17 @@ def complete(
         that are no learner.
     """
     row = engine.read(lambda connection: updates.get(connection, update_id))
-    project, numbers, rows = engine.read(lambda connection: _exams(connection, row))
+    project, rows = engine.read(
+        lambda connection: (project_of(connection, row.project), exams_of(connection, row).tasks)
+    )
     try:
         given = answers_of(answers)
         opened(candidate)
     except StorageError as error:
         raise DataError(f"what was handed in for update {update_id} is damaged: {error}") from error
     accuracy: dict[str, float] = {}
-    for number, each in zip(numbers, rows, strict=True):
-        labels = unpack(engine.blobs.get(each.exam_blob))[1]
+    for each in rows:
+        number, labels = each.number, unpack(engine.blobs.get(each.exam_blob))[1]
         for who in ("champion", "candidate"):
             if len(given[who].get(number, ())) != len(labels):
                 raise DataError(f"expected {len(labels)} answers of the {who} to the exam of task {number}")
@@ -153,6 +157,7 @@ def complete(
         now = engine.clock()
         version = versions.add(connection, content, now, row.id)
         evidence = {"row": accuracy, "answers": content.exam_row["answers"], "latency": dict(latency)}
+        evidence |= {"steps": [dict(step) for step in steps]}
         return apply(connection, update_id, Examined(owner, attempt, version.id, evidence), now)
 
     done = engine.write(work)
@@ -172,17 +177,19 @@ def _choice(method: Mapping[str, Any] | None) -> MethodChoice | None:
 def _job(connection: Connection, row: updates.Update, owner: str) -> Job:
     assert row.task is not None
     assert row.base_version is not None
-    project, _, rows = _exams(connection, row)
-    parts = [Part(each.number, each.name, list(each.classes), each.train_blob, each.exam_blob) for each in rows]
+    project, exams = project_of(connection, row.project), exams_of(connection, row)
+    parts = [Part(each.number, each.name, list(each.classes), each.train_blob, each.exam_blob) for each in exams.tasks]
     champion = versions.get(connection, row.base_version)
     config: dict[str, Any] = json.loads(to_json(project))
-    return Job(row.id, owner, row.attempt, config, row.method, champion.blob, row.task, parts)
-
-
-def _exams(connection: Connection, row: updates.Update) -> tuple[Project, list[int], list[tasks.Task]]:
-    """The project, and all tasks that a candidate of this update is examined on: those of its line, and the new one."""
-    assert row.task is not None
-    assert row.base_version is not None
-    numbers = sorted({*learned(connection, row.base_version), row.task})
-    rows = [tasks.get(connection, row.project, number) for number in numbers]
-    return project_of(connection, row.project), numbers, rows
+    return Job(
+        row.id,
+        owner,
+        row.attempt,
+        config,
+        row.method,
+        champion.blob,
+        row.task,
+        parts,
+        exams.learned,
+        exams.beside if project.scenario != "task" else [],
+    )

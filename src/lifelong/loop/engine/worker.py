@@ -55,7 +55,7 @@ class Direct:
         """See `work.beat`."""
         work.beat(self._engine, job.update, job.owner, job.attempt, progress, lease)
 
-    def complete(self, job: Job, candidate: bytes, answers: bytes, latency: Mapping[str, float]) -> None:
+    def complete(self, job: Job, candidate: bytes, answers: bytes, result: Mapping[str, Any]) -> None:
         """See `work.complete`; the gate decides at once."""
         work.complete(
             self._engine,
@@ -64,7 +64,8 @@ class Direct:
             job.attempt,
             candidate=candidate,
             answers=answers,
-            latency=latency,
+            latency=result["latency"],
+            steps=result.get("steps", ()),
         )
         deciding.examined(self._engine, job.update)
         self._changed(str(job.project["name"]))

@@ -153,8 +153,9 @@ class LatencyBody(Body):
 
 
 class CompleteBody(Attempt):
-    """What was learned, as names of blobs, and how long one prediction takes."""
+    """What was learned, as names of blobs, how long one prediction takes, and the steps of a repair."""
 
     candidate: str = Field(pattern=SHA256)
     answers: str = Field(pattern=SHA256)
     latency: LatencyBody
+    steps: list[dict[str, Any]] = []

@@ -95,6 +95,7 @@ def work_routes(here: Here) -> APIRouter:
                 candidate=stored(here, body.candidate),
                 answers=stored(here, body.answers),
                 latency=body.latency.model_dump(),
+                steps=body.steps,
             )
             row = deciding.examined(here.engine, update)
             here.changed(row.project)
