@@ -126,7 +126,7 @@ def electricity(lots: int, seed: int) -> World:
         InputSchema(tuple(x.shape[1:]), -100, 100),
         ("down", "up"),
         learner=LearnerSettings("mlp:64"),
-        exam=ExamSettings(0.3, cap=500, minimum=60),
+        exam=ExamSettings(0.3, cap=500, minimum=60, retire=True),
     )
     first = Task.of(1, train=(x[seen[500:]], y[seen[500:]]), test=(x[seen[:500]], y[seen[:500]]), name="first")
     tests = {
@@ -149,6 +149,7 @@ class Life:
     steps: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     differing: list[list[float]] = field(default_factory=list)
+    retired: list[Task] = field(default_factory=list)
     lots: list[Task] = field(default_factory=list)
 
     def meet(self, name: str, x: Tensor, y: Tensor, ids: list[str]) -> Decision:
@@ -163,7 +164,16 @@ class Life:
         start = time.perf_counter()
         tasks = [*self.tasks, task]
         champion = exam.answers(opened(self.champion), tasks)
-        made = repaired(self.project, self.champion, tasks, number, None, self.learned, self.beside, lambda: self.tasks)
+        made = repaired(
+            self.project,
+            self.champion,
+            tasks,
+            number,
+            None,
+            self.learned,
+            self.beside,
+            lambda: [*self.retired, *self.tasks],
+        )
         exams = exam.compare(champion, made.answers, tasks, number, self.learned)
         exams = [
             replace(each, beside=each.task in self.beside).part(verdict_part(each.y, self.project.selection))
@@ -171,7 +181,9 @@ class Life:
         ]
         seen = Disagreement(*np.mean(self.differing[-10:], axis=0)) if self.differing else None
         retrain = any(step["step"] == "retrain" for step in made.steps)
-        decision = decide(self.project.gate, exams, disagreement=seen, exhausted=retrain)
+        decision = decide(
+            self.project.gate, exams, disagreement=seen, exhausted=retrain, retire=self.project.exam.retire
+        )
         self.seconds.append(time.perf_counter() - start)
         count = sum(len(each.y) for each in exams if not each.is_new)
         pairs = [[each.pairs, each.since] for each in exams if not each.is_new]
@@ -180,14 +192,15 @@ class Life:
         )
         self.outcomes.append(decision.outcome)
         self.steps.append("+".join(str(step["step"]) for step in made.steps))
-        self.beside = [*self.beside, number] if decision.outcome == "known" else self.beside
+        self.beside = [*self.beside, number] if decision.extends else self.beside
         if decision.promote:
             for each in tasks[:-1]:
                 self.learned.setdefault(each.number, champion[each.number])
             self.champion = made.candidate.data
             self.beside.clear()
-        if decision.outcome != "rejected":
-            self.tasks = tasks
+        if decision.promote or decision.extends:
+            self.retired += [each for each in tasks if each.number in decision.retired]
+            self.tasks = [each for each in tasks if each.number not in decision.retired]
         return decision
 
 
@@ -234,7 +247,7 @@ def main() -> int:
     theirs, best = recalls(joint, world.tests)
     counts = Counter(life.outcomes)
     print(f"\n{options.data}, seed {options.seed}: {dict(counts)} of {len(life.outcomes)} lots")
-    print(f"steps: {dict(Counter(life.steps))}")
+    print(f"steps: {dict(Counter(life.steps))}; exams retired: {len(life.retired)}")
     for name in mine:
         print(f"  {name:12} {100 * mine[name]:5.1f} %   joint {100 * theirs[name]:5.1f} %")
     gap = np.mean(list(theirs.values())) - np.mean(list(mine.values()))

@@ -225,7 +225,7 @@ def fork_server(logged: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def learn_here(trainer: Trainer, job: Job) -> None:
     """What the training process does, in this thread."""
-    train._learn(trainer._folder, job, os.getppid())
+    train._learn(trainer._folder, job, os.getppid(), lambda: trainer.fetch_lots(job))
 
 
 def live(order: dict[str, Any]) -> None:

@@ -15,11 +15,13 @@ def test_the_story_ends_as_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
     told = " ".join(capsys.readouterr().out.split())
     assert ended.value.code == 0, told
     for words in (
-        "the trigger input-drift fires",
-        "finetune learns the labels and is rejected: task 1 (upright): accuracy 0.",
-        "er, the project's method, is promoted: task 2 (lot 2, new): accuracy 0.",
+        "A candidate as good as the champion passes its gate with probability 0.9",
+        "1. upright digits, as before: known: task 2 (lot 2, new): accuracy 0.",
+        "6. a poisoned lot: 91 of 221 labels call a 3 an 8: ",
+        "after retrain: task 10 (lot 10, new): accuracy 0.",
+        "12. upright digits, as before: ",
         "requests in all that time 0 failed.",
-        "│ 3 * │ 0.9",
+        "upside down digits: 46.",
     ):
         assert words in told
     with pytest.raises(SystemExit) as again:

@@ -10,6 +10,7 @@ from msgspec.structs import replace as with_changes
 
 from lifelong.errors import ConflictError, DataError, StorageError
 from lifelong.loop.engine import Engine, asking, deciding, status, work
+from lifelong.loop.engine.exams import retire
 from lifelong.loop.engine.worker import Worker
 from lifelong.loop.gate import Gate
 from lifelong.loop.triggers import InputDrift
@@ -116,6 +117,29 @@ def test_a_lot_that_brings_nothing_new_is_known_and_learned_beside_the_next(engi
     assert job is not None
     assert (job.beside, sorted(job.learned)) == ([], [1, 2])
     assert job.learned[2].who == "champion", "its falls count from when it was known"
+
+
+def test_a_retired_exam_counts_no_more_until_it_is_restored(engine: Engine) -> None:
+    def say(restore: bool = False) -> None:
+        engine.write(
+            lambda connection: retire(connection, "digits", 1, actor="ann", reason="wrong", now=5.0, restore=restore)
+        )
+
+    say()
+    say()
+    feed(engine, turned())
+    promoted = through(engine, method={"name": "finetune"})
+    assert promoted.state == "promoted", "nothing is left that it could be seen to forget"
+    assert [facts["task"] for facts in promoted.decision["evidence"]] == [2]
+    told = status.status(engine, "digits")
+    assert told["tasks"][0]["retired"] == {"actor": "ann", "at": 5.0, "reason": "wrong"}
+    say(restore=True)
+    feed(engine, turned(1000), "more")
+    last = through(engine)
+    assert [facts["task"] for facts in last.decision["evidence"]] == [1, 2, 3]
+    actions = [entry.action for entry in engine.read(lambda connection: audit.listed(connection, project="digits"))]
+    assert [action for action in actions if "exam" in action] == ["retire exam", "restore exam"]
+    assert engine.read(audit.verify) == []
 
 
 def test_the_power_of_the_gate_and_a_stall_are_told(engine: Engine) -> None:

@@ -139,11 +139,16 @@ def exams(**changes: Any) -> list[ExamAnswers]:
 def test_estimates_are_of_the_worst_fall() -> None:
     gate, y = Gate(), np.arange(100) % 10
     assert estimate(gate, exams()).gain == 1.0
-    assert estimate(gate, exams()).excess == pytest.approx(-0.05 / 3)
+    assert estimate(gate, exams()).excess == pytest.approx(-0.05 / 5)
     assert estimate(gate, exams()).behind
     fallen = np.where(np.arange(100) < 3, 11, y)
-    assert estimate(gate, exams(candidate=fallen)).excess == pytest.approx(0.03 - 0.05 / 3), "the mean"
+    assert estimate(gate, exams(candidate=fallen)).excess == pytest.approx(0.03 - 0.05 / 5), "the mean"
     one_class = np.where((y == 3), 11, y)
     wide = Gate(max_forgetting=0.5, max_total_forgetting=1.0, max_task_forgetting=1.0, max_class_forgetting=0.5)
     assert estimate(wide, exams(candidate=one_class)).excess == pytest.approx(10 / 20 - 0.3), "a class, shrunk by ten"
+    two = np.where(np.isin(np.arange(100), (3, 13)), 11, y)
+    assert estimate(wide, exams(candidate=two)).excess < 0.0
+    assert estimate(wide, exams(candidate=two), strict=True).excess == pytest.approx(0.2 - 0.25 * 0.5), (
+        "2 of 10 answers"
+    )
     assert estimate(gate, exams()[1:]) == Estimate(1.0, -1.0, behind=True)

@@ -41,7 +41,12 @@ MARKS = Project(
     exam=ExamSettings(0.3, minimum=40),
 )
 FLAT = Project(
-    "flat", InputSchema((3,), 0, 1), ("red", "blue"), learner=LearnerSettings("linear"), exam=ExamSettings(minimum=60)
+    "flat",
+    InputSchema((3,), 0, 1),
+    ("red", "blue"),
+    learner=LearnerSettings("linear"),
+    gate=Gate(power=0.0),
+    exam=ExamSettings(minimum=60),
 )
 AT = "/projects/marks"
 

@@ -157,7 +157,7 @@ def test_a_person_teaches_the_model_by_hand(home: tuple[Home, str, str], context
 
     champion.get_by_role("link").click()
     life.get_by_role("heading", name="Version 2").wait_for()
-    assert life.locator(".decision tbody tr").count() == 2, "the evidence of two exams"
+    assert life.locator(".decision tbody tr").count() == 12, "the evidence of two exams and ten classes"
     life.get_by_text("Roll back…").click()
     yes = life.get_by_role("button", name="Roll back to version 1")
     yes.click()

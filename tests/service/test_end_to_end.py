@@ -43,6 +43,7 @@ PROJECT = Project(
     gate=Gate(max_forgetting=0.1),
     triggers=(ByHand(),),
     exam=ExamSettings(0.3, minimum=40),
+    repair=(),
 )
 
 
@@ -164,7 +165,7 @@ def test_the_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         asked = client.post(f"{AT}/updates", json={"method": {"name": "finetune"}}).json()
         rejected = until(lambda: client.get(f"{AT}/updates/{asked['id']}").json(), "rejected", "failed", "promoted")
         assert rejected["state"] == "rejected", rejected["decision"]
-        assert rejected["decision"]["reasons"][0].startswith("task 1 ")
+        assert rejected["decision"]["reasons"][0].startswith("1 old task(s) together")
         assert rejected["decision"]["evidence"][0]["difference"] < -0.1
         assert infer(client, x)["version"] == first
         again = client.post(f"{AT}/updates", json={"task": rejected["task"]}).json()

@@ -311,7 +311,7 @@ def test_workers_elsewhere_need_an_admin_key_and_one_job_is_one_workers(paint: P
     with pytest.raises(ConflictError, match="stop this work"):
         remote.beat(replace(job, owner="w2"), {}, 30)
     with pytest.raises(DataError, match="hold no answers"):
-        remote.complete(job, b"learner", b"answers", {"median": 1, "p99": 1, "count": 1})
+        remote.complete(job, b"learner", b"answers", {"latency": {"median": 1, "p99": 1, "count": 1}})
     problem(client.get("/v1/blobs/..%2Flifelong.db"), 404)
     assert "should match pattern" in problem(client.get(f"/v1/blobs/{'0' * 63}x"), 422)
     assert "POST /v1/blobs first" in problem(client.get(f"/v1/blobs/{'0' * 64}"), 404)

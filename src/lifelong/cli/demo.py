@@ -51,9 +51,10 @@ def loop(
     port: Annotated[int, typer.Option(help="0 takes a free one")] = 0,
     keep: Annotated[bool, typer.Option("--keep", help="leave the server running until Ctrl-C")] = False,
 ) -> None:
-    """A model online: users correct it, drift starts an update, what forgets is rejected, what remembers is promoted.
+    """A life of twelve updates online: users correct the model, which learns what is new and keeps what it knows.
 
-    Exit code 1 where a request failed, or the gate decided otherwise than the story tells.
+    Drift that comes back, a class that comes late, wrong labels that are found out, candidates that are repaired, a
+    full retrain. Exit code 1 where a request failed, or the gate decided otherwise than the story tells.
     """
     with needing("serve"):
         from lifelong.cli.life import life_table
@@ -72,16 +73,20 @@ def loop(
         tell_story(home or Path(temporary) / "home", say, port) as shown,
     ):
         console.print("\nThe life of the model, accuracy in its exams (* answers now):")
-        console.print(life_table(shown.life, shown.life["versions"][-1]["number"]))
+        champion = next(row["candidate"] for row in reversed(shown.updates) if row["state"] == "promoted")
+        numbers = {version["id"]: version["number"] for version in shown.life["versions"]}
+        console.print(life_table(shown.life, numbers[champion]))
         for kind, before in shown.before.items():
             told = f"{kind} digits: {100 * before:.1f} % right before, {100 * shown.after[kind]:.1f} % now"
             console.print(told, highlight=False)
         console.print(f"{shown.seconds:.0f} s in all", highlight=False)
         if keep:
-            console.print(f"\n{shown.url} goes on; log in with the key {shown.key}", highlight=False)
+            console.print(f"\n{shown.url} goes on; log in with the key", highlight=False)
+            console.print(shown.key, highlight=False, soft_wrap=True)
             console.print("Ctrl-C ends it", highlight=False)
             while not stopped.wait(0.5):
                 pass
-    states = (shown.rejected["state"], shown.promoted["state"])
-    if shown.failures or shown.audit_breaks or states != ("rejected", "promoted"):
+    for surprise in shown.surprises:
+        console.print(surprise, highlight=False)
+    if shown.failures or shown.audit_breaks or shown.surprises:
         raise typer.Exit(1)

@@ -59,6 +59,13 @@ def status(
     typer.echo(f"feedback: {counts or 'none'}")
     if found["active"] is not None:
         typer.echo(f"update {found['active']['id']}: {found['active']['state']} {found['active']['progress'] or ''}")
+    chances = [
+        f"{chance:.2f} {'now' if place == 0 else f'after {tasks} tasks'}"
+        for place, (tasks, chance) in enumerate(found["gate"]["power"].items())
+    ]
+    typer.echo(f"a candidate as good as the champion passes the gate with probability {', '.join(chances)}")
+    if found["stalled"] is not None:
+        typer.echo(f"stalled: {found['stalled']['why']}; what helps: {found['stalled']['help']}")
     for each in found["decisions"]:
         typer.echo(f"update {each['update']}: {each['state']}: {'; '.join(map(str, each['reasons']))}")
     Console().print(life_table(found["life"], champion.get("number")))
@@ -70,17 +77,21 @@ def update(
     project: Name = "digits",
     method: Annotated[str | None, typer.Option("-m", "--method", help="for this update instead of its own")] = None,
     task: Annotated[int | None, typer.Option(help="learn this task again, whose update was not promoted")] = None,
+    retrain: Annotated[bool, typer.Option("--retrain", help="a new learner learns every stored lot together")] = False,
     key: Key = None,
     database: Database = None,
     blobs: Blobs = None,
     wait: Annotated[bool, typer.Option(help="until it is decided")] = True,
     as_json: Json = False,
 ) -> None:
-    """Learn what waits, sit all exams, and let the gate decide; exit code 1 where it is not promoted."""
+    """Learn what waits, sit all exams, and let the gate decide.
+
+    Exit code 1 where the update was rejected, failed or cancelled; a lot that is known is none of these.
+    """
     with needing("serve"):
         from lifelong.service.talk import talk
 
-    body: dict[str, Any] = {"task": task, "method": None if method is None else {"name": method}}
+    body: dict[str, Any] = {"task": task, "method": None if method is None else {"name": method}, "retrain": retrain}
     with talk(home, key, database=database, blobs=blobs) as server:
         row = server.ask("POST", f"{project}/updates", body)
         if wait:
@@ -96,6 +107,23 @@ def update(
         typer.echo(f"update {row['id']} (task {row['task']}): {row['state']}\n  " + "\n  ".join(map(str, reasons)))
     if row["state"] in ("rejected", "failed", "cancelled"):
         raise typer.Exit(1)
+
+
+@app.command("retire")
+def retire(
+    task: Annotated[int, typer.Argument(help="its number")],
+    home: Home = Path("home"),
+    project: Name = "digits",
+    reason: Reason = "",
+    restore: Annotated[bool, typer.Option("--restore", help="let it count again")] = False,
+    key: Key = None,
+    database: Database = None,
+    blobs: Blobs = None,
+) -> None:
+    """Let the exam of a task count no more, as where its labels were wrong or the world has changed."""
+    path = f"projects/{project}/tasks/{task}:{'restore' if restore else 'retire'}"
+    row = ask(home, key, "POST", path, {"reason": reason}, database=database, blobs=blobs)
+    typer.echo(f"the exam of task {row['number']} ({row['name']}) counts {'again' if restore else 'no more'}")
 
 
 @app.command("versions")

@@ -9,10 +9,11 @@ A candidate is promoted only if it shows, each at the stated confidence,
 * that no single task fell by more than `max_task_forgetting` since it was learned, and
 * no class by more than `max_class_forgetting` (all answers to old exams that belong to the class, pooled).
 
-A lot on which learning is shown to change little (`known_gain`) brings nothing new where the champion answers it about
-as well as what it has learned, or where even a full retrain gains nothing: the lot is *known*, and the champion stays.
-Its exam is one of the old ones from then on, and the next updates learn it beside their lots until one is promoted:
-gains that are too small for one exam add up. Everything else is rejected.
+A lot without a gain that could be shown is *known* where the champion answers it as well as what it has learned, within
+`known_gain`: the champion stays, the lot's exam is one of the old ones from then on, and the next updates learn it
+beside their lots until one is promoted, so that gains which are too small for one exam add up. A lot that the champion
+answers worse is known only where a full retrain is shown to change its accuracy by less than `known_gain`, and is kept
+aside: labels that nothing can learn may be noise, or wrong. Everything else is rejected.
 
 The burden of proof is the candidate's: "did not fall by more than a margin" is a non-inferiority test, exact for the
 worst rate of disagreement (`paired.critical_score`). As all conditions must hold, no correction for their number is
@@ -35,7 +36,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
@@ -79,6 +80,13 @@ MISS = 0.02
 TOLD = 5
 
 
+class Disagreement(NamedTuple):
+    """On which fraction of answers to old exams candidates differ: from the champion, and from who learned the task."""
+
+    step: float
+    since: float
+
+
 @dataclass(frozen=True)
 class Gate:
     """What is asked of a candidate; falls and gains are fractions.
@@ -89,7 +97,8 @@ class Gate:
         max_total_forgetting: the same since each task was learned; None is twice `max_forgetting`.
         max_task_forgetting: the largest fall of one task since it was learned; None is four times `max_forgetting`.
         max_class_forgetting: the same of one class; None is four times `max_forgetting`.
-        known_gain: a lot is known where at most so much can be gained on it; None is twice `max_forgetting`.
+        known_gain: a lot is known where the champion's accuracy on it is at most so much below that on the old exams;
+            None is twice `max_forgetting`.
         confidence: of every statement.
         max_latency_ms: the longest that 99 of 100 single predictions may take; None is no limit.
         disagreement: on which fraction of answers an equally good candidate is expected to differ from the champion;
@@ -159,16 +168,21 @@ class Gate:
         require(attempt >= 1, f"attempt must be 1 or more, got {attempt}")
         return 0.9 * 0.1 ** (attempt - 1) * (1 - self.confidence)
 
-    def shown(self, margin: float, examples: int, tests: int, disagreement: float | None = None) -> float:
+    @property
+    def assumed(self) -> Disagreement:
+        """What is assumed before updates have shown it: three times as much since a task was learned as in a step."""
+        return Disagreement(self.disagreement, min(0.9, 3 * self.disagreement))
+
+    def shown(self, margin: float, examples: int, tests: int, disagreement: float) -> float:
         """`margin`, or the smallest one that so many `examples` can show, where that is larger.
 
         Of all `tests` of this kind together an equally good candidate fails one with probability 0.02 at most. Sizes
         are rounded down and disagreements up, so that margins are the same for similar exams.
 
-        >>> Gate().shown(0.2, 350, tests=1), Gate().shown(0.2, 30, tests=10)
-        (0.2, 0.25)
+        >>> Gate().shown(0.2, 350, tests=1, disagreement=0.05), Gate().shown(0.2, 30, tests=10, disagreement=0.05)
+        (0.2, 0.29)
         """
-        rate = max(self.disagreement, disagreement or 0.0)
+        rate = min(0.9, max(self.disagreement, disagreement))
         rounded = max(1, examples if examples < 20 else examples // 10 * 10)
         return max(margin, smallest_margin(rounded, self.level(), math.ceil(50 * rate) / 50, 1 - MISS / tests))
 
@@ -242,7 +256,9 @@ class Latency:
 class Decision:
     """What the gate says, why in sentences, and the evidence as plain values, one object per task and per class.
 
-    `failed` names the kinds of conditions that did not hold: `gain`, `forgetting`, `latency`.
+    `failed` names the kinds of conditions that did not hold: `gain`, `forgetting`, `latency`. `retired`: old tasks
+    whose exams contradict what even a full retrain learned, and counted no more. `extends`: a known lot whose exam
+    counts from now on.
     """
 
     outcome: Outcome
@@ -250,6 +266,8 @@ class Decision:
     evidence: tuple[dict[str, Any], ...] = ()
     classes: tuple[dict[str, Any], ...] = ()
     failed: tuple[str, ...] = ()
+    retired: tuple[int, ...] = ()
+    extends: bool = False
 
     @property
     def promote(self) -> bool:
@@ -270,13 +288,6 @@ class Check(NamedTuple):
     text: str
 
 
-class Disagreement(NamedTuple):
-    """On which fraction of answers to old exams candidates differ: from the champion, and from who learned the task."""
-
-    step: float
-    since: float
-
-
 class Group(NamedTuple):
     """Answers to exams that belong together: `name` for sentences, and how they changed."""
 
@@ -292,18 +303,24 @@ def decide(
     attempt: int = 1,
     disagreement: Disagreement | None = None,
     exhausted: bool = False,
+    retire: bool = False,
     classes: Sequence[str] | None = None,
 ) -> Decision:
     """Promote, reject, or call the lot known; the reasons of a rejection are the conditions that failed.
 
-    The evidence of a task: n, both accuracies, their difference with its one-sided bounds `low` and `high`, answers
-    gained and lost, the difference `since_learned`, `mcnemar_p` that both are equally good, both hashes. That of a
-    class: n, the difference since learned, the `margin` that was asked, and whether it `holds`.
+    The evidence of a task: n, both accuracies, their `difference`, answers gained and lost, the difference
+    `since_learned`, `mcnemar_p` that both are equally good, both hashes. Of what is asked of this task alone (of the
+    new one its gain, of an old one its fall since it was learned): the one-sided bounds `low` and `high`, what is
+    `asked` of `low`, and whether it `holds`. The evidence of a class: n, the difference since learned, the `margin`
+    that was asked, and whether it `holds`.
 
     Arguments:
         attempt: how often a candidate for this lot has been judged, this one included.
         disagreement: of earlier candidates; None is unknown.
         exhausted: a full retrain was tried, so that a lot on which nothing is gained is known however it is answered.
+        retire: where a full retrain is rejected for what it forgot, judge again without the old tasks that fell by half
+            of `max_task_forgetting` or more since they were learned, if these are at most half of the old ones: who has
+            seen everything has not forgotten, so the world has changed.
         classes: the names of the outputs, for sentences.
 
     Raises: `SettingError` without exactly one new task, or without a latency where the gate bounds it.
@@ -312,18 +329,20 @@ def decide(
     >>> poor, good = np.arange(200) // 100, np.arange(200) // 190
     >>> decide(Gate(), [ExamAnswers(2, "rotated", y, poor, good, is_new=True)]).outcome
     'promoted'
-    >>> decide(Gate(), [ExamAnswers(2, "rotated", y, good, good, is_new=True)]).outcome
+    >>> old = ExamAnswers(1, "upright", y, good, good, is_new=False)
+    >>> decide(Gate(), [old, ExamAnswers(2, "rotated", y, good, good, is_new=True)]).outcome
     'known'
-    >>> decide(Gate(), [ExamAnswers(2, "rotated", y, good, poor, is_new=True)]).reasons[0]
-    'task 2 (rotated, new): accuracy 0.950 → 0.500 on 200, a gain of at least -0.513 at 95 %; asked is 0'
+    >>> decide(Gate(), [old, ExamAnswers(2, "rotated", y, good, poor, is_new=True)]).reasons[0]
+    'task 2 (rotated, new): accuracy 0.950 → 0.500 on 200, a gain of at least -0.521 at 95 %; asked is 0'
     """
     require(sum(exam.is_new for exam in exams) == 1, "the gate needs the exam of exactly one new task")
     level = gate.level(attempt)
     new, old = next(exam for exam in exams if exam.is_new), [exam for exam in exams if not exam.is_new]
     checks = [_gain(gate, new, old, _classes(old, "champion", classes), level)]
     checks += _mean(gate, old, level)
-    step, since = disagreement or (None, None)
-    checks += _summary(_tasks(gate, old, level, since), "tasks")
+    step, since = disagreement or gate.assumed
+    of_tasks = _tasks(gate, old, level, since)
+    checks += _summary([check for check, _ in of_tasks], "tasks")
     of_classes, facts = _class_checks(gate, _classes(old, "base", classes), level, since)
     checks += _summary(of_classes, "classes")
     if gate.max_latency_ms is not None:
@@ -331,19 +350,37 @@ def decide(
         assert latency is not None
         text = f"99 of 100 predictions took at most {latency.p99:.3g} ms; allowed are {gate.max_latency_ms:g} ms"
         checks.append(Check("latency", latency.p99 <= gate.max_latency_ms, text))
-    evidence = tuple(_evidence(gate, exam) for exam in exams)
+    asked = {exam.task: (check.holds, -margin) for exam, (check, margin) in zip(old, of_tasks, strict=True)}
+    asked[new.task] = is_above(new.pairs, gate.min_gain, NEW_SHARE * level), gate.min_gain
+    evidence = tuple(_evidence(gate, exam, *asked[exam.task]) for exam in exams)
     failed = tuple(sorted({check.kind for check in checks if not check.holds}))
     if not failed:
         return Decision("promoted", tuple(check.text for check in checks), evidence, facts)
-    known = None if checks[0].holds else _known(gate, new, old, level, step, exhausted)
-    if known is not None:
-        return Decision("known", (known,), evidence, facts, failed)
+    if not checks[0].holds and not is_behind(gate, new, old):
+        text = f"{_story(new)}: known; no gain is shown, and the champion answers it as well as what it has learned"
+        return Decision("known", (text,), evidence, facts, failed, extends=True)
+    margin = gate.shown(gate.known, len(new.y), 1, step)
+    if not checks[0].holds and exhausted and _changes_little(new.pairs, margin, level):
+        text = (
+            f"{_story(new)}: kept aside; a full retrain is shown to change its accuracy by less than {margin:g} at "
+            f"{100 * gate.confidence:g} %, and the champion answers it worse than what it has learned"
+        )
+        return Decision("known", (text,), evidence, facts, failed)
+    if retire and exhausted and "forgetting" in failed:
+        changed = [exam for exam in old if exam.since.difference <= -gate.of_a_task / 2]
+        if 0 < len(changed) <= len(old) / 2:
+            rest = [exam for exam in exams if exam not in changed]
+            again = decide(
+                gate, rest, latency, attempt=attempt, disagreement=disagreement, exhausted=True, classes=classes
+            )
+            if again.outcome != "rejected":
+                return replace(again, evidence=evidence, retired=tuple(exam.task for exam in changed))
     return Decision("rejected", tuple(check.text for check in checks if not check.holds), evidence, facts, failed)
 
 
-def _evidence(gate: Gate, exam: ExamAnswers) -> dict[str, Any]:
+def _evidence(gate: Gate, exam: ExamAnswers, holds: bool, asked: float) -> dict[str, Any]:
     pairs = exam.pairs
-    low, high = bounds(pairs, gate.confidence)
+    low, high = bounds(pairs if exam.is_new else exam.since, gate.confidence)
     return {
         "task": exam.task,
         "name": exam.name,
@@ -354,6 +391,8 @@ def _evidence(gate: Gate, exam: ExamAnswers) -> dict[str, Any]:
         "difference": pairs.difference,
         "low": low,
         "high": high,
+        "asked": asked,
+        "holds": holds,
         "gained": pairs.gained,
         "lost": pairs.lost,
         "since_learned": None if exam.learned is None else exam.since.difference,
@@ -410,16 +449,18 @@ def _mean(gate: Gate, old: Sequence[ExamAnswers], level: float) -> list[Check]:
     return checks
 
 
-def _tasks(gate: Gate, old: Sequence[ExamAnswers], level: float, disagreement: float | None) -> list[Check]:
-    checks: list[Check] = []
+def _tasks(gate: Gate, old: Sequence[ExamAnswers], level: float, disagreement: float) -> list[tuple[Check, float]]:
+    """Of each old task its fall since it was learned, and the margin that was asked."""
+    checks: list[tuple[Check, float]] = []
     for exam in old:
         margin = gate.shown(gate.of_a_task, len(exam.y), len(old), disagreement)
-        checks.append(_fall(Group(f"task {exam.task} ({exam.name}), since learned", exam.since), margin, level, gate))
+        group = Group(f"task {exam.task} ({exam.name}), since learned", exam.since)
+        checks.append((_fall(group, margin, level, gate), margin))
     return checks
 
 
 def _class_checks(
-    gate: Gate, groups: Sequence[Group], level: float, disagreement: float | None
+    gate: Gate, groups: Sequence[Group], level: float, disagreement: float
 ) -> tuple[list[Check], tuple[dict[str, Any], ...]]:
     margins = [gate.shown(gate.of_a_class, group.pairs.n, len(groups), disagreement) for group in groups]
     checks = [
@@ -454,26 +495,8 @@ def _fall(group: Group, margin: float, level: float, gate: Gate) -> Check:
     return Check("forgetting", is_above(group.pairs, -margin, level), text)
 
 
-def _known(
-    gate: Gate,
-    new: ExamAnswers,
-    old: Sequence[ExamAnswers],
-    level: float,
-    disagreement: float | None,
-    exhausted: bool,
-) -> str | None:
-    """Why the new task is known, where it is."""
-    pairs = new.pairs
-    margin = gate.shown(gate.known, pairs.n, 1, disagreement)
-    if not (is_above(pairs, -margin, level) and is_above(pairs.swapped(), -margin, level)):
-        return None
-    if not exhausted and is_behind(gate, new, old):
-        return None
-    why = "also a full retrain gains nothing" if exhausted else "the champion answers it as well as what it has learned"
-    return (
-        f"{_story(new)}: known; learning it is shown to change its accuracy by less than {margin:g} at "
-        f"{100 * gate.confidence:g} %, and {why}"
-    )
+def _changes_little(pairs: Pairs, margin: float, level: float) -> bool:
+    return is_above(pairs, -margin, level) and is_above(pairs.swapped(), -margin, level)
 
 
 def is_behind(gate: Gate, new: ExamAnswers, old: Sequence[ExamAnswers]) -> bool:

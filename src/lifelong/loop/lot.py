@@ -35,13 +35,16 @@ class ExamSettings:
 
     Arguments: `fraction` of every class; `cap`, the most examples per task, the classes in balance; `minimum`, the
         fewest with which a lot may be cut: fewer examples would promise more than they can show; `selection`, the
-        fraction of each exam on which repairs are chosen, which the verdict does not use (0: nothing is repaired).
+        fraction of each exam on which repairs are chosen, which the verdict does not use (0: nothing is repaired);
+        `retire`: the exams of old tasks that contradict what a full retrain learned count no more, as where prices or
+        habits change; else a person retires them.
     """
 
     fraction: float = 0.3
     cap: int = 500
     minimum: int = 60
     selection: float = 0.25
+    retire: bool = False
 
     def __post_init__(self) -> None:
         require(0 < self.fraction < 1, f"fraction must be in 0 … 1, got {self.fraction}")

@@ -145,7 +145,7 @@ def pass_probability(n: int, margin: float, level: float, gained: float, lost: f
     """The probability that `is_above` holds where each answer is gained and lost with these probabilities.
 
     >>> round(pass_probability(217, -0.05, 0.05, gained=0.025, lost=0.025), 2)
-    0.9
+    0.91
     """
     b, c, chance = _outcomes(n, gained, lost)
     return min(1.0, float(chance[score(b, c, n, margin) >= critical_score(n, margin, level)].sum()))
@@ -175,7 +175,7 @@ def smallest_margin(n: int, level: float, disagreement: float, chance: float) ->
     probability `chance` or more. 1 where no margin does that.
 
     >>> smallest_margin(350, 0.05, disagreement=0.05, chance=0.9), smallest_margin(22, 0.05, 0.05, 0.9)
-    (0.04, 0.23)
+    (0.04, 0.2)
     """
     special = _special()
     first = (special.ndtri(1 - level) + special.ndtri(chance)) * math.sqrt(disagreement / n)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,14 +36,14 @@ def main(folder: Path, parent: int) -> int:
     os.nice(5)  # predictions come first
     job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
     try:
-        _learn(folder, job, parent)
+        _learn(folder, job, parent, ask_for_lots)
     except LifelongError as error:
         tell({"failed": str(error)})
         return HOPELESS
     return 0
 
 
-def _learn(folder: Path, job: Job, parent: int) -> None:
+def _learn(folder: Path, job: Job, parent: int, fetch_lots: Callable[[], None]) -> None:
     project = from_json(json.dumps(job.project), "the project")
     method = None if job.method is None else MethodChoice(job.method["name"], job.method.get("settings") or {})
     tasks = [_task(folder, part) for part in job.exams]
@@ -58,7 +58,7 @@ def _learn(folder: Path, job: Job, parent: int) -> None:
         tell({"stage": "learning", "step": news.step, "steps": news.steps, "loss": round(news.loss, 4)})
 
     def lots() -> list[Task]:
-        ask_for_lots()
+        fetch_lots()
         return [task for task in tasks if task.number != job.task]
 
     tell({"stage": "learning", "step": 0})
@@ -75,7 +75,8 @@ def _learn(folder: Path, job: Job, parent: int) -> None:
         learned,
         job.beside,
         lots,
-        tell,
+        retrain=bool((job.method or {}).get("retrain")),
+        tell=tell,
         on_progress=report,
         on_step=step,
     )

@@ -111,6 +111,10 @@ class Trainer:
         with self._beating(job, "handing in"):
             self._jobs.complete(job, (folder / "candidate").read_bytes(), (folder / "answers").read_bytes(), result)
 
+    def fetch_lots(self, job: Job) -> None:
+        """Bring what the old tasks were learned from. Raises: like `_fetch`."""
+        self._fetch(job, [part.train for part in job.exams], "fetching the old lots")
+
     def _fetch(self, job: Job, names: Sequence[str], stage: str) -> None:
         """Bring the blobs that the process needs. Raises: `ConflictError` where the lease is lost meanwhile."""
         with self._beating(job, stage) as lost:
@@ -186,7 +190,7 @@ class Trainer:
                         progress = json.loads(line)
                         reach("training")
                         if progress.get("need") == "lots":
-                            self._fetch(job, [part.train for part in job.exams], str(progress["stage"]))
+                            self.fetch_lots(job)
                             with suppress(OSError):  # it ended meanwhile
                                 answers.write(b"lots\n")
                                 answers.flush()

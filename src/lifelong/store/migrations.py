@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from sqlalchemy import Connection, insert, inspect, select, update
+from sqlalchemy import DDL, Connection, insert, inspect, select, update
 
 from lifelong.errors import StorageError
 from lifelong.store import tables
@@ -56,12 +56,19 @@ def margins(connection: Connection) -> None:
         connection.execute(change.values(config={**config, "gate": gate}))
 
 
+def retired_exams(connection: Connection) -> None:
+    """Exams that count no more, with the reason; a database that is made now has the column."""
+    if "retired" not in {column["name"] for column in inspect(connection).get_columns("task")}:
+        connection.execute(DDL("ALTER TABLE task ADD COLUMN retired TEXT"))
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     ("0001_initial", initial),
     ("0002_traffic", traffic),
     ("0003_threads", threads),
     ("0005_failures", failures),
     ("0006_margins", margins),
+    ("0007_retired", retired_exams),
 )
 
 

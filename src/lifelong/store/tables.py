@@ -196,6 +196,7 @@ task = Table(
     Column("train_blob", Text, nullable=False),
     Column("exam_blob", Text, nullable=False),
     Column("created", Double, nullable=False),
+    Column("retired", Json),  # why its exam counts no more, who said so, and when
 )
 
 version = Table(

@@ -6,14 +6,14 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, select, update
 
 from lifelong.errors import ConflictError
 from lifelong.store.errors import NotFoundError
 from lifelong.store.tables import insert_new, task
 from lifelong.store.values import same
 
-__all__ = ["Task", "add", "get", "listed", "numbers"]
+__all__ = ["Task", "add", "get", "listed", "numbers", "retire"]
 
 INSERT = insert_new(task, "project", "number")
 ALL = select(task).where(task.c.project == bindparam("project")).order_by(task.c.number)
@@ -22,7 +22,10 @@ ONE = ALL.where(task.c.number == bindparam("number"))
 
 
 class Task(Struct, frozen=True):
-    """One row of `task`: number 1 is what version 1 learned; `manifest` holds ids, their hash and the cursor."""
+    """One row of `task`: number 1 is what version 1 learned; `manifest` holds ids, their hash and the cursor.
+
+    `retired` says why the exam counts no more, who said so, and when; None where it counts.
+    """
 
     project: str
     number: int
@@ -32,6 +35,7 @@ class Task(Struct, frozen=True):
     train_blob: str
     exam_blob: str
     created: float
+    retired: Any = None
 
 
 def add(connection: Connection, row: Task) -> Task:
@@ -56,6 +60,13 @@ def get(connection: Connection, project: str, number: int) -> Task:
     return Task(*row)
 
 
+def retire(connection: Connection, project: str, number: int, retired: Any) -> Task:
+    """Say why the exam of task `number` counts no more; None lets it count again. Raises: `NotFoundError`."""
+    values = {"retired": retired}
+    connection.execute(update(task).where(task.c.project == project, task.c.number == number).values(values))
+    return get(connection, project, number)
+
+
 def listed(connection: Connection, project: str) -> list[Task]:
     """Every task of `project`, by number."""
     return [Task(*row) for row in connection.execute(ALL, {"project": project})]
@@ -67,4 +78,4 @@ def numbers(connection: Connection, project: str) -> tuple[int, ...]:
 
 
 def _content(row: Task) -> dict[str, Any]:
-    return asdict(row) | {"created": None}
+    return asdict(row) | {"created": None, "retired": None}

@@ -36,19 +36,23 @@ def ask(
     actor: str,
     method: Mapping[str, Any] | None = None,
     task: int | None = None,
+    retrain: bool = False,
     key: str | None = None,
 ) -> updates.Update:
     """Queue an update because `actor` wants one; the same `key` again is the same update.
 
     Arguments: `method` for this update alone, {"name": …, "settings": {…}}; `task`: learn the lot of that task again,
         whose update was rejected, cancelled, failed or rolled back, instead of a new one; under a new number where the
-        champion has learned later tasks meanwhile, as tasks are learned in order.
+        champion has learned later tasks meanwhile, as tasks are learned in order. `retrain`: a new learner learns every
+        stored lot together, instead of the champion the new one.
     Raises: `NotFoundError`; `ConflictError` where an update is under way, or the champion has learned that task;
         `DataError` where too little feedback waits; `SettingError` for a method that there is not.
     """
     project = engine.project(name)
     if method is not None:
         project.new_learner(MethodChoice(str(method.get("name")), dict(method.get("settings") or {})))
+    if retrain:
+        method = {**(method or project.method.complete), "retrain": True}
     firing = Firing(ByHand.kind, {"asked_by": actor})
     return _asked(engine, project, firing, actor, key, method, task)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from lifelong.errors import ConflictError, LifelongError, StorageError
 from lifelong.loop.engine import traffic
 from lifelong.loop.engine.base import Engine, apply, project_of, version_of
-from lifelong.loop.engine.exams import exams_of
+from lifelong.loop.engine.exams import exams_of, retire
 from lifelong.loop.engine.judged import attempt_of, disagreement_seen
 from lifelong.loop.gate import Decision, ExamAnswers, Latency
 from lifelong.loop.gate import decide as ask_gate
@@ -56,6 +56,7 @@ def decide(engine: Engine, update_id: str) -> updates.Update:
     said = {"by": "gate", "outcome": decision.outcome, "promote": decision.promote, "reasons": list(decision.reasons)}
     said |= {"gate": plain(project.gate), "evidence": plain(decision.evidence), "classes": plain(decision.classes)}
     said |= {"failed": list(decision.failed), "attempt": attempt_of(row), "steps": row.evidence.get("steps", [])}
+    said |= {"retired": list(decision.retired), "extends": decision.extends}
     done = engine.write(lambda connection: _settle(connection, engine.clock(), project, update_id, said))
     reach("decided")
     return done
@@ -178,6 +179,7 @@ def _judged(engine: Engine, project: Project, row: updates.Update) -> Decision:
         attempt=attempt_of(row),
         disagreement=seen,
         exhausted=any(step["step"] == "retrain" and "why_not" not in step for step in row.evidence.get("steps", ())),
+        retire=project.exam.retire,
         classes=project.classes,
     )
 
@@ -212,11 +214,19 @@ def _settle(
             now=now,
         )
         traffic.cleared(connection, row.project, row.candidate, now=now, actor="gate", reason="it became the champion")
+        _retired(connection, row, said, now)
         reach("decided before commit")
         return done  # the move is in the audit
     detail = {"update": row.id, "version": row.candidate, "reasons": said["reasons"]}
     audit.append(connection, at=now, project=row.project, actor="gate", action=action, detail=detail)
     return done
+
+
+def _retired(connection: Connection, row: updates.Update, said: Mapping[str, Any], now: float) -> None:
+    """Exams that a promoted full retrain contradicts count no more."""
+    for number in said.get("retired") or ():
+        reason = f"a full retrain contradicts it (update {row.id}): the world has changed"
+        retire(connection, row.project, number, actor="gate", reason=reason, now=now)
 
 
 def _move(
@@ -254,6 +264,7 @@ def _move(
         )
         waits = _of_candidate(connection, project, found.id, ("waiting",))
         if waits is not None:
+            _retired(connection, waits, waits.decision or {}, now)
             apply(connection, waits.id, Decided("promoted", _by(waits, actor, reason)), now)
         traffic.cleared(connection, project, found.id, now=now, actor=actor, reason="it became the champion")
         reach(f"{action} before commit")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from lifelong.loop.engine.base import learners
 from lifelong.loop.job import Learned
-from lifelong.store import aliases, tasks, updates, versions
+from lifelong.store import aliases, audit, tasks, updates, versions
 from lifelong.store.database import Connection
 
-__all__ = ["Exams", "examined_tasks", "exams_of", "known_lots"]
+__all__ = ["Exams", "examined_tasks", "exams_of", "known_lots", "retire"]
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,50 @@ def exams_of(connection: Connection, row: updates.Update) -> Exams:
         if each.base_version != row.base_version
     }
     numbers = sorted({*makers, *known, row.task})
+    rows = [tasks.get(connection, row.project, number) for number in numbers]
+    counted = [each for each in rows if each.retired is None or each.number == row.task]
     beside = [number for number, each in known.items() if each.base_version == row.base_version]
-    return Exams([tasks.get(connection, row.project, number) for number in numbers], learned, sorted(beside))
+    left = {each.number for each in counted}
+    return Exams(
+        counted,
+        {number: each for number, each in learned.items() if number in left},
+        [number for number in sorted(beside) if number in left],
+    )
 
 
 def known_lots(connection: Connection, project: str, version: str) -> dict[int, updates.Update]:
-    """Task → the update that found it known, where the version or one before it in its line was the champion then."""
+    """Task → the update that found it known, where the version or one before it in its line was the champion then.
+
+    Lots that are kept aside are not among them.
+    """
     line = {each.id for each in versions.lineage(connection, version)}
     rows = updates.in_states(connection, project, ["known"])
-    return {row.task: row for row in rows if row.task is not None and row.base_version in line}
+    return {
+        row.task: row for row in rows if row.task is not None and row.base_version in line and row.decision["extends"]
+    }
 
 
 def examined_tasks(connection: Connection, project: str) -> set[int]:
-    """The tasks whose exams the next candidate sits, the new one aside."""
+    """The tasks whose exams the next candidate sits, the new one and retired ones aside."""
     champion = aliases.get(connection, project)
     if champion is None:
         return set()
-    return {*learners(connection, champion.version), *known_lots(connection, project, champion.version)}
+    retired = {row.number for row in tasks.listed(connection, project) if row.retired is not None}
+    known = known_lots(connection, project, champion.version)
+    return {*learners(connection, champion.version), *known} - retired
+
+
+def retire(
+    connection: Connection, project: str, number: int, *, actor: str, reason: str, now: float, restore: bool = False
+) -> tasks.Task:
+    """Let the exam of task `number` count no more, or again, with an entry in the audit; twice is once.
+
+    What was learned from the task stays learned. Raises: `NotFoundError`.
+    """
+    row = tasks.get(connection, project, number)
+    if (row.retired is None) == restore:
+        return row
+    done = tasks.retire(connection, project, number, None if restore else {"at": now, "actor": actor, "reason": reason})
+    action, detail = "restore exam" if restore else "retire exam", {"task": number, "reason": reason}
+    audit.append(connection, at=now, project=project, actor=actor, action=action, detail=detail)
+    return done

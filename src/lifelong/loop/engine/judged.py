@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from lifelong.loop.engine.base import project_of
+from lifelong.loop.engine.exams import examined_tasks
 from lifelong.loop.gate import Disagreement, Gate
 from lifelong.loop.power import power_later
-from lifelong.loop.project import Project
 from lifelong.store import tasks, updates
 from lifelong.store.database import Connection
 
-__all__ = ["attempt_of", "attempts_at", "disagreement_seen", "gate_power", "stalled"]
+__all__ = ["attempt_of", "attempts_at", "disagreement_seen", "gate_of", "stalled"]
 
 #: so many judged updates tell how far candidates differ from champions
 RECENT = 10
@@ -53,8 +55,14 @@ def disagreement_seen(connection: Connection, project: str, before: float) -> Di
     )
 
 
-def gate_power(project: Project, learned: Sequence[tasks.Task], seen: Disagreement | None) -> dict[str, Any]:
-    """The probability that an equally good candidate passes, now and later, for the exams of the tasks `learned`."""
+def gate_of(connection: Connection, name: str) -> dict[str, Any]:
+    """The probability that a candidate as good as the champion passes, now and later, and the disagreement seen.
+
+    Raises: `NotFoundError`.
+    """
+    project, seen = project_of(connection, name), disagreement_seen(connection, name, math.inf)
+    numbers = examined_tasks(connection, name)
+    learned = [row for row in tasks.listed(connection, name) if row.number in numbers]
     used = 1 - project.selection
     exams = tuple(round(used * _exam_size(row)) for row in learned)
     rate = None if seen is None else Disagreement(*(round(max(0.01, each), 2) for each in seen))

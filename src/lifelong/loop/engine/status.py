@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from msgspec.structs import asdict
 
 from lifelong.loop.engine.base import Engine, active, project_of, version_of
-from lifelong.loop.engine.exams import examined_tasks
-from lifelong.loop.engine.judged import disagreement_seen, gate_power, stalled
+from lifelong.loop.engine.judged import gate_of, stalled
 from lifelong.loop.life import VersionRow, life
 from lifelong.store import aliases, feedback, tasks, updates, versions
 from lifelong.store.database import Connection
@@ -22,7 +20,7 @@ def status(engine: Engine, name: str) -> dict[str, Any]:
 
     Raises: `NotFoundError`.
     """
-    project, champion, counts, busy, rows, made, learned, seen, asked = engine.read(
+    project, champion, counts, busy, rows, made, learned, gate = engine.read(
         lambda connection: (
             project_of(connection, name),
             aliases.get(connection, name),
@@ -31,8 +29,7 @@ def status(engine: Engine, name: str) -> dict[str, Any]:
             updates.listed(connection, name, limit=20),
             versions.listed(connection, name),
             tasks.listed(connection, name),
-            disagreement_seen(connection, name, math.inf),
-            examined_tasks(connection, name),
+            gate_of(connection, name),
         )
     )
     numbers = {row.id: row.number for row in made}
@@ -55,9 +52,9 @@ def status(engine: Engine, name: str) -> dict[str, Any]:
             for row in rows[:5]
             if row.decision is not None
         ],
-        "gate": gate_power(project, [row for row in learned if row.number in asked], seen),
+        "gate": gate,
         "stalled": stalled(rows),
-        "tasks": [{"number": row.number, "name": row.name} for row in learned],
+        "tasks": [{"number": row.number, "name": row.name, "retired": row.retired} for row in learned],
         "life": life([_life_row(row) for row in made]).to_json(),
     }
 

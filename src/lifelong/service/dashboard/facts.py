@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from lifelong.loop import Project
 from lifelong.loop.engine import Engine
 from lifelong.loop.engine.base import ACTIVE, project_of
+from lifelong.loop.engine.judged import gate_of
 from lifelong.loop.life import Life, VersionRow, life
 from lifelong.store import aliases, feedback, projects, tasks, updates, versions
 from lifelong.store.aliases import Alias, Move
@@ -32,6 +34,7 @@ class Facts:
     versions: list[Version]
     tasks: list[Task]
     moves: list[Move]
+    gate: dict[str, Any]
     stamp: str
 
     @property
@@ -89,6 +92,7 @@ def facts(engine: Engine, name: str) -> Facts:
             versions.listed(connection, name),
             tasks.listed(connection, name),
             aliases.moves(connection, name),
+            gate_of(connection, name),
             _stamp(connection, name),
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lifelong.loop.engine.judged import stalled
 from lifelong.loop.gate import Gate
 from lifelong.loop.life import Life
 from lifelong.loop.triggers import Amount
@@ -42,6 +43,8 @@ def home_view(facts: Facts) -> dict[str, Any]:
         "method": facts.project.method.name,
         "counts": facts.counts,
         "needed": min((each.n for each in facts.project.triggers if isinstance(each, Amount)), default=None),
+        "gate": facts.gate,
+        "stalled": stalled(facts.updates),
         "running": None if facts.active is None else running(facts.active),
         "tasks": [{"number": task, "name": facts.task_name(task)} for task in tasks],
         "heat": heat(facts, shown, tasks),
@@ -120,6 +123,9 @@ def decision(facts: Facts, row: Update) -> dict[str, Any]:
         "why": _why(row),
         "method": (row.method or {}).get("name"),
         "evidence": [_evidence(each, gate) for each in said.get("evidence") or []],
+        "classes": said.get("classes") or [],
+        "steps": [_step(each) for each in said.get("steps") or []],
+        "retired": said.get("retired") or [],
         "confidence": 100 * float((said.get("gate") or {}).get("confidence", Gate().confidence)),
     }
 
@@ -141,10 +147,20 @@ def _curves(facts: Facts, life: Life, shown: Sequence[Version], tasks: Sequence[
 
 
 def _evidence(given: dict[str, Any], gate: dict[str, float]) -> dict[str, Any]:
-    asked = gate["min_gain"] if given["is_new"] else -gate["max_forgetting"]
+    asked = given.get("asked", gate["min_gain"] if given["is_new"] else -gate["max_forgetting"])
     label = f"task {given['task']} ({given['name']})"
-    drawn = interval(label, given["low"], given["difference"], given["high"], asked)
-    return {**given, "asked": asked, "holds": given["low"] >= asked, "svg": drawn}
+    middle = given["difference"] if given.get("since_learned") is None else given["since_learned"]
+    drawn = interval(label, given["low"], middle, given["high"], asked)
+    return {"holds": given["low"] >= asked, **given, "asked": asked, "svg": drawn}
+
+
+def _step(step: dict[str, Any]) -> str:
+    """A step of a repair in words."""
+    name = str(step["step"]) + (f" {step['alpha']:g}" if "alpha" in step else "")
+    if "why_not" in step:
+        return f"{name}: {step['why_not']}"
+    safe = "looks safe" if step["excess"] <= 0 else f"the worst fall is {100 * step['excess']:.1f} points too large"
+    return f"{name}: gains {100 * step['gain']:.1f} points on the new task, {safe}"
 
 
 def _exams(facts: Facts, version: Version) -> list[dict[str, Any]]:

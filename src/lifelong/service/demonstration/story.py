@@ -1,4 +1,4 @@
-"""The story: digits come upright, then turned; what forgets is rejected, what remembers is promoted."""
+"""The story: twelve lots of labels from users, and what the loop makes of each."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+import torch
 from torch import Tensor
 
 from lifelong.errors import ResourceError
 from lifelong.loop.engine.begin import begin
-from lifelong.loop.gate import Gate
 from lifelong.loop.lot import ExamSettings
 from lifelong.loop.project import LearnerSettings, MethodChoice, Project
 from lifelong.loop.schema import InputSchema
-from lifelong.loop.triggers import InputDrift
+from lifelong.loop.triggers import ByHand
 from lifelong.service.client import Server
 from lifelong.service.demonstration.users import Answer, Crowd, User, crowd
 from lifelong.service.home import first_key, open_engine, open_home
@@ -27,16 +27,16 @@ from lifelong.service.settings import ServeSettings
 from lifelong.service.worker import work_for
 from lifelong.streams.sources import digits
 from lifelong.streams.transforms import rotate
-from lifelong.training import Training
 from lifelong.types import Task
 
-__all__ = ["PROJECT", "Shown", "tell_story"]
+__all__ = ["PROJECT", "Scene", "Shown", "scenes", "tell_story"]
 
 T = TypeVar("T")
 
 NAME = "digits"
-ANGLE = 90.0
-UPRIGHT, TURNED = slice(0, 700), slice(700, 1000)
+LOT, LATE, POISONED, USERS = 240, 9, (3, 8), 12
+#: digits that version 1 learns from; of the eleven lots of right labels so many should be promoted or known
+FIRST, ENOUGH = 560, 8
 #: seconds that a step of the story may take on a slow machine before it is given up
 PATIENCE = 300.0
 
@@ -44,29 +44,79 @@ PROJECT = Project(
     NAME,
     InputSchema((1, 8, 8), 0, 1),
     tuple("0123456789"),
-    learner=LearnerSettings("mlp:64", training=Training(epochs=15, lr=0.1)),
-    method=MethodChoice("er", {"capacity": 500, "replay_batch": 64}),
-    gate=Gate(max_forgetting=0.1),
-    triggers=(InputDrift(window=50),),
-    exam=ExamSettings(0.3, minimum=40),
+    learner=LearnerSettings("mlp:64"),
+    method=MethodChoice("er", {"capacity": 500}),
+    triggers=(ByHand(),),
+    exam=ExamSettings(0.4, minimum=60),
 )
+
+
+class Scene(NamedTuple):
+    """One lot: what users send in words, their digits `x` with the labels `y`, and which states the story expects."""
+
+    told: str
+    x: Tensor
+    y: Tensor
+    expected: tuple[str, ...] = ("promoted", "known", "rejected")
+    retrain: bool = False
+    poisoned: bool = False
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What the story came to: where the server is, the life of the model, and what its users saw."""
+    """What the story came to: where the server is, the life of the model, its updates, and what its users saw."""
 
     url: str
     key: str
     life: dict[str, Any]
-    rejected: dict[str, Any]
-    promoted: dict[str, Any]
+    updates: list[dict[str, Any]]
+    surprises: list[str]
     before: dict[str, float]
     after: dict[str, float]
     asked: int
     failures: list[str]
     audit_breaks: int
     seconds: float
+
+
+def scenes() -> Iterator[Scene]:
+    """Twelve lots: what is known, drift that comes back, a class that comes late, and wrong labels.
+
+    Digits of the training split that version 1 has not seen; lots are drawn anew from them each time.
+    """
+    source, luck = digits(), torch.Generator().manual_seed(0)
+    rest = torch.arange(FIRST, len(source.train_y))
+
+    def lot(among: Tensor = rest, count: int = LOT) -> tuple[Tensor, Tensor]:
+        rows = among[torch.randperm(len(among), generator=luck)[:count]]
+        return source.train_x[rows], source.train_y[rows]
+
+    def turned(degrees: float) -> tuple[Tensor, Tensor]:
+        x, y = lot()
+        return rotate(x, degrees), y
+
+    def inverted() -> tuple[Tensor, Tensor]:
+        x, y = lot()
+        return 1 - x, y
+
+    early = rest[source.train_y[rest] != LATE]
+    good = ("promoted", "known")
+    yield Scene("upright digits, as before", *lot(early), good)
+    yield Scene("digits turned by 90 degrees", *turned(90))
+    yield Scene(f"upright digits, among them the first {LATE}s", *lot())
+    yield Scene("digits turned by 30 degrees", *turned(30))
+    yield Scene("digits turned by 90 degrees, again", *turned(90))
+    x, y = lot(count=130)
+    threes = source.train_x[rest[source.train_y[rest] == POISONED[0]][: LOT - len(y)]]
+    wrong = torch.full((len(threes),), POISONED[1])
+    told = f"a poisoned lot: {len(threes)} of {len(y) + len(threes)} labels call a {POISONED[0]} an {POISONED[1]}"
+    yield Scene(told, torch.cat([x, threes]), torch.cat([y, wrong]), poisoned=True)
+    yield Scene("upright digits, as before", *lot())
+    yield Scene("white digits on black became black ones on white", *inverted())
+    yield Scene("digits upside down", *turned(180), good, retrain=True)
+    yield Scene("black digits on white, again", *inverted())
+    yield Scene("digits upside down, again", *turned(180))
+    yield Scene("upright digits, as before", *lot())
 
 
 @contextlib.contextmanager
@@ -83,82 +133,96 @@ def tell_story(home: Path, say: Callable[[str], None], port: int = 0) -> Iterato
         announced(home, opened.app, settings, "127.0.0.1", port) as url,
     ):
         key = first_key(opened.engine) or ""
-        server = Server(url, key)
+        server, place = Server(url, key), (url, key, NAME)
         say(f"It is online at {url}; four users ask it all the time.")
-        with contextlib.ExitStack() as working:
-            place = (url, key, NAME)
-            with contextlib.closing(User(*place)) as user, crowd(digits().test_x, 4, *place) as users:
-                before, task = _the_world_turns(server, user, users, say)
-                working.enter_context(_worker(server, home / "demo-worker"))
-                rejected = _learned(server, task, {"name": "finetune"})
-                say(f"finetune learns the labels and is {rejected['state']}: {_reasons(rejected)}.")
-                promoted = _learned(server, task, None)
-                say(f"{PROJECT.method.name}, the project's method, is {promoted['state']}: {_reasons(promoted)}.")
-                after = _accuracies(user)
-            say(f"Of {users.asked} requests in all that time {len(users.failures)} failed.")
-            yield Shown(
-                url=url,
-                key=key,
-                life=server.ask("GET", NAME)["life"],
-                rejected=rejected,
-                promoted=promoted,
-                before=before,
-                after=after,
-                asked=users.asked,
-                failures=users.failures,
-                audit_breaks=len(server.ask("GET", f"{NAME}/audit?verify=true")["breaks"]),
-                seconds=time.monotonic() - start,
-            )
+        chance = ", ".join(f"{each:.2f}" for each in server.ask("GET", NAME)["gate"]["power"].values())
+        say(
+            f"A candidate as good as the champion passes its gate with probability {chance} (now, after 10, 30, 100 "
+            "tasks)."
+        )
+        with (
+            _worker(server, home / "demo-worker"),
+            contextlib.closing(User(*place)) as user,
+            crowd(digits().test_x, 4, *place) as users,
+        ):
+            before = _accuracies(user)
+            rows, surprises = list[dict[str, Any]](), list[str]()
+            for number, scene in enumerate(scenes(), start=1):
+                known = _threes(user) if scene.poisoned else 0.0
+                row = _lived(server, user, users, scene)
+                say(f"{number:2}. {scene.told}: {_verdict(row)}")
+                rows.append(row)
+                if scene.poisoned:
+                    left = _threes(user)
+                    say(
+                        f"    It called {100 * known:.0f} % of the {POISONED[0]}s by their name before, {100 * left:.0f} % now."
+                    )
+                    if left < known - PROJECT.gate.of_a_class:
+                        surprises.append(
+                            f"the poison brought the recall of {POISONED[0]} from {known:.2f} to {left:.2f}"
+                        )
+                if row["state"] not in scene.expected:
+                    surprises.append(f"update {number} is {row['state']}, expected {' or '.join(scene.expected)}")
+            after = _accuracies(user)
+            kept = sum(row["state"] in ("promoted", "known") for row in rows)
+            if kept < ENOUGH:
+                surprises.append(f"{kept} of 11 lots of right labels were promoted or known, expected {ENOUGH} or more")
+        say(f"Of {users.asked} requests in all that time {len(users.failures)} failed.")
+        yield Shown(
+            url=url,
+            key=key,
+            life=server.ask("GET", NAME)["life"],
+            updates=rows,
+            surprises=surprises,
+            before=before,
+            after=after,
+            asked=users.asked,
+            failures=users.failures,
+            audit_breaks=len(server.ask("GET", f"{NAME}/audit?verify=true")["breaks"]),
+            seconds=time.monotonic() - start,
+        )
 
 
 def _first_version(home: Path, say: Callable[[str], None]) -> None:
     source = digits()
-    say("Version 1 learns upright digits.")
-    train = (source.train_x[UPRIGHT], source.train_y[UPRIGHT])
-    task = Task.of(1, train=train, test=(source.test_x, source.test_y), name="upright")
+    say(f"Version 1 learns upright digits, but no {LATE}.")
+    train, test = source.train_y[:FIRST] != LATE, source.test_y != LATE
+    task = Task.of(
+        1,
+        train=(source.train_x[:FIRST][train], source.train_y[:FIRST][train]),
+        test=(source.test_x[test], source.test_y[test]),
+        name="upright",
+    )
     with open_engine(home) as engine:
-        begin(engine, PROJECT, [task], actor="lifelong demo loop")
+        begin(engine, PROJECT, [replace(task, classes=tuple(range(10)))], actor="lifelong demo loop")
 
 
-def _the_world_turns(
-    server: Server, user: User, users: Crowd, say: Callable[[str], None]
-) -> tuple[dict[str, float], int]:
-    """Users send turned digits and correct the answers; a trigger fires. What was right before, and the new task."""
-    source = digits()
-    user.ask(source.train_x[UPRIGHT][:100])
-    time.sleep(1.5)  # the triggers are asked in this time
-    if _fired(server):
-        raise ResourceError("a trigger fired although nothing had changed")
-    before = _accuracies(user)
-    say(f"Right: {100 * before['upright']:.1f} % of upright digits, {100 * before['turned']:.1f} % of turned ones.")
-    x, y = _turned()
-    say(f"Now every digit that comes is turned by {ANGLE:.0f} degrees, and users say what {len(y)} of them are.")
-    users.x = x
-    stored = user.correct(user.ask(x), y.tolist(), source="users")
-    fired = _until(lambda: _fired(server), bool, "no trigger fired")
-    found = fired[0]
-    say(f"{stored} labels are stored, and the trigger {found['kind']} fires: {_numbers(found['evidence'])}.")
-    update = server.ask("GET", f"{NAME}/updates/{found['update_id']}")
-    reason = "to see first what learning without a method against forgetting would do"
-    server.ask("POST", f"{NAME}/updates/{update['id']}:cancel", {"reason": reason})
-    say(f"The update that waits is cancelled {reason}.")
-    return before, int(update["task"])
-
-
-def _fired(server: Server) -> list[dict[str, Any]]:
-    """The firings of triggers that an update came of, the latest first."""
-    found: list[dict[str, Any]] = server.ask("GET", f"{NAME}/triggers")["fired"]
-    return [each for each in found if each["update_id"] is not None]  # one may fire before enough labels are stored
-
-
-def _learned(server: Server, task: int, method: dict[str, Any] | None) -> dict[str, Any]:
-    """The update that learns `task`, once it is decided."""
-    row = server.ask("POST", f"{NAME}/updates", {"task": task, "method": method})
+def _lived(server: Server, user: User, users: Crowd, scene: Scene) -> dict[str, Any]:
+    """Users ask, correct what was answered, and an update learns their labels; the update once it is decided."""
+    users.x = scene.x
+    answers = user.ask(scene.x)
+    for number in range(USERS):
+        user.correct(answers[number::USERS], scene.y[number::USERS].tolist(), source=f"user {number + 1}")
+    for number in range(USERS):
+        if server.ask("GET", NAME)["feedback"]["quarantined"]:  # inputs unlike any before: a person looks at them
+            body = {"source": f"user {number + 1}", "reason": "the world has changed: these are right"}
+            server.ask("POST", f"{NAME}/quarantine:accept", body)
+    row = server.ask("POST", f"{NAME}/updates", {"retrain": scene.retrain})
     return _until(
         lambda: server.ask("GET", f"{NAME}/updates/{row['id']}"),
         lambda found: found["state"] not in ("queued", "training", "examined"),
         "the update was not decided",
     )
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    """The state of an update, how it was repaired, and why."""
+    said = row["decision"]
+    steps = [step["step"] for step in said.get("steps") or []]
+    repairs = [step for place, step in enumerate(steps) if step != "learned" and step not in steps[:place]]
+    how = f" after {' and '.join(repairs)}" if repairs else ""
+    reasons = [str(reason) for reason in said.get("reasons") or [said.get("reason")]]
+    return f"{row['state']}{how}: {reasons[0]}."
 
 
 @contextlib.contextmanager
@@ -174,30 +238,27 @@ def _worker(server: Server, folder: Path) -> Iterator[None]:
         thread.join()
 
 
-def _turned() -> tuple[Tensor, Tensor]:
-    """The digits that users label."""
-    source = digits()
-    return rotate(source.train_x[TURNED], ANGLE), source.train_y[TURNED]
-
-
 def _accuracies(user: User) -> dict[str, float]:
     """The fraction of right answers to test digits that nobody has labelled."""
     source = digits()
-    both = {"upright": source.test_x, "turned": rotate(source.test_x, ANGLE)}
-    return {name: _right(user.ask(x), source.test_y) for name, x in both.items()}
+    worlds = {
+        "upright": source.test_x,
+        "turned by 90 degrees": rotate(source.test_x, 90),
+        "inverted": 1 - source.test_x,
+        "upside down": rotate(source.test_x, 180),
+    }
+    return {name: _right(user.ask(x), source.test_y) for name, x in worlds.items()}
+
+
+def _threes(user: User) -> float:
+    """The recall of the class that wrong labels attack, on upright test digits."""
+    source = digits()
+    attacked = source.test_y == POISONED[0]
+    return _right(user.ask(source.test_x[attacked]), source.test_y[attacked])
 
 
 def _right(answers: Sequence[Answer], y: Tensor) -> float:
     return sum(answer.label == str(int(label)) for answer, label in zip(answers, y, strict=True)) / len(y)
-
-
-def _reasons(update: dict[str, Any]) -> str:
-    said = update["decision"]
-    return "; ".join(map(str, said.get("reasons") or [said.get("reason")]))
-
-
-def _numbers(evidence: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in evidence.items() if isinstance(value, int | float))
 
 
 def _until(ask: Callable[[], T], done: Callable[[T], bool], fault: str) -> T:
@@ -205,5 +266,5 @@ def _until(ask: Callable[[], T], done: Callable[[T], bool], fault: str) -> T:
     while not done(found := ask()):
         if time.monotonic() > end:
             raise ResourceError(f"{fault} within {PATIENCE:.0f} seconds; is this machine very busy?")
-        time.sleep(0.2)
+        time.sleep(0.1)
     return found

@@ -67,10 +67,42 @@ class Decision(Struct):
 
 
 class Learned(Struct):
-    """A task that was learned."""
+    """A task that was learned; `retired` says why its exam counts no more, who said so, and when."""
 
     number: int
     name: str
+    retired: Retired | None
+
+
+class Retired(Struct):
+    """Why an exam counts no more."""
+
+    at: float
+    actor: str
+    reason: str
+
+
+class Disagreement(Struct):
+    """On which fraction of answers candidates differ: `assumed`, and as `seen` in earlier updates."""
+
+    assumed: float
+    seen: dict[str, float] | None
+
+
+class GatePower(Struct):
+    """Number of tasks → the probability that a candidate as good as the champion passes."""
+
+    power: dict[str, float]
+    disagreement: Disagreement
+
+
+class Stalled(Struct):
+    """The last updates all failed or were rejected: since when, why, and what would help."""
+
+    updates: list[str]
+    since: float
+    why: str
+    help: str
 
 
 class LifeVersion(Struct):
@@ -99,6 +131,8 @@ class Project(Struct):
     feedback: dict[str, int]
     active: Update | None
     decisions: list[Decision]
+    gate: GatePower
+    stalled: Stalled | None
     tasks: list[Learned]
     life: Life
 

@@ -79,6 +79,7 @@ class UpdateBody(Body):
     task: int | None = Field(
         None, ge=1, le=LARGEST, description="learn this task again, whose update was rejected, cancelled or failed"
     )
+    retrain: bool = Field(False, description="a new learner learns every stored lot together")
     key: str | None = Field(None, description="sent twice, it is one update")
 
 

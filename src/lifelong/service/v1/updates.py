@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Path, Query
 from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from lifelong.loop.engine import asking, deciding
 from lifelong.loop.engine.base import project_of
+from lifelong.loop.engine.exams import retire
 from lifelong.loop.engine.status import status
 from lifelong.loop.plain import plain
-from lifelong.service.v1.answers import Project, Triggers, Update, told
+from lifelong.service.v1.answers import Learned, Project, Triggers, Update, told
 from lifelong.service.v1.bodies import ReasonBody, UpdateBody
 from lifelong.service.v1.events import events
 from lifelong.service.v1.here import Here
 from lifelong.store import firings, updates
 from lifelong.store.database import Connection
 from lifelong.store.errors import NotFoundError
+from lifelong.store.tables import LARGEST
 
 __all__ = ["update_routes"]
 
 AT = "/projects/{project}"
+
+Number = Annotated[int, Path(ge=1, le=LARGEST)]
 
 
 def update_routes(here: Here) -> APIRouter:
@@ -57,7 +61,9 @@ def update_routes(here: Here) -> APIRouter:
         key = body.key or idempotency_key
         await here.settled()
         row = await here.run(
-            lambda: asking.ask(here.engine, project, actor=actor, method=method, task=body.task, key=key)
+            lambda: asking.ask(
+                here.engine, project, actor=actor, method=method, task=body.task, retrain=body.retrain, key=key
+            )
         )
         here.wake()
         response.headers["Location"] = f"/v1/projects/{project}/updates/{row.id}"
@@ -72,6 +78,26 @@ def update_routes(here: Here) -> APIRouter:
             return [asdict(row) for row in updates.listed(connection, project, limit=limit)]
 
         return await here.run(lambda: here.engine.read(page))
+
+    async def counted(project: str, task: int, body: ReasonBody, request: Request, *, restore: bool) -> dict[str, Any]:
+        """Let the exam of a task count no more, or again."""
+        actor = await here.allowed(request, "admin", project)
+
+        def work(connection: Connection) -> dict[str, Any]:
+            project_of(connection, project)
+            now, reason = here.engine.clock(), body.reason
+            row = retire(connection, project, task, actor=actor, reason=reason, now=now, restore=restore)
+            return {"number": row.number, "name": row.name, "retired": row.retired}
+
+        return await here.run(lambda: here.engine.write(work))
+
+    @routes.post(f"{AT}/tasks/{{task}}:retire", responses=told(Learned), summary="Let its exam count no more")
+    async def retire_exam(project: str, task: Number, body: ReasonBody, request: Request) -> dict[str, Any]:
+        return await counted(project, task, body, request, restore=False)
+
+    @routes.post(f"{AT}/tasks/{{task}}:restore", responses=told(Learned), summary="Let its exam count again")
+    async def restore_exam(project: str, task: Number, body: ReasonBody, request: Request) -> dict[str, Any]:
+        return await counted(project, task, body, request, restore=True)
 
     def stored(project: str, update: str) -> updates.Update:
         row = here.engine.read(lambda connection: updates.get(connection, update))
