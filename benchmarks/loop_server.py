@@ -62,10 +62,11 @@ PROJECT = Project(
     tuple("0123456789"),
     learner=LearnerSettings("mlp:16", training=Training(epochs=2, lr=0.1)),
     method=MethodChoice("er", {"capacity": 200, "replay_batch": 32}),
-    gate=Gate(min_gain=-0.5, max_forgetting=0.5),
+    gate=Gate(min_gain=-0.5, max_forgetting=0.5, power=0.0),
     rules=Rules(rate=0, outlier=0, suspicion=0),
     triggers=(ByHand(),),
     exam=ExamSettings(0.3, cap=60, minimum=20),
+    repair=(),
 )
 
 

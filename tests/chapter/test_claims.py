@@ -1,4 +1,4 @@
-"""The claims of every lesson on the values of its default run, which are kept in docs/results/chapter."""
+"""The claims of every lesson on the values of its default run and of `--full`, kept in docs/results/chapter."""
 
 from __future__ import annotations
 
@@ -12,35 +12,49 @@ import pytest
 
 from lifelong.chapter import LESSONS, Setup
 
-STORED = Path(__file__).parents[2] / "docs" / "results" / "chapter" / "digits.json.gz"
+STORED = Path(__file__).parents[2] / "docs" / "results" / "chapter"
 
-#: what the default seeds do not bear, and the page therefore denies: how each of these sentences begins
+#: what the seeds of a run do not bear, and the page therefore denies: how each of these sentences begins
 DENIED = {
-    "skills": ["ewc keeps only"],
-    "babi": ["The old model as a teacher (lwf) keeps"],
-    "guards": ["l2: no strength beats both extremes"],
+    "digits": {
+        "skills": ["ewc keeps only"],
+        "babi": ["The old model as a teacher (lwf) keeps"],
+        "guards": ["l2: no strength beats both extremes"],
+    },
+    "full-digits": {
+        "babi": ["In this run task 5 is at", "The old model as a teacher (lwf) keeps"],
+        "guards": ["l2: no strength beats both extremes"],
+        "gem": ["With a memory of all training examples"],
+    },
 }
 
 
-@lru_cache(maxsize=1)
-def stored() -> dict[str, dict[str, Any]]:
-    values: dict[str, dict[str, Any]] = json.loads(gzip.decompress(STORED.read_bytes()))
+@lru_cache(maxsize=2)
+def stored(run: str = "digits") -> dict[str, dict[str, Any]]:
+    values: dict[str, dict[str, Any]] = json.loads(gzip.decompress((STORED / f"{run}.json.gz").read_bytes()))
     return values
 
 
-def test_every_lesson_is_kept_whole() -> None:
-    assert {name: set(parts) for name, parts in stored().items()} == {
-        lesson.name: set(lesson.parts(Setup())) for lesson in LESSONS.values()
+def setup_of(run: str) -> Setup:
+    return Setup(full=run.startswith("full"))
+
+
+@pytest.mark.parametrize("run", DENIED)
+def test_every_lesson_is_kept_whole(run: str) -> None:
+    assert {name: set(parts) for name, parts in stored(run).items()} == {
+        lesson.name: set(lesson.parts(setup_of(run))) for lesson in LESSONS.values()
     }
 
 
+@pytest.mark.parametrize("run", DENIED)
 @pytest.mark.parametrize("name", LESSONS)
-def test_the_claims_hold_for_the_default_seeds(name: str) -> None:
-    claims = LESSONS[name].show(Setup(), stored()[name]).claims
+def test_the_claims_hold_for_the_seeds_of_the_run(name: str, run: str) -> None:
+    claims = LESSONS[name].show(setup_of(run), stored(run)[name]).claims
     assert len(claims) > 0
     denied = [claim.sentence.en for claim in claims if not claim.holds]
-    assert len(denied) == len(DENIED.get(name, []))
-    assert all(sentence.startswith(begin) for sentence, begin in zip(denied, DENIED.get(name, []), strict=True))
+    expected = DENIED[run].get(name, [])
+    assert len(denied) == len(expected)
+    assert all(sentence.startswith(begin) for sentence, begin in zip(denied, expected, strict=True))
 
 
 @pytest.mark.parametrize("name", LESSONS)

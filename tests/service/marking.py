@@ -36,7 +36,7 @@ MARKS = Project(
     SCHEMA,
     (f"{HOSTILE} & co", "bar", "ring"),
     learner=LearnerSettings("linear", training=Training(epochs=5, lr=0.5)),
-    gate=Gate(max_forgetting=0.1),
+    gate=Gate(power=0.0, max_forgetting=0.1),
     triggers=(ByHand(),),
     exam=ExamSettings(0.3, minimum=40),
 )

@@ -31,7 +31,7 @@ PAINT = Project(
     InputSchema((3,), 0, 1),
     ("red", "green", "blue"),
     learner=LearnerSettings("linear", training=Training(epochs=5, lr=0.5)),
-    gate=Gate(max_forgetting=0.1),
+    gate=Gate(power=0.0, max_forgetting=0.1),
     exam=ExamSettings(0.3, minimum=40),
 )
 

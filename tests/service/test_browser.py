@@ -43,7 +43,7 @@ PROJECT = Project(
     tuple("0123456789"),
     learner=LearnerSettings("mlp:64", training=Training(epochs=15, lr=0.1)),
     method=MethodChoice("er", {"capacity": 500, "replay_batch": 64}),
-    gate=Gate(max_forgetting=0.15),
+    gate=Gate(power=0.0, max_forgetting=0.15),
     triggers=(ByHand(),),
     rules=Rules(outlier=0, suspicion=0, conflicts=False),
     exam=ExamSettings(0.3, minimum=40),

@@ -40,7 +40,7 @@ PROJECT = Project(
     tuple("0123456789"),
     learner=LearnerSettings("mlp:64", training=Training(epochs=15, lr=0.1)),
     method=MethodChoice("er", {"capacity": 500, "replay_batch": 64}),
-    gate=Gate(max_forgetting=0.1),
+    gate=Gate(power=0.0, max_forgetting=0.1),
     triggers=(ByHand(),),
     exam=ExamSettings(0.3, minimum=40),
     repair=(),

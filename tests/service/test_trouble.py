@@ -327,7 +327,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Home:
     learner = replace(PROJECT.learner, training=replace(PROJECT.learner.training, epochs=10))
     project = replace(
         PROJECT,
-        gate=Gate(max_forgetting=0.1),
+        gate=Gate(power=0.0, max_forgetting=0.1),
         learner=learner,
         exam=ExamSettings(0.3, cap=200, minimum=40),
         rules=Rules(),

@@ -154,9 +154,7 @@ def tell_story(home: Path, say: Callable[[str], None], port: int = 0) -> Iterato
                 rows.append(row)
                 if scene.poisoned:
                     left = _threes(user)
-                    say(
-                        f"    It called {100 * known:.0f} % of the {POISONED[0]}s by their name before, {100 * left:.0f} % now."
-                    )
+                    say(f"    Of all {POISONED[0]}s it knew {100 * known:.0f} % before, {100 * left:.0f} % now.")
                     if left < known - PROJECT.gate.of_a_class:
                         surprises.append(
                             f"the poison brought the recall of {POISONED[0]} from {known:.2f} to {left:.2f}"
