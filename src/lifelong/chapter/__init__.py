@@ -2,6 +2,6 @@
 
 from lifelong.chapter.lesson import Lesson, Setup
 from lifelong.chapter.lessons import LESSONS, lesson
-from lifelong.chapter.run import finished, run_lessons, write_page
+from lifelong.chapter.run import finished, run_lessons, unfinished, write_page
 
-__all__ = ["LESSONS", "Lesson", "Setup", "finished", "lesson", "run_lessons", "write_page"]
+__all__ = ["LESSONS", "Lesson", "Setup", "finished", "lesson", "run_lessons", "unfinished", "write_page"]

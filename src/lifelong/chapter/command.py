@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lifelong.cli import counting, stopped_with
 from lifelong.errors import SettingError, require
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def chapter(
     require(data in ("digits", "mnist"), f"--data must be digits or mnist, got {data!r}")
     require(jobs is None or jobs >= 1, f"--jobs must be 1 or more, got {jobs}")
     try:
-        from lifelong.chapter import LESSONS, Setup, finished, lesson, run_lessons, write_page
+        from lifelong.chapter import LESSONS, Setup, finished, lesson, run_lessons, unfinished, write_page
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("matplotlib", "jinja2"):
             raise SettingError("the chapter needs matplotlib and jinja2: pip install 'lifelong[report]'") from error
@@ -53,24 +54,29 @@ def chapter(
     chosen = list(LESSONS.values()) if whole else [lesson(name) for name in names or ()]
     place = None if data_dir is None else str(data_dir.resolve())
     setup = Setup(cast(Literal["digits", "mnist"], data), place, full, seed)
-    news = Console(stderr=True, highlight=False)
-    run_lessons(
-        chosen,
-        setup,
-        out,
-        jobs=jobs,
-        on_part=lambda name, part, seconds: news.print(f"{name}: {part}, {seconds:.1f} s"),
-    )
+    kept = f"finished parts are kept in {out}: the same command goes on from there"
+    left = len(unfinished(chosen, setup, out))
+    with stopped_with(kept), counting(f"parts of {len(chosen)} experiment{'s' * (len(chosen) > 1)}", left) as told:
+        run_lessons(
+            chosen,
+            setup,
+            out,
+            jobs=jobs,
+            on_part=lambda name, part, seconds: told(f"{name}: {part}, {seconds:.1f} s"),
+        )
     for each in chosen:
         values = finished(each, setup, out)
         if values is not None:
             _print(console, each, each.show(setup, values), spoken)
-    paths = write_page(setup, out, jobs=jobs)
+    with stopped_with(kept), counting("drawing the page"):
+        paths = write_page(setup, out, jobs=jobs)
     typer.echo(f"\npage: {paths[0]}\npictures: {len(paths) - 1} PNG files in {out / 'pictures'}")
 
 
 def _print(console: Console, lesson: Lesson, shown: Shown, language: Language) -> None:
     """The paragraph, the notes and the tables of one experiment."""
+    from lifelong.reports import Fitted
+
     console.print(Text(f"\n{lesson.title.of(language)}", style="bold"))
     console.print(Text(f"{lesson.see.of(language)}\n"))
     for claim in shown.claims:
@@ -84,4 +90,4 @@ def _print(console: Console, lesson: Lesson, shown: Shown, language: Language) -
             printed.add_column(Text(head))
         for row in rows:
             printed.add_row(*map(Text, row))
-        console.print(printed)
+        console.print(Fitted(printed))

@@ -42,9 +42,7 @@ def run_lessons(
             "setup": asdict(setup),
             "scratch": str(folder.scratch(lesson.name, part).resolve()),
         }
-        for lesson in lessons
-        for part in lesson.parts(setup)
-        if folder.finished(lesson.name, part) is None
+        for lesson, part in unfinished(lessons, setup, out)
     ]
 
     def keep(answer: Answer) -> None:
@@ -56,6 +54,12 @@ def run_lessons(
         failures = run_parallel(waiting, jobs or cores(), 1, keep, module="lifelong.chapter.worker")
         if failures:
             raise failures[0]
+
+
+def unfinished(lessons: Sequence[Lesson], setup: Setup, out: Path) -> list[tuple[Lesson, str]]:
+    """The lessons and parts whose values `out` does not hold yet."""
+    folder = ChapterFolder(out)
+    return [(each, part) for each in lessons for part in each.parts(setup) if folder.finished(each.name, part) is None]
 
 
 def finished(lesson: Lesson, setup: Setup, out: Path) -> dict[str, Values] | None:

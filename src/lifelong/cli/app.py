@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -16,9 +17,20 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     help="Learn task after task without forgetting, and see what was forgotten.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show.print_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """What comes before a command."""
+
+
 app.command("run")(run.run)
 app.command("report")(report.report)
 app.command("tune")(tune.tune)

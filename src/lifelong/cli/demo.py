@@ -58,6 +58,7 @@ def loop(
     """
     with needing("serve"):
         from lifelong.cli.life import life_table
+        from lifelong.reports import Fitted
         from lifelong.service.demonstration import tell_story
         from lifelong.service.running import stopping
 
@@ -75,7 +76,7 @@ def loop(
         console.print("\nThe life of the model, accuracy in its exams (* answers now):")
         champion = next(row["candidate"] for row in reversed(shown.updates) if row["state"] == "promoted")
         numbers = {version["id"]: version["number"] for version in shown.life["versions"]}
-        console.print(life_table(shown.life, numbers[champion]))
+        console.print(Fitted(life_table(shown.life, numbers[champion])))
         for kind, before in shown.before.items():
             told = f"{kind} digits: {100 * before:.1f} % right before, {100 * shown.after[kind]:.1f} % now"
             console.print(told, highlight=False)

@@ -48,6 +48,8 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Who answers, what waits, what was decided, and the matrix R over versions."""
+    from lifelong.reports import Fitted
+
     found = ask(home, key, "GET", f"projects/{project}", database=database, blobs=blobs)
     if as_json:
         typer.echo(json.dumps(found))
@@ -68,7 +70,7 @@ def status(
         typer.echo(f"stalled: {found['stalled']['why']}; what helps: {found['stalled']['help']}")
     for each in found["decisions"]:
         typer.echo(f"update {each['update']}: {each['state']}: {'; '.join(map(str, each['reasons']))}")
-    Console().print(life_table(found["life"], champion.get("number")))
+    Console().print(Fitted(life_table(found["life"], champion.get("number"))))
 
 
 @app.command("update")

@@ -4,17 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-from lifelong.evaluation import Record
-from lifelong.experiments import Event, Experiment
+if TYPE_CHECKING:
+    from lifelong.evaluation import Record
+    from lifelong.experiments import Event, Experiment
 
-__all__ = ["following"]
+__all__ = ["counting", "following", "stopped_with"]
 
-Callbacks = tuple[Callable[[Event], None], Callable[[Record], None]]
+
+@contextmanager
+def stopped_with(words: str) -> Iterator[None]:
+    """At Ctrl-C, `words` on stderr and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        Console(stderr=True, highlight=False).print(f"stopped; {words}", soft_wrap=True)
+        raise typer.Exit(130) from None
+
+
+@contextmanager
+def counting(what: str, total: int | None = None) -> Iterator[Callable[[str], None]]:
+    """A line that says at once what goes on, and a function that tells of each finished part.
+
+    On a terminal it is a bar with the time, above which parts are told; elsewhere a line per part.
+    """
+    console = Console(stderr=True, highlight=False)
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    if not console.is_terminal:
+        console.print(what if total is None else f"{what}: {total} to do", soft_wrap=True)
+    done = 0
+    with progress:
+        bar = progress.add_task(what, total=total)
+
+        def told(text: str) -> None:
+            nonlocal done
+            done += 1
+            progress.update(bar, completed=done)
+            console.print(f"{done}/{total} {text}" if total else text, soft_wrap=True)
+
+        yield told
+
+
+Callbacks: TypeAlias = "tuple[Callable[[Event], None], Callable[[Record], None]]"
 
 
 @contextmanager

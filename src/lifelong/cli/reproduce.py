@@ -33,35 +33,38 @@ def reproduce(
     write: Annotated[Path | None, typer.Option(help="write the page of all stored results to this file")] = None,
 ) -> None:
     """Run a published table's own protocol, and print ours beside the published values."""
+    from lifelong.cli.progress import counting, stopped_with
     from lifelong.experiments.reproduce import page, run_table, table, verdict
     from lifelong.experiments.reproduce import store as store_part
+    from lifelong.reports import Fitted
     from lifelong.store import write_atomically
 
     require(
         name is not None or write is not None, "name a table: homework, three-scenarios, der or gem; or --write FILE"
     )
     results = store or out / "results"
-    console = Console(stderr=True, highlight=False)
     if name is not None:
         chosen = table(name)
-        found = run_table(
-            chosen,
-            out,
-            methods=methods or (),
-            rows=rows or (),
-            seeds=seeds,
-            jobs=jobs,
-            data_dir=None if data_dir is None else str(data_dir.resolve()),
-            on_record=lambda part, record: console.print(
-                f"{part} seed {record.seed}: ACC {100 * record.scores['acc']:.2f} %, "
-                f"{record.cost.train_seconds:.0f} s of training"
-            ),
-        )
+        kept = f"finished runs are kept in {out}: the same command goes on from them"
+        with stopped_with(kept), counting(f"runs of the table {name}") as told:
+            found = run_table(
+                chosen,
+                out,
+                methods=methods or (),
+                rows=rows or (),
+                seeds=seeds,
+                jobs=jobs,
+                data_dir=None if data_dir is None else str(data_dir.resolve()),
+                on_record=lambda part, record: told(
+                    f"{part} seed {record.seed}: ACC {100 * record.scores['acc']:.2f} %, "
+                    f"{record.cost.train_seconds:.0f} s of training"
+                ),
+            )
         printed = Table("protocol", "method", "measure", "published", "ours", "difference", "", "seeds", box=None)
         for part, records in found:
             for cell in store_part(results, chosen, part, records).cells:
                 printed.add_row(*_row(cell), verdict(cell).strip("*"), str(cell.seeds))
-        Console().print(printed)
+        Console().print(Fitted(printed))
     if write is not None:
         write_atomically(write, page(results).encode())
         typer.echo(f"wrote {write}")

@@ -11,10 +11,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["methods", "streams", "version"]
+from lifelong.cli.completion import methods_like, streams_like
+
+__all__ = ["methods", "print_version", "streams", "version"]
 
 
-def streams(name: Annotated[str | None, typer.Argument(help="show the card of this stream")] = None) -> None:
+def streams(
+    name: Annotated[
+        str | None, typer.Argument(help="show the card of this stream", autocompletion=streams_like)
+    ] = None,
+) -> None:
     """List the streams, or show the card of one."""
     from lifelong.plugins import add_working_folder, entry_points
     from lifelong.streams import NAMES
@@ -30,13 +36,17 @@ def streams(name: Annotated[str | None, typer.Argument(help="show the card of th
 
 
 def methods(
-    name: Annotated[str | None, typer.Argument(help="show the card of this method")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="show the card of this method, or of ewc+er", autocompletion=methods_like),
+    ] = None,
     write: Annotated[Path | None, typer.Option(help="write all cards as pages of markdown to this folder")] = None,
 ) -> None:
     """List the methods, or show the card of one. Several join as in ewc+er."""
     from lifelong.methods import METHODS, method_class
-    from lifelong.methods.card import COLUMNS, card, index, page, row
+    from lifelong.methods.card import COLUMNS, card, chain_card, index, page, row
     from lifelong.plugins import add_working_folder, entry_points
+    from lifelong.reports import Fitted
     from lifelong.store import write_atomically
 
     add_working_folder()
@@ -52,7 +62,9 @@ def methods(
             table.add_row(*row(kind))
         for point in entry_points("method").values():
             table.add_row(point.name, f"registered by {_package(point)}")
-        Console().print(table)
+        Console().print(Fitted(table))
+    elif "+" in name:
+        typer.echo(chain_card(name))
     else:
         typer.echo(card(method_class(name, import_paths=True)))
 
@@ -64,6 +76,13 @@ def version() -> None:
     typer.echo(lifelong.__version__)
 
 
+def print_version(asked: bool) -> None:
+    """Print the version and end, where `--version` asked for it."""
+    if asked:
+        version()
+        raise typer.Exit
+
+
 def _package(point: EntryPoint) -> str:
     return point.value if point.dist is None else point.dist.name
 
@@ -72,4 +91,6 @@ def _list(title: str, rows: dict[str, str]) -> None:
     table = Table(title, "what it is", box=None, padding=(0, 2, 0, 0))
     for name, text in rows.items():
         table.add_row(name, text)
-    Console().print(table)
+    from lifelong.reports import Fitted
+
+    Console().print(Fitted(table))

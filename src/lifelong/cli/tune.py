@@ -41,6 +41,7 @@ def tune(
     from dataclasses import replace
 
     from lifelong.cli.choices import experiment_from, seeds_from
+    from lifelong.cli.progress import counting, following, stopped_with
     from lifelong.cli.show_results import show_results
     from lifelong.evaluation.statistics import interval
     from lifelong.experiments import Folder, run_experiment
@@ -72,23 +73,25 @@ def tune(
     )  # fmt: skip
     total = len(experiment.stream_for(experiment.seeds[0]))
     first = _first(on, total)
-    console = Console(stderr=True, highlight=False)
-    choice = search(
-        experiment,
-        searched,
-        first=first,
-        trials=trials,
-        out=out,
-        on_trial=lambda trial: console.print(
-            f"{trial.number}/{trials} {_text(trial.values)}: "
-            + (trial.problem if trial.score is None else f"validation score {100 * trial.score:.2f} %")
-        ),
-    )
+    kept = f"finished trials are kept in {out}: the same command goes on from there"
+    with stopped_with(kept), counting(f"trials of {method} on {stream}", trials) as told:
+        choice = search(
+            experiment,
+            searched,
+            first=first,
+            trials=trials,
+            out=out,
+            on_trial=lambda trial: told(
+                f"{_text(trial.values)}: "
+                + (trial.problem if trial.score is None else f"validation score {100 * trial.score:.2f} %")
+            ),
+        )
     seen = "all tasks" if first == total else f"tasks 1 … {first}"
     warning = "optimistic: " if first == total else ""
     note = f"{warning}{_text(choice.values)} chosen in {choice.trials} trials on the validation data of {seen}"
     final = replace(with_values(experiment, choice.values), seeds=tuple(seeds_from(seeds)), note=note)
-    results = run_experiment(final, Folder(out / "final"))
+    with following(final) as (on_event, on_record):
+        results = run_experiment(final, Folder(out / "final"), on_event=on_event, on_record=on_record)
     rest = [100 * float(record.matrix[-1, first:].mean()) for record in results.records] if first < total else []
     if as_json:
         found = {"values": choice.values, "validation_score": choice.score, "trials": choice.trials}

@@ -10,7 +10,7 @@ from typing import Any
 
 from lifelong.methods.base import Method
 
-__all__ = ["COLUMNS", "SECTIONS", "card", "index", "page", "row", "section", "sentence"]
+__all__ = ["COLUMNS", "SECTIONS", "card", "chain_card", "index", "page", "row", "section", "sentence"]
 
 SECTIONS = ("Formula:", "Arguments:", "Stores:", "Reference:", "Deviations:", "Limits:", "Example:")
 COLUMNS = ("method", "family", "needs", "stores", "scenarios", "reference")
@@ -44,6 +44,30 @@ def row(method: type[Method[Any]]) -> tuple[str, ...]:
     stores = re.split(r"[.;](?:\s|$)", " ".join(section(method, "Stores:").split()), maxsplit=1)[0]
     scenarios = "all" if len(method.scenarios) == 3 else ", ".join(method.scenarios)
     return method.name, method.family, ", ".join(method.needs) or "-", stores, scenarios, method.reference
+
+
+def chain_card(names: str) -> str:
+    """The card of a chain as in `ewc+er`: whether its methods go together, what they need and store, and their cards.
+
+    Raises: `SettingError` for a method that there is not, and for methods that do not go together.
+    """
+    from lifelong.methods import build, method_class
+
+    whole = build(names)
+    kinds = [method_class(name) for name in names.split("+")]
+    scenarios = [name for name in ("task", "domain", "class") if all(name in kind.scenarios for kind in kinds)]
+    needs = sorted({need for kind in kinds for need in kind.needs})
+    lines = [
+        f"{whole.name}: these methods go together; each step takes what all of them say.",
+        "",
+        f"Scenarios: {', '.join(scenarios) or 'none'}",
+        f"Needs: {', '.join(needs) or 'nothing'}",
+        "Stores: the sum of",
+        *(f"    {kind.name}: {' '.join(section(kind, 'Stores:').split())}" for kind in kinds),
+    ]
+    for kind in kinds:
+        lines += ["", f"--- {kind.name} ---", "", card(kind)]
+    return "\n".join(lines)
 
 
 def page(method: type[Method[Any]]) -> str:

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from lifelong.reports.curves import mean_curve, task_curves
     from lifelong.reports.matrices import heat_map
     from lifelong.reports.page import figures, write_report
-    from lifelong.reports.terminal import heat_text, paired_table, scores_table, summary_table
+    from lifelong.reports.terminal import Fitted, heat_text, paired_table, scores_table, summary_table
     from lifelong.reports.transfer import transfer_scatter
 
 __all__ = [
+    "Fitted",
     "figures",
     "heat_map",
     "heat_text",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Fitted": "terminal",
     "figures": "page",
     "heat_map": "matrices",
     "heat_text": "terminal",

@@ -1,29 +1,67 @@
 """Results in the terminal: a table of scores, a table of paired differences, and R as a small heat map.
 
-Made to fit 80 columns; where there is no colour the numbers still say everything.
+Made for 80 columns: a narrower terminal gets the first columns and is told which are left out, as no number is cut.
+Where there is no colour the numbers still say everything.
 """
 
 from __future__ import annotations
 
 import math
+from copy import copy
+from dataclasses import dataclass, replace
 from textwrap import wrap
 
 import numpy as np
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.style import Style
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from lifelong.evaluation import Array, Interval, Record, score_title
 from lifelong.evaluation.summary import UNKNOWN, compare, reference_method, summarise
 from lifelong.reports.wording import DASH, count, number, points, seconds, size, with_interval
 
-__all__ = ["heat_text", "paired_table", "scores_table", "summary_table"]
+__all__ = ["Fitted", "heat_text", "paired_table", "scores_table", "summary_table"]
 
 # five anchors of the colour map cividis, dark = 0 % to light = 100 %, readable with every kind of colour vision
 CIVIDIS = np.array([[0, 34, 78], [67, 78, 108], [125, 124, 120], [188, 174, 108], [254, 232, 56]])
 MOST_TASKS = 12
 LONGEST_NAME = 12
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A table that leaves out its last columns where the terminal is too narrow for their longest words."""
+
+    table: Table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = options.update(max_width=1000)
+
+        def least(column: Column) -> int:
+            """The width of the longest word, or of the longest line where lines are not to be broken."""
+            sizes = [Measurement.get(console, wide, cell) for cell in (column.header, *column.cells)]
+            return max(size.maximum if column.no_wrap else size.minimum for size in sizes)
+
+        columns = self.table.columns
+        for room in range(len(columns), 0, -1):
+            part = copy(self.table)
+            part.columns = [
+                replace(column, _index=index, min_width=least(column)) for index, column in enumerate(columns[:room])
+            ]
+            if room < len(columns):
+                names = ", ".join(_plain(column.header) for column in columns[room:])
+                before = f"{_plain(self.table.caption)}; " if self.table.caption else ""
+                part.caption = f"{before}left out here, for want of room: {names}"
+            if room == 1 or Measurement.get(console, wide, part).minimum <= options.max_width:
+                yield part
+                return
+
+
+def _plain(text: object) -> str:
+    return text.plain if isinstance(text, Text) else str(text)
 
 
 def summary_table(records: list[Record]) -> Table:
