@@ -14,7 +14,7 @@ __all__ = ["DECIDED", "decided", "joined", "until"]
 T = TypeVar("T")
 
 #: states of an update after which nothing comes
-DECIDED = ("promoted", "rejected", "failed", "cancelled")
+DECIDED = ("promoted", "known", "rejected", "failed", "cancelled")
 
 
 def until(look: Callable[[], T], holds: Callable[[T], object] = bool, seconds: float = 60.0, every: float = 0.01) -> T:

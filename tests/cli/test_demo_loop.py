@@ -17,7 +17,7 @@ def test_the_story_ends_as_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
     for words in (
         "A candidate as good as the champion passes its gate with probability 0.9",
         "1. upright digits, as before: known: task 2 (lot 2, new): accuracy 0.",
-        "6. a poisoned lot: 91 of 221 labels call a 3 an 8: ",
+        "6. a poisoned lot: every label is one too high: ",
         "after retrain: task 10 (lot 10, new): accuracy 0.",
         "12. upright digits, as before: ",
         "requests in all that time 0 failed.",

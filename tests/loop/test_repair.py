@@ -70,7 +70,7 @@ def test_a_candidate_that_looks_safe_is_handed_in_as_it_is() -> None:
     def lots() -> list[Task]:
         raise AssertionError("nothing is to be repaired")
 
-    wide = replace(REPAIRING, gate=Gate(max_forgetting=0.2))
+    wide = replace(REPAIRING, gate=Gate(max_forgetting=0.4))
     made = repaired(wide, champion, [first, turned], 2, None, {}, [], lots)
     assert made.candidate.id == learning.update(champion, PROJECT, turned).id
     assert [step["step"] for step in made.steps] == ["learned"]

@@ -181,7 +181,12 @@ def test_the_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         learning(running, tmp_path / "elsewhere"),
     ):
         promoted = until(
-            lambda: client.get(f"{AT}/updates/{again['id']}").json(), "promoted", "rejected", "failed", "cancelled"
+            lambda: client.get(f"{AT}/updates/{again['id']}").json(),
+            "promoted",
+            "known",
+            "rejected",
+            "failed",
+            "cancelled",
         )
         assert promoted["state"] == "promoted", promoted["decision"]
         assert promoted["attempt"] == 2

@@ -43,7 +43,7 @@ class ExamSettings:
     fraction: float = 0.3
     cap: int = 500
     minimum: int = 60
-    selection: float = 0.25
+    selection: float = 0.2
     retire: bool = False
 
     def __post_init__(self) -> None:

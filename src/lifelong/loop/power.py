@@ -9,7 +9,7 @@ probabilities is a lower bound of passing them all (association, Esary, Proschan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from lifelong.errors import SettingError
@@ -20,6 +20,8 @@ __all__ = ["LATER", "check_power", "exam_needed", "power", "power_later"]
 
 #: after so many tasks the power is stated
 LATER = (10, 30, 100)
+#: no exam has more examples
+MOST = 20_000
 
 
 @lru_cache(maxsize=1024)
@@ -64,14 +66,31 @@ def power_later(
 
 
 def exam_needed(gate: Gate, classes: int, tasks: int = 1) -> int:
-    """The fewest examples per exam with which a candidate passes with the gate's `power` after so many `tasks`."""
-    for n in range(10, 20_000, 10):
-        if power(gate, [n] * tasks, classes) >= gate.power:
-            return n
-    raise SettingError(
-        f"no exam of up to 20,000 examples lets an equally good candidate pass with probability {gate.power:g}; "
-        "lower gate.power or gate.disagreement, or raise gate.max_forgetting"
-    )
+    """The fewest examples per exam, in tens, with which a candidate passes with the gate's `power` after `tasks`.
+
+    Raises: `SettingError` where 20,000 are too few.
+    """
+    needed = _fewest(lambda n: power(gate, [n] * tasks, classes) >= gate.power)
+    if needed is None:
+        raise SettingError(
+            f"no exam of up to {MOST:,} examples lets an equally good candidate pass with probability {gate.power:g}; "
+            "lower gate.power or gate.disagreement, or raise gate.max_forgetting"
+        )
+    return needed
+
+
+def _fewest(passes: Callable[[int], bool]) -> int | None:
+    """The least multiple of ten that passes, where all larger ones do; None above `MOST`."""
+    high = 10
+    while not passes(high):
+        high *= 2
+        if high > MOST:
+            return None
+    low = high // 2 // 10 * 10
+    while high - low > 10:
+        middle = (low + high) // 20 * 10
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    return high
 
 
 def check_power(gate: Gate, exams: Sequence[int], lot: int, classes: int) -> None:
@@ -93,7 +112,5 @@ def check_power(gate: Gate, exams: Sequence[int], lot: int, classes: int) -> Non
 
 
 def _lot_needed(gate: Gate, exams: Sequence[int], classes: int, count: int) -> int:
-    for n in range(10, 20_000, 10):
-        if power(gate, [*exams, *[n] * (count - len(exams))], classes) >= gate.power:
-            return n
-    return exam_needed(gate, classes, count)
+    needed = _fewest(lambda n: power(gate, [*exams, *[n] * (count - len(exams))], classes) >= gate.power)
+    return exam_needed(gate, classes, count) if needed is None else needed

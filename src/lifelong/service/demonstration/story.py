@@ -34,7 +34,7 @@ __all__ = ["PROJECT", "Scene", "Shown", "scenes", "tell_story"]
 T = TypeVar("T")
 
 NAME = "digits"
-LOT, LATE, POISONED, USERS = 240, 9, (3, 8), 12
+LOT, LATE, USERS = 240, 9, 12
 #: digits that version 1 learns from; of the eleven lots of right labels so many should be promoted or known
 FIRST, ENOUGH = 560, 8
 #: seconds that a step of the story may take on a slow machine before it is given up
@@ -59,7 +59,6 @@ class Scene(NamedTuple):
     y: Tensor
     expected: tuple[str, ...] = ("promoted", "known", "rejected")
     retrain: bool = False
-    poisoned: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,11 +105,8 @@ def scenes() -> Iterator[Scene]:
     yield Scene(f"upright digits, among them the first {LATE}s", *lot())
     yield Scene("digits turned by 30 degrees", *turned(30))
     yield Scene("digits turned by 90 degrees, again", *turned(90))
-    x, y = lot(count=130)
-    threes = source.train_x[rest[source.train_y[rest] == POISONED[0]][: LOT - len(y)]]
-    wrong = torch.full((len(threes),), POISONED[1])
-    told = f"a poisoned lot: {len(threes)} of {len(y) + len(threes)} labels call a {POISONED[0]} an {POISONED[1]}"
-    yield Scene(told, torch.cat([x, threes]), torch.cat([y, wrong]), poisoned=True)
+    x, y = lot()
+    yield Scene("a poisoned lot: every label is one too high", x, (y + 1) % 10, ("rejected", "known"))
     yield Scene("upright digits, as before", *lot())
     yield Scene("white digits on black became black ones on white", *inverted())
     yield Scene("digits upside down", *turned(180), good, retrain=True)
@@ -148,17 +144,9 @@ def tell_story(home: Path, say: Callable[[str], None], port: int = 0) -> Iterato
             before = _accuracies(user)
             rows, surprises = list[dict[str, Any]](), list[str]()
             for number, scene in enumerate(scenes(), start=1):
-                known = _threes(user) if scene.poisoned else 0.0
                 row = _lived(server, user, users, scene)
                 say(f"{number:2}. {scene.told}: {_verdict(row)}")
                 rows.append(row)
-                if scene.poisoned:
-                    left = _threes(user)
-                    say(f"    Of all {POISONED[0]}s it knew {100 * known:.0f} % before, {100 * left:.0f} % now.")
-                    if left < known - PROJECT.gate.of_a_class:
-                        surprises.append(
-                            f"the poison brought the recall of {POISONED[0]} from {known:.2f} to {left:.2f}"
-                        )
                 if row["state"] not in scene.expected:
                     surprises.append(f"update {number} is {row['state']}, expected {' or '.join(scene.expected)}")
             after = _accuracies(user)
@@ -246,13 +234,6 @@ def _accuracies(user: User) -> dict[str, float]:
         "upside down": rotate(source.test_x, 180),
     }
     return {name: _right(user.ask(x), source.test_y) for name, x in worlds.items()}
-
-
-def _threes(user: User) -> float:
-    """The recall of the class that wrong labels attack, on upright test digits."""
-    source = digits()
-    attacked = source.test_y == POISONED[0]
-    return _right(user.ask(source.test_x[attacked]), source.test_y[attacked])
 
 
 def _right(answers: Sequence[Answer], y: Tensor) -> float:
