@@ -54,7 +54,7 @@ def test_the_life_of_a_model_is_shown_from_both_ends() -> None:
         "matrix": [[None] * 30, [0.5 + task / 100 for task in tasks]],
     }
     text = " ".join(shown(life_table(life, 2), 60).split())
-    assert " 1 2 3 4 23 24 25 26 27 28 29 30 " in text
+    assert "1 2 3 4 23 24 25 26 27 28 29 30 " in text
     assert "2* 51 52 53 54 73 74 75 76 77 78 79 80" in text
 
 

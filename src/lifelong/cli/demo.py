@@ -73,7 +73,9 @@ def loop(
         stopping() as stopped,
         tell_story(home or Path(temporary) / "home", say, port) as shown,
     ):
-        console.print("\nThe life of the model, accuracy in its exams (* answers now):")
+        console.print(
+            "\nThe life of the model, accuracy in % (a row for each version, * answers now; a column for each task):"
+        )
         champion = next(row["candidate"] for row in reversed(shown.updates) if row["state"] == "promoted")
         numbers = {version["id"]: version["number"] for version in shown.life["versions"]}
         console.print(Fitted(life_table(shown.life, numbers[champion])))

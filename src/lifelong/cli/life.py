@@ -19,9 +19,7 @@ def life_table(life: dict[str, Any], champion: int | None, most: int = 12) -> Ta
     places = [*range(len(numbers))]
     if len(places) > most:
         places = [*places[: most // 3], *places[-(most - most // 3) :]]
-    table = Table(
-        "", box=SIMPLE, padding=(0, 0, 0, 1), title="accuracy in % of each version (row) on each task (column)"
-    )
+    table = Table("", box=SIMPLE, padding=(0, 0, 0, 1))
     for place in places:
         table.add_column(str(numbers[place]), justify="right", no_wrap=True)
     for version, row in zip(life["versions"], life["matrix"], strict=True):

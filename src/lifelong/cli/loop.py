@@ -70,6 +70,7 @@ def status(
         typer.echo(f"stalled: {found['stalled']['why']}; what helps: {found['stalled']['help']}")
     for each in found["decisions"]:
         typer.echo(f"update {each['update']}: {each['state']}: {'; '.join(map(str, each['reasons']))}")
+    typer.echo("accuracy in %: a row for each version (* answers now), a column for each task")
     Console().print(Fitted(life_table(found["life"], champion.get("number"))))
 
 
