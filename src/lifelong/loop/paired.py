@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 #: above so many examples the normal approximation is used: its error is then below 0.0005
-EXACT = 2000
+EXACT = 1000
 #: probabilities of a disagreement, beyond the least possible one, over which the worst case is searched
 RATES = np.array([0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5])
 
@@ -118,7 +118,7 @@ def critical_score(n: int, margin: float, level: float) -> float:
     """The score from which Δ > `margin` is claimed, so that the claim is wrong with probability `level` at most.
 
     The worst case over the probability of a disagreement, on a grid, by summing over all outcomes: an unconditional
-    exact test. Beyond 2,000 examples it is the quantile of the normal distribution.
+    exact test. Beyond 1,000 examples it is the quantile of the normal distribution.
 
     Reference: Hsueh, Liu & Chen 2001, Unconditional exact tests for equivalence or noninferiority for paired binary
     endpoints.
