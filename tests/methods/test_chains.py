@@ -19,7 +19,7 @@ from lifelong.methods.gss import inner_products, normalised
 from lifelong.methods.inference import answers, snapshot
 from lifelong.methods.mir import interference
 from lifelong.methods.ogd import OGDState
-from lifelong.models import Network
+from lifelong.models import select, selecting
 from lifelong.streams import Stream, stream
 from lifelong.training import Learner
 from lifelong.types import Examples
@@ -314,8 +314,7 @@ def gated_life(stream: Stream) -> tuple[Learner, Examples]:
 
 
 def under_its_task(learner: Learner, x: Tensor, task: int) -> Tensor:
-    assert isinstance(learner.model, Network)
-    with learner.model.selecting(task):
+    with selecting(learner.model, task):
         logits: Tensor = learner.model(x[None])
     return learner.objective.masked(logits, task)
 
@@ -363,14 +362,13 @@ def test_der_asks_for_new_outputs_under_the_task_of_each_example(first: str, clo
     learner.learn(stream.task(1))
     learner._announce(stream.task(2))
     network = learner.model
-    assert isinstance(network, Network)
-    network.select(2)
+    select(network, 2)
     state = learner.state[0 if first == "der" else 1]
     held = state.examples()
     state = methods[0].begin_task(state, learner, stream.task(2).train)
-    with network.selecting(1), torch.no_grad():
+    with selecting(network, 1), torch.no_grad():
         assert torch.allclose(state.tables[0].columns["answer"][:, 2:], network(held.x)[:, 2:], atol=1e-6)
-    with network.selecting(2), torch.no_grad():
+    with selecting(network, 2), torch.no_grad():
         assert not torch.allclose(state.tables[0].columns["answer"][:, 2:], network(held.x)[:, 2:], atol=1e-2)
 
 

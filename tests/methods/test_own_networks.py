@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lifelong.errors import SettingError
 from lifelong.methods import EWC, GPM, HAT, METHODS, Method, PackNet, XdG
-from lifelong.models import Network, with_head
+from lifelong.models import Head, Network, headed, with_head
 from lifelong.models.gated import GatedLayers
 from lifelong.models.per_task import TaskNorm, norms_per_task
 from lifelong.streams import Stream
@@ -85,6 +85,53 @@ def test_a_residual_network_with_batch_normalisation_keeps_its_past_answers(
     loaded = Learner.load(tmp_path / "learner.safetensors", model=with_head(residual(), 32, stream.space, seed=1))
     for task in stream:
         assert torch.equal(loaded.logits(task.test.x, task.number), learner.logits(task.test.x, task.number))
+
+
+class Sorter(nn.Module):
+    """A module of its own class that has a backbone and a head that grows."""
+
+    def __init__(self, backbone: nn.Module, space: Space, seed: int) -> None:
+        super().__init__()
+        self.backbone, self.head = (
+            backbone,
+            Head(32, space.classes or 0 if space.scenario == "domain" else 0, seed, grows=space.scenario != "domain"),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.head(self.backbone(x))
+        return answer
+
+
+@pytest.mark.parametrize("scenario", ["class", "task", "domain"])
+@pytest.mark.parametrize("name", ["icarl", "hat", "gpm", "der", "ncm", "independent"])
+def test_a_module_with_a_backbone_and_a_head_is_learned_as_the_network_of_the_package(
+    name: str, scenario: str, tmp_path: Path
+) -> None:
+    if scenario not in METHODS[name].scenarios or (name == "gpm" and scenario != "task"):
+        pytest.skip("the method is not for it")
+    stream, method = pictures(scenario), build(name, {"capacity": 40} if name in ("icarl", "der") else {})
+    networks = [Sorter(residual(), stream.space, 1), with_head(residual(), 32, stream.space, seed=1)]
+    learners = [Learner(network, method, stream.space, epochs=2, batch=10, seed=1) for network in networks]
+    for task in stream:
+        rows = []
+        for learner in learners:
+            learner.learn(task)
+            learner.score(stream.task(3))
+            rows.append(learner.logits(task.test.x, task.number))
+        assert torch.equal(*rows)
+    assert torch.equal(learners[0].flat.theta_P, learners[1].flat.theta_P)
+    learners[0].save(tmp_path / "learner.safetensors")
+    again = Learner.load(tmp_path / "learner.safetensors", model=Sorter(residual(), stream.space, 1))
+    assert torch.equal(again.logits(task.test.x, 3), rows[0])
+
+
+def test_a_linear_layer_called_head_is_no_head_that_grows() -> None:
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone, self.head = nn.Flatten(), nn.Linear(4, 2)
+
+    assert headed(Plain()) is None
 
 
 def test_without_defence_the_past_is_lost_on_the_same_network() -> None:

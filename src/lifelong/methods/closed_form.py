@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lifelong.errors import require
 from lifelong.methods import inference
 from lifelong.methods.base import Claim, LearnerView, Method, StreamSize
-from lifelong.models import Network
+from lifelong.models import headed
 from lifelong.types import Data, Examples, Space, Tree, leaves
 
 __all__ = [
@@ -60,7 +60,7 @@ class ClosedForm(Method[StateT]):
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         require(
-            self.features != "backbone" or isinstance(model, Network) or _last_linear(model) is not None,
+            self.features != "backbone" or headed(model) is not None or _last_linear(model) is not None,
             f"{self.name}.features = 'backbone' needs a network with a backbone, got {type(model).__name__}; "
             "use features='raw' or give models.with_head(backbone, features, space)",
         )
@@ -98,10 +98,10 @@ def features_of(learner: LearnerView, x: Tree, kind: FeatureKind) -> Tensor:
     backbone, but for networks that begin at random, as those named in this package do, and for those that have none.
     """
     model = learner.model
-    if isinstance(model, Network):
-        if kind == "backbone" or (kind == "auto" and not model.untrained):
+    if (network := headed(model)) is not None:
+        if kind == "backbone" or (kind == "auto" and not getattr(model, "untrained", False)):
             with learner.autocast():
-                return model.backbone(x).flatten(1).double()
+                return network.backbone(x).flatten(1).double()
     elif kind != "raw":
         with learner.autocast():
             before_head = _before_last_linear(model, x)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 from torch import Tensor, nn
 
 from lifelong.errors import require
-from lifelong.models import Head, Network
+from lifelong.models import Head, announce, headed
 from lifelong.objectives import objective_for
 from lifelong.types import Space, Task
 
@@ -257,10 +257,10 @@ def stream_size(model: nn.Module, tasks: Sequence[Task], one: Tensor, boundaries
     classes: set[int] = set()
     for task in tasks:
         classes.update(task.classes)
-        if isinstance(model, Network):
-            model.announce(task.number, 1 + max(classes, default=-1))
+        announce(model, task.number, 1 + max(classes, default=-1))
     sizes = [task.size for task in tasks]
-    backbone = model.backbone.parameters() if isinstance(model, Network) else ()
+    network = headed(model)
+    backbone = () if network is None else network.backbone.parameters()
     return StreamSize(
         tasks=len(tasks),
         examples=max(sizes),

@@ -13,7 +13,7 @@ from lifelong.memory import Reservoir, Rows, columns_of
 from lifelong.methods.base import Inner, LearnerView, Step, StreamSize
 from lifelong.methods.inference import chunks, evaluating
 from lifelong.methods.rehearsal import Rehearsal, in_one_pass
-from lifelong.models import Network
+from lifelong.models import headed
 from lifelong.types import Data
 
 __all__ = ["DER"]
@@ -75,7 +75,7 @@ class DER(Rehearsal[Reservoir]):
     def begin_task(self, state: Reservoir, learner: LearnerView, task: Data) -> Reservoir:
         state = super().begin_task(state, learner, task)
         for table in state.tables:
-            if table.size > 0 and isinstance(learner.model, Network):
+            if table.size > 0 and headed(learner.model) is not None:
                 table.columns["answer"] = _widened(table, learner)
         return state
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -15,7 +14,7 @@ from lifelong.methods.inference import number_of, subset
 from lifelong.methods.layers import check_statistics, layer_inputs, weight_layers
 from lifelong.methods.per_sample import way_of
 from lifelong.methods.subspace import NOISE, adaptive, extended, outside, principal
-from lifelong.models import Head, Network
+from lifelong.models import Head, Network, headed, selecting
 from lifelong.models.per_task import PerTask, TaskNorm, norms_per_task
 from lifelong.types import Data, Space, Tree
 
@@ -89,8 +88,8 @@ class GPM(Method[GPMState]):
         require(self.samples >= 1, f"gpm.samples must be 1 or more, got {self.samples}")
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
-        if isinstance(model, Network) and space.scenario == "task":
-            model = Network(norms_per_task(model.backbone), model.head)
+        if (network := headed(model)) is not None and space.scenario == "task":
+            model = Network(norms_per_task(network.backbone), network.head)
         if self.threshold > 0:
             check_statistics(self.name, model)
         for name, layer in weight_layers(model):
@@ -148,9 +147,8 @@ class GPM(Method[GPMState]):
             _take_inside(state, step.learner, step.theta_P, step.theta_P - state.start_P)
 
     def forward(self, state: GPMState, learner: LearnerView, x: Tree, task: int | Tensor) -> Tensor:
-        model = learner.model
-        with model.selecting(task) if isinstance(model, Network) else nullcontext():
-            answer: Tensor = model(x)
+        with selecting(learner.model, task):
+            answer: Tensor = learner.model(x)
             return answer
 
     def end_task(self, state: GPMState, learner: LearnerView, task: Data) -> GPMState:

@@ -12,7 +12,7 @@ from lifelong.errors import require
 from lifelong.memory import Rows, herd
 from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
 from lifelong.methods.inference import Snapshot, answers, classes_of, evaluating, labels_of, snapshot
-from lifelong.models import Network
+from lifelong.models import headed
 from lifelong.types import Data, Examples, Space, Tree, as_examples, leaves, tree_cat, tree_map
 
 __all__ = ["ICaRL", "ICaRLState"]
@@ -85,7 +85,7 @@ class ICaRL(Method[ICaRLState]):
 
     def adapt(self, model: nn.Module, space: Space, seed: int) -> nn.Module:
         require(
-            isinstance(model, Network),
+            headed(model) is not None,
             f"icarl needs the features before the output layer, which a {type(model).__name__} does not show; name a "
             "network, as mlp:400,400, or make yours with lifelong.models.with_head(backbone, features, space)",
         )
@@ -157,11 +157,11 @@ class ICaRL(Method[ICaRLState]):
 @torch.no_grad()
 def _features(learner: LearnerView, x: Tree) -> Tensor:
     """φ(x) (N, H) with norm 1, in evaluation mode."""
-    model = learner.model
-    assert isinstance(model, Network)
-    with evaluating(model), learner.autocast():
+    network = headed(learner.model)
+    assert network is not None
+    with evaluating(learner.model), learner.autocast():
         count = len(leaves(x)[0])
         pieces = [
             tree_map(lambda leaf, start=start: leaf[start : start + CHUNK], x) for start in range(0, count, CHUNK)
         ]
-        return torch.cat([F.normalize(model.backbone(piece).float().flatten(1), dim=1) for piece in pieces])
+        return torch.cat([F.normalize(network.backbone(piece).float().flatten(1), dim=1) for piece in pieces])

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lifelong.methods.base import Claim, LearnerView, Method, StreamSize
 from lifelong.methods.inference import number_of
-from lifelong.models import Network
+from lifelong.models import headed
 from lifelong.types import Data, Tree
 
 __all__ = ["Independent", "IndependentState"]
@@ -71,7 +71,8 @@ class Independent(Method[IndependentState]):
         state.tasks.append(number)
         state.theta_P.append(learner.flat.theta_P.detach().clone())
         state.buffers.append({name: value.clone() for name, value in learner.model.named_buffers()})
-        grows = isinstance(learner.model, Network) and learner.model.head.grows
+        network = headed(learner.model)
+        grows = network is not None and network.head.grows
         mixed = learner.objective.name == "mixed" and not grows  # each target has its outputs from the start
         state.outputs.append(0 if mixed else learner.objective.count)
         learner.restart()

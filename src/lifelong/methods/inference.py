@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lifelong.flat import swapped
 from lifelong.methods.base import LearnerView, Step
-from lifelong.models import Network
+from lifelong.models import selecting
 from lifelong.objectives import Objective
 from lifelong.types import Data, Examples, Tree
 
@@ -40,7 +40,7 @@ def evaluating(model: nn.Module, task: int | Tensor | None = None) -> Iterator[N
     for module in training:
         module.training = False
     try:
-        with model.selecting(task) if isinstance(model, Network) and task is not None else nullcontext():
+        with selecting(model, task) if task is not None else nullcontext():
             yield
     finally:
         for module in training:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from lifelong.errors import require
 from lifelong.methods.base import Claim, LearnerView, Method, Phase, Step, StreamSize
 from lifelong.methods.inference import number_of
-from lifelong.models import Head, Network
+from lifelong.models import Head, Headed, headed, selecting
 from lifelong.types import Data, Tree
 
 __all__ = ["Isolation", "IsolationState", "features_with", "network_of", "shared", "task_logits"]
@@ -120,7 +120,7 @@ class Isolation(Method[StateT]):
         return 0
 
     def forward(self, state: StateT, learner: LearnerView, x: Tree, task: int | Tensor) -> Tensor:
-        with network_of(learner.model, self.name).selecting(task):
+        with selecting(learner.model, task):
             logits_BC: Tensor = learner.model(x)
             return logits_BC
 
@@ -128,15 +128,16 @@ class Isolation(Method[StateT]):
         return task_logits(learner, network_of(learner.model, self.name).backbone(x), task)
 
 
-def network_of(model: nn.Module, method: str) -> Network:
+def network_of(model: nn.Module, method: str) -> Headed:
     """`model` as one whose backbone and head are known; `SettingError` for any other."""
+    network = headed(model)
     require(
-        isinstance(model, Network),
+        network is not None,
         f"{method} needs a network with a backbone and a head, got {type(model).__name__}; name one (mlp:400,400), "
         "or give models.with_head(backbone, features, space)",
     )
-    assert isinstance(model, Network)
-    return model
+    assert network is not None
+    return network
 
 
 def task_logits(learner: LearnerView, h_BD: Tensor, task: int) -> Tensor:

@@ -34,7 +34,7 @@ from lifelong.memory import kind_of
 from lifelong.methods.base import LearnerView, Step
 from lifelong.methods.inference import chunks, evaluating, number_of, uncompiled
 from lifelong.methods.unrolled import unrolling
-from lifelong.models import Head, Network
+from lifelong.models import Head, per_task_parts
 from lifelong.types import Data, Examples, Tree, tree_map
 
 __all__ = [
@@ -196,7 +196,7 @@ def way_of(learner: LearnerView, data: Data) -> Way:
 
 def _differs(learner: LearnerView) -> bool:
     """Whether the network has something of its own for every task."""
-    return isinstance(learner.model, Network) and bool(learner.model.per_task)
+    return len(per_task_parts(learner.model)) > 0
 
 
 def _try_ways(learner: LearnerView, probe: Examples) -> tuple[Way, bool]:

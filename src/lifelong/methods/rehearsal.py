@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lifelong.errors import require
 from lifelong.memory import Memory, kind_of
 from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
-from lifelong.models import Network
+from lifelong.models import per_task_parts
 from lifelong.types import Data, Examples, tree_map
 
 __all__ = ["Rehearsal", "in_one_pass", "joined_loss"]
@@ -43,11 +43,12 @@ def in_one_pass(step: Step, *replayed: Examples) -> list[Step]:
     model, notes = step.learner.model, step.learner.flat.notes
     if "normalised by batch" not in notes:
         notes["normalised by batch"] = [part for part in model.modules() if isinstance(part, BATCH_NORM)]
+        notes["per task"] = len(per_task_parts(model)) > 0
     apart = (
         step._answer is not None  # asked already
         or step.mixes
         or any(part.training for part in notes["normalised by batch"])
-        or (isinstance(model, Network) and bool(model.per_task))
+        or notes["per task"]
         or len({kind_of(part) for part in parts}) > 1
     )
     if not apart:

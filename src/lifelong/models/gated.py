@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from lifelong.errors import require
 from lifelong.models.gates import Gate
+from lifelong.models.head import headed
 from lifelong.models.networks import Network
 from lifelong.models.per_task import TaskNorm, norms_per_task
 from lifelong.types import Space, Tree
@@ -109,19 +110,18 @@ def gated(model: nn.Module, method: str, make: Callable[[int, int], Gate], space
         SettingError: The network has other layers with weights than Linear, Conv2d (groups=1) and normalisations.
     """
     advice = "name a network (mlp:400,400 or cnn), or give models.with_head(backbone, features, space)"
-    require(
-        isinstance(model, Network), f"{method} needs a network with a backbone and a head, got {_kind(model)}; {advice}"
-    )
-    assert isinstance(model, Network)
-    stack = model.backbone
+    network = headed(model)
+    require(network is not None, f"{method} needs a network with a backbone and a head, got {_kind(model)}; {advice}")
+    assert network is not None
+    stack, head = network.backbone, network.head
     if isinstance(stack, nn.Sequential) and _alternates(stack):
         units = [layer.weight.shape[0] for layer in stack if _is_weighted(layer)]
-        return Network(Gated(stack, [make(place, count) for place, count in enumerate(units)]), model.head)
+        return Network(Gated(stack, [make(place, count) for place, count in enumerate(units)]), head)
     backbone = norms_per_task(stack)
     points = _gate_points(backbone, method, space, advice)
     layers = [layer for name, _ in points if _is_weighted(layer := backbone.get_submodule(name))]
     gates = [make(place, layer.weight.shape[0]) for place, layer in enumerate(layers)]
-    return Network(GatedLayers(backbone, points, gates), model.head)
+    return Network(GatedLayers(backbone, points, gates), head)
 
 
 def _alternates(stack: nn.Sequential) -> bool:

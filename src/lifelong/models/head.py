@@ -8,12 +8,13 @@ that is still to come can be answered with the rows that the task will start fro
 from __future__ import annotations
 
 import math
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Head"]
+__all__ = ["Head", "Headed", "headed"]
 
 
 class Head(nn.Module):
@@ -64,3 +65,24 @@ class Head(nn.Module):
         self.weight = nn.Parameter(torch.cat([self.weight.detach(), weight]))
         self.bias = nn.Parameter(torch.cat([self.bias.detach(), bias]))
         return True
+
+
+class Headed(Protocol):
+    """A module that answers `head(backbone(x))`: what methods need that ask for features or add outputs.
+
+    `models.with_head(backbone, …)` makes one, `head="classifier"` cuts the last layer of a module out for it, and a
+    module of your own is one where it has both parts under these names.
+    """
+
+    backbone: nn.Module
+    head: Head
+
+
+def headed(model: nn.Module) -> Headed | None:
+    """`model` where it has a backbone and a `Head`, else None.
+
+    >>> headed(nn.Linear(2, 1)) is None
+    True
+    """
+    parts = model._modules
+    return cast(Headed, model) if isinstance(parts.get("head"), Head) and parts.get("backbone") is not None else None

@@ -27,8 +27,6 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from inspect import signature
 from typing import Any
 
@@ -37,16 +35,17 @@ from torch import Tensor, nn
 
 from lifelong.errors import SettingError, require, unknown_name
 from lifelong.models.gru import GRU
-from lifelong.models.head import Head
+from lifelong.models.head import Head, headed
 from lifelong.models.kinds import Encoders
 from lifelong.models.memn2n import MemN2N
-from lifelong.models.per_task import PerTask
+from lifelong.models.per_task import per_task_parts
 from lifelong.models.sequences import LSTM, Transformer
 from lifelong.plugins import find, required_arguments
 from lifelong.types import DEFAULT_HEAD, Field, HeadKind, InputKind, Space, Tokens, input_kind
 
 __all__ = [
     "Network",
+    "announce",
     "build",
     "cnn",
     "cut_head",
@@ -58,23 +57,19 @@ __all__ = [
     "reader",
     "sequence",
     "with_head",
+    "with_outputs",
 ]
 
 NAMES = ("mlp", "linear", "cnn", "memn2n", "gru", "transformer", "lstm")
 
 
 class Network(nn.Module):
-    """A backbone that gives features, and a head that gives one logit per class: `head(backbone(x))`.
-
-    Parts of the backbone that have parameters of their own for every task are `PerTask`.
-    """
+    """A backbone that gives features, and a head that gives one logit per class: `head(backbone(x))`."""
 
     def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
-        #: the parts of the backbone that have something of their own for every task
-        self.per_task = [part for part in backbone.modules() if isinstance(part, PerTask)]
         #: the outputs that inputs of each kind are answered with, where these differ; else {}
         self.columns: dict[InputKind, list[slice]] = {}
         #: whether the backbone begins at random, so that its features say less than the inputs do
@@ -86,39 +81,21 @@ class Network(nn.Module):
             logits_BC = torch.cat([logits_BC[:, part] for part in self.columns[input_kind(x)]], 1)
         return logits_BC
 
-    @property
-    def grows(self) -> bool:
-        """Whether new tasks may bring new parameters."""
-        return self.head.grows or len(self.per_task) > 0
 
-    def announce(self, task: int, outputs: int) -> bool:
-        """Make room for task number `task` and for `outputs` classes in all; whether the parameters are others now."""
-        changed = [part.grow(task) for part in self.per_task]
-        return self.head.grow(outputs if self.head.grows else 0) or any(changed)
+def announce(model: nn.Module, task: int, outputs: int) -> bool:
+    """Make room for task number `task` and for `outputs` classes in all; whether the parameters are others now."""
+    changed = [part.grow(task) for part in per_task_parts(model)]
+    network = headed(model)
+    return (network is not None and network.head.grows and network.head.grow(outputs)) or any(changed)
 
-    def select(self, task: int | Tensor) -> None:
-        """The inputs that come next are of `task`: one number, or one for each of them."""
-        for part in self.per_task:
-            part.select(task)
 
-    @contextmanager
-    def selecting(self, task: int | Tensor) -> Iterator[None]:
-        """Inside the block the inputs are of `task`; afterwards of what was selected before."""
-        before = [(part, part.selected) for part in self.per_task]
-        self.select(task)
-        try:
-            yield
-        finally:
-            for part, selected in before:
-                part.select(selected)
-
-    def with_outputs(self, outputs: int) -> Network:
-        """This network as it answers with `outputs` classes; the backbone is shared, the network itself unchanged."""
-        head = copy.deepcopy(self.head)
-        head.grow(outputs)
-        network = Network(self.backbone, head)
-        network.untrained, network.columns = self.untrained, self.columns
-        return network
+def with_outputs(model: nn.Module, outputs: int) -> nn.Module:
+    """`model`, which has a `Head`, as it answers with `outputs` classes; it shares all else, and is unchanged."""
+    twin, head = copy.copy(model), copy.deepcopy(model.get_submodule("head"))
+    assert isinstance(head, Head)
+    head.grow(outputs)
+    twin._modules = {**model._modules, "head": head}
+    return twin
 
 
 def mlp(features: int, hidden: tuple[int, ...]) -> tuple[nn.Module, int]:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["PerTask", "TaskNorm", "detach", "generator_for", "moving_statistics", "norms_per_task"]
+__all__ = [
+    "PerTask",
+    "TaskNorm",
+    "detach",
+    "generator_for",
+    "moving_statistics",
+    "norms_per_task",
+    "per_task_parts",
+    "select",
+    "selecting",
+]
 
 
 class PerTask(nn.Module):
@@ -28,6 +40,30 @@ class PerTask(nn.Module):
     def select(self, task: int | Tensor) -> None:
         """The inputs that come next are of `task`: one number, or one for each of them."""
         self.selected = task
+
+
+def per_task_parts(model: nn.Module) -> list[PerTask]:
+    """The modules in `model` that have something of their own for every task."""
+    return [part for part in model.modules() if isinstance(part, PerTask)]
+
+
+def select(model: nn.Module, task: int | Tensor) -> None:
+    """Tell `model` that the inputs that come next are of `task`: one number, or one for each of them."""
+    for part in per_task_parts(model):
+        part.select(task)
+
+
+@contextmanager
+def selecting(model: nn.Module, task: int | Tensor) -> Iterator[None]:
+    """Inside the block the inputs are of `task`; afterwards of what was selected before."""
+    before = [(part, part.selected) for part in per_task_parts(model)]
+    for part, _ in before:
+        part.select(task)
+    try:
+        yield
+    finally:
+        for part, selected in before:
+            part.select(selected)
 
 
 def generator_for(use: str, seed: int, *numbers: int) -> torch.Generator:

@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from lifelong.errors import require, unknown_name
-from lifelong.models import Network, build, cut_head, factory_of, from_factory
+from lifelong.models import build, cut_head, factory_of, from_factory, headed
 from lifelong.objectives import MixedObjective, Objective, objective_for
 from lifelong.plugins import load_object
 from lifelong.training import optimizers
@@ -54,10 +54,11 @@ def objective_of(objective: ObjectiveLike | None, space: Space, model: nn.Module
     if isinstance(kind, type) and issubclass(kind, Objective):
         return kind(target, space.scenario)
     require(kind is None, f"an objective is a class that derives from lifelong.objectives.Objective, got {kind!r}")
-    growing = isinstance(model, Network) and model.head.grows
+    network = headed(model)
+    growing = network is not None and network.head.grows
     if space.kinds:
         mixed = MixedObjective(None, space.scenario, growing)
-        mixed.whole = space if isinstance(model, Network) else None
+        mixed.whole = None if network is None else space
         return mixed
     return objective_for(space.target, space.scenario, announced_only=growing)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lifelong.errors import DataError
 from lifelong.methods.inference import evaluating
-from lifelong.models import Network
+from lifelong.models import headed
 from lifelong.types import Data, Examples, Field, Space, Tree, leaves, tree_map
 
 __all__ = [
@@ -61,7 +61,8 @@ def training_mode(model: nn.Module, in_eval_mode: frozenset[str]) -> Iterator[No
 
 def entry(model: nn.Module) -> nn.Module:
     """The module that is given the inputs first."""
-    return model.backbone if isinstance(model, Network) else model
+    network = headed(model)
+    return model if network is None else network.backbone
 
 
 def _copied(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

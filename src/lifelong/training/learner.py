@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -17,7 +17,7 @@ from lifelong.errors import DataError, DivergedError, SettingError, require
 from lifelong.flat import Flat, hold_in_one_type
 from lifelong.methods import Claim, Finetune, LearnerView, Method, StreamSize, as_method, check_space
 from lifelong.methods.inference import evaluating
-from lifelong.models import Network, named_plainly
+from lifelong.models import announce, headed, named_plainly, per_task_parts, select, selecting
 from lifelong.objectives import ClassObjective, MixedObjective, Objective
 from lifelong.progress import ProgressLine
 from lifelong.training import inputs, loop, optimizers, serialise
@@ -204,8 +204,7 @@ class Learner:
             self._begin(task, data)
         cursor = self._cursor
         assert cursor is not None
-        if isinstance(self.model, Network):
-            self.model.select(task.number)  # here, and not in a method: a learner that was loaded goes on from here too
+        select(self.model, task.number)  # here, and not in a method: a learner that was loaded goes on from here too
         chosen = self.method.examples(self.state, data)
         joined = self._joins_last(chosen)
         steps = self.training.steps(len(chosen), len(data), loop.steps_per_epoch(chosen, self.training, joined))
@@ -426,8 +425,7 @@ class Learner:
             self._announce(whole)
         batch = batch.to(self.training.device)
         count = self._online_steps = self._online_steps + 1
-        if isinstance(self.model, Network):
-            self.model.select(task)
+        select(self.model, task)
         if task not in self.tasks:
             self.state = method.begin_task(self.state, self, batch)
             self.tasks.append(task)
@@ -576,10 +574,7 @@ class Learner:
         place of this learner, as it would be with a task that it has not learned.
         """
         view = view or self
-        model = view.model
-        if not isinstance(model, Network) or not model.per_task:  # most: a server is asked thousands of times a second
-            return self.method.predict(self.state, view, x, task)
-        with model.selecting(task):
+        with selecting(view.model, task):
             return self.method.predict(self.state, view, x, task)
 
     @torch.no_grad()
@@ -598,13 +593,8 @@ class Learner:
 
     def _probe(self, x: Tree, task: int) -> Any:
         """Ask a network of the user's once, about one example, and see to it that it changes no inputs."""
-        model = self.model
-
-        def select() -> AbstractContextManager[None]:
-            return model.selecting(task) if isinstance(model, Network) else nullcontext()
-
         self.flat.notes["protected"] = True
-        return inputs.protect_inputs(model, x, select)
+        return inputs.protect_inputs(self.model, x, lambda: selecting(self.model, task))
 
     def _eval_batch(self, x: Tree) -> int:
         if self.training.eval_batch is not None:
@@ -709,10 +699,10 @@ class Learner:
     @torch.no_grad()
     def _output_count(self, examples: Examples, task: Task) -> int | None:
         """How many outputs the model has for `task`; None where they grow, or nobody counts them."""
-        if isinstance(self.model, Network):
+        if (network := headed(self.model)) is not None:
             if task.space is not None and len(self.space.columns()) > 1:
                 return task.space.classes
-            return None if self.model.head.grows else self.model.head.classes
+            return None if network.head.grows else network.head.classes
         if "outputs" not in self.flat.notes:
             one = examples.at(slice(0, 1)).to(self.training.device)
             answer = self._probe(one.x, task.number)
@@ -723,20 +713,20 @@ class Learner:
 
     @property
     def _grows(self) -> bool:
-        return isinstance(self.model, Network) and self.model.grows
+        network = headed(self.model)
+        return (network is not None and network.head.grows) or len(per_task_parts(self.model)) > 0
 
     def _announce(self, task: Task) -> None:
         """Make room for a task, and lay out anew all that runs over the parameters where they became others."""
         self._objective_of(task)
         self.objective.announce(task.number, task.classes)
-        if not isinstance(self.model, Network):
-            return
-        before = self.model.head.classes
-        if not self.model.announce(task.number, self.objective.count):
+        network = headed(self.model)
+        before = 0 if network is None else network.head.classes
+        if not announce(self.model, task.number, self.objective.count):
             return
         self._relayout()
-        if self._start:
-            weight, bias = self.model.head.initial_rows(before, self.model.head.classes)
+        if self._start and network is not None:
+            weight, bias = network.head.initial_rows(before, network.head.classes)
             self._start["head.weight"] = torch.cat([self._start["head.weight"], weight])
             self._start["head.bias"] = torch.cat([self._start["head.bias"], bias])
 

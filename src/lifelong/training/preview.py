@@ -10,7 +10,7 @@ from torch import nn
 
 from lifelong.flat import Flat
 from lifelong.methods import LearnerView
-from lifelong.models import Network
+from lifelong.models import headed, with_outputs
 from lifelong.objectives import Objective
 from lifelong.types import Space, Task
 
@@ -49,6 +49,7 @@ def preview(learner: LearnerView, task: Task) -> LearnerView:
     objective.announced_only = False  # a task to come stands among all rows
     objective.announce(task.number, task.classes)
     model = learner.model
-    if isinstance(model, Network) and model.head.classes < objective.count:
-        model = model.with_outputs(objective.count)
+    network = headed(model)
+    if network is not None and network.head.classes < objective.count:
+        model = with_outputs(model, objective.count)
     return Preview(model, learner.flat, objective, learner)
