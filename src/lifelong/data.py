@@ -103,6 +103,14 @@ class Lazy:
     def __post_init__(self) -> None:
         require(self.workers >= 0, f"workers must be 0 or more, got {self.workers}")
         require(self.prefetch >= 1, f"prefetch must be 1 or more, got {self.prefetch}")
+        rows = isinstance(self.dataset, tuple) or (
+            hasattr(self.dataset, "__len__") and hasattr(self.dataset, "__getitem__")
+        )
+        require(
+            rows and not isinstance(self.dataset, Mapping),
+            f"{self.name}: expected a data set of rows, with a length and an index, got {type(self.dataset).__name__}; "
+            "give one split of it, or store it first (save_to_disk)",
+        )
         if self.columns is None and hasattr(self.dataset, "column_names"):
             raise SettingError(
                 f"{self.name}: say which columns are x and y: Lazy(dataset, columns=('image', 'label')); "
