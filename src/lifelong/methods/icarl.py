@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lifelong.data import concat
 from lifelong.errors import require
 from lifelong.memory import Rows, herd
 from lifelong.methods.base import Claim, Inner, LearnerView, Method, Step, StreamSize
 from lifelong.methods.inference import Snapshot, answers, classes_of, evaluating, labels_of, snapshot
 from lifelong.models import headed
-from lifelong.types import Data, Examples, Space, Tree, as_examples, leaves, tree_cat, tree_map
+from lifelong.types import Data, Examples, Space, Tree, leaves, tree_cat, tree_map
 
 __all__ = ["ICaRL", "ICaRLState"]
 
@@ -103,14 +104,13 @@ class ICaRL(Method[ICaRLState]):
         past = torch.tensor([label for label in state.classes if label not in new], dtype=torch.int64, device=device)
         return replace(state, teacher=snapshot(learner), old=past, seen=seen)
 
-    def examples(self, state: ICaRLState, task: Data) -> Examples:
-        parts = zip(state.exemplars, state.classes, state.task, strict=True)
-        whole = as_examples(task)
+    def examples(self, state: ICaRLState, task: Data) -> Data:
+        device = task.device if isinstance(task, Examples) else torch.device("cpu")  # where data on disk is read to
         exemplars = [
-            Examples(rows.tree("x"), torch.full((len(rows),), label, device=whole.device), number)
-            for rows, label, number in parts
+            Examples(x := rows.tree("x"), torch.full((len(rows),), label, device=leaves(x)[0].device), number)
+            for rows, label, number in zip(state.exemplars, state.classes, state.task, strict=True)
         ]
-        return Examples.cat([whole, *exemplars])
+        return concat([task, *(each.to(device) for each in exemplars)])
 
     def loss(self, state: ICaRLState, step: Step, inner: Inner) -> Tensor:
         logits_BC = step.answer.float()
