@@ -74,11 +74,11 @@ def test_what_is_finished_is_not_computed_again(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_goes_on_to_the_same_values(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "lifelong", "chapter", "matrix", "--jobs", "1", "--out"]
-    parts = list(lesson("matrix").parts(Setup()))
+    command = [sys.executable, "-m", "lifelong", "chapter", "landscape", "--jobs", "1", "--out"]
+    parts = list(lesson("landscape").parts(Setup()))
     out = tmp_path / "killed"
-    first = out / "values" / "matrix" / f"{parts[0]}.json"
-    second = out / "scratch" / "matrix" / parts[1]
+    first = out / "values" / "landscape" / f"{parts[0]}.json"
+    second = out / "scratch" / "landscape" / parts[1]
     process = subprocess.Popen([*command, str(out)], stderr=subprocess.DEVNULL, start_new_session=True)
     until = time.monotonic() + 120
     while not (first.exists() and second.exists()) and time.monotonic() < until:
@@ -88,20 +88,20 @@ def test_a_killed_run_goes_on_to_the_same_values(tmp_path: Path) -> None:
     kept = first.read_bytes()
     assert not (out / "index.html").exists()
     done = subprocess.run([*command, str(out)], check=True, capture_output=True, text=True)
-    assert f"matrix: {parts[0]}" not in done.stderr
+    assert f"landscape: {parts[0]}" not in done.stderr
     assert first.read_bytes() == kept
     assert (out / "index.html").exists()
     assert not second.exists()
     subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
     for part in parts:
         resumed, whole = (
-            json.loads((tmp_path / name / "values" / "matrix" / f"{part}.json").read_text())
+            json.loads((tmp_path / name / "values" / "landscape" / f"{part}.json").read_text())
             for name in ("killed", "whole")
         )
         assert without_seconds(resumed) == without_seconds(whole)
-    values = finished(lesson("matrix"), Setup(), tmp_path / "whole")
+    values = finished(lesson("landscape"), Setup(), tmp_path / "whole")
     assert values is not None
-    assert all(claim.holds for claim in lesson("matrix").show(Setup(), values).claims), "with the default seed"
+    assert all(claim.holds for claim in lesson("landscape").show(Setup(), values).claims), "with the default seed"
 
 
 def without_seconds(values: object) -> object:

@@ -118,6 +118,21 @@ def test_the_page_can_be_read_without_eyes(page: Page) -> None:
     assert len(page.all("caption")) == len(page.all("table")) == 3
 
 
+def test_a_page_in_chinese_has_the_same_numbers_and_no_english_words(tmp_path: Path, page: Page) -> None:
+    records = [run("finetune", 0, 0.3), run("finetune", 1, 0.3), run("ewc+er", 0, 0.4), run("ewc+er", 1, 0.6)]
+    facts = {"stream": "rotated-digits", "seeds": "0, 1"}
+    text = write_report(tmp_path, "报告", facts, [*records, run(EVIL, 0, 0.5)], "zh")[0].read_text("utf-8")
+    chinese = Page(text)
+    assert chinese.all("html") == [{"lang": "zh-CN"}]
+    assert [row for row in chinese.rows if row[0] == "ewc+er"] == [row for row in page.rows if row[0] == "ewc+er"]
+    assert "<dt>数据流</dt><dd>rotated-digits</dd>" in text
+    body = re.sub(r"<style>.*?</style>|<[^>]*>|&[a-z#0-9]+;", " ", text, flags=re.DOTALL)
+    words = set(re.findall("[a-z]{3,}", body))
+    assert words <= {"finetune", "ewc", "rotated", "digits", "strength", "max"}
+    alts = [image["alt"] or "" for image in chinese.all("img")]
+    assert all(re.search("[一-鿿]", alt) for alt in alts)
+
+
 def test_the_command_is_shown_once_as_text(text: str) -> None:
     assert text.count("lifelong run --methods &#39;ewc,er&#39;") == 1
     assert "How to run this again" in text

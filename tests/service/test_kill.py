@@ -145,9 +145,9 @@ def test_every_failpoint_is_tried() -> None:
     assert text.count("reach(") - text.count("def reach(") - text.count(">>> reach(") == len(tried) - 2, VARIABLE
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_hundred_random_moments(scene: Scene, seed: int) -> None:
-    outcome = kills(scene.servers, scene.key, 100, seed=seed, longest=0.2, often=0.4)
+def test_a_hundred_random_moments(scene: Scene) -> None:
+    """`python benchmarks/loop.py --kills 1000` does the same for longer."""
+    outcome = kills(scene.servers, scene.key, 100, seed=0, longest=0.2, often=0.4)
     print(outcome.told())
     assert outcome.faults == []
     assert outcome.kills == 100

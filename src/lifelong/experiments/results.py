@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -131,11 +131,21 @@ class Results:
         ]
         return pandas.DataFrame(rows)
 
-    def report(self, path: str | Path, title: str = "Learning without forgetting") -> list[Path]:
-        """Write the HTML page and its pictures; returns all files. Needs the extra `report`."""
+    def report(self, path: str | Path, title: str | None = None, language: Literal["en", "zh"] = "en") -> list[Path]:
+        """Write the HTML page and its pictures; returns all files. Needs the extra `report`.
+
+        Args:
+            path: A file that ends in .html, or a folder.
+            title: The heading of the page.
+            language: Of the words and the pictures, English or Chinese.
+
+        Raises:
+            StorageError: A file cannot be written.
+        """
         from lifelong.reports import write_report
 
-        return write_report(Path(path), title, self.facts, list(self.records))
+        heading = title or ("学新而不忘旧" if language == "zh" else "Learning without forgetting")
+        return write_report(Path(path), heading, self.facts, list(self.records), language)
 
     def plot(self) -> dict[str, Figure]:
         """The figures of the report by name (`mean`, `curves`, `transfer`, heat maps). Needs the extra `report`."""

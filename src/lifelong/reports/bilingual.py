@@ -13,9 +13,10 @@ from typing import Literal, NamedTuple
 
 from matplotlib import font_manager, rc_context
 
+from lifelong.evaluation import score_title
 from lifelong.reports.vector import LETTERING
 
-__all__ = ["MISSING", "Language", "Text", "lettering", "readable"]
+__all__ = ["MISSING", "Language", "Text", "lettering", "readable", "score_name"]
 
 Language = Literal["en", "zh"]
 
@@ -35,6 +36,20 @@ FAMILIES = (
 )
 #: what the names of their files contain
 FILES = ("cjk", "notosanssc", "sourcehansans", "pingfang", "msyh", "wqy", "droidsansfallback", "simhei")
+#: the scores of the objectives in Chinese; others are written as they are in English
+SCORES = {
+    "accuracy": "准确率",
+    "macro_f1": "宏平均 F1",
+    "micro_f1": "微平均 F1",
+    "top5": "前 5 准确率",
+    "calibration_error": "校准误差",
+    "r2_clipped": "R²（下限 0）",
+    "mean_average_precision": "平均精度均值",
+    "exact_match": "完全匹配率",
+    "token_accuracy": "词元准确率",
+    "sequence_accuracy": "序列准确率",
+    "perplexity": "困惑度",
+}
 #: how to get one
 MISSING = (
     "pictures in Chinese are lettered in English, as no font has Chinese letters; "
@@ -55,6 +70,17 @@ class Text(NamedTuple):
     def of(self, language: Language) -> str:
         """The words in `language`."""
         return self.zh if language == "zh" else self.en
+
+
+def score_name(score: str, language: Language = "en") -> str:
+    """How a score is called; several, of tasks that differ, are joined by `/`.
+
+    >>> score_name("accuracy/rmse", "zh"), score_name("macro_f1")
+    ('准确率 / RMSE', 'macro-F1')
+    """
+    if language == "en":
+        return score_title(score)
+    return " / ".join(SCORES.get(part, score_title(part)) for part in score.split("/"))
 
 
 def readable(language: Language) -> Language:

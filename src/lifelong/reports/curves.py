@@ -12,8 +12,8 @@ from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lifelong.evaluation import Array, score_title, seen_acc
-from lifelong.reports.bilingual import Language, Text
+from lifelong.evaluation import Array, seen_acc
+from lifelong.reports.bilingual import Language, Text, score_name
 from lifelong.reports.canvas import Groups, Look, blank, checked_groups, life, looks, plain, spread, tidy
 from lifelong.reports.line_labels import label_lines
 
@@ -22,8 +22,6 @@ __all__ = ["mean_curve", "task_curves"]
 MOST_IN_LEGEND = 10
 MOST_NAMED = 16  # lines with their names at their ends
 LEARNED = Text("tasks learned", "已学任务数")
-ACCURACY = Text("accuracy (%)", "准确率（%）")
-SEEN = Text("mean accuracy on the tasks seen (%)", "已学任务的平均准确率（%）")
 TASK = Text("task", "任务")
 PANELS_PER_ROW = 3
 
@@ -61,7 +59,7 @@ def task_curves(groups: Groups, language: Language = "en", score: str = "accurac
     for axes in panels[: len(groups)][-columns:]:
         axes.set_xlabel(LEARNED.of(language))
     for axes in panels[::columns]:
-        axes.set_ylabel(ACCURACY.of(language) if score == "accuracy" else f"{score_title(score)} (%)")
+        axes.set_ylabel(Text(f"{score_name(score)} (%)", f"{score_name(score, 'zh')}（%）").of(language))
     if tasks <= MOST_IN_LEGEND:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper", frameon=False)
@@ -91,7 +89,8 @@ def mean_curve(groups: Groups, language: Language = "en", score: str = "accuracy
     axes.set_ylim(max(low, -2), min(high, 102))
     life(axes, 1, max(matrices.shape[2] for matrices in groups.values()))
     axes.set_xlabel(LEARNED.of(language))
-    axes.set_ylabel(SEEN.of(language) if score == "accuracy" else f"mean {score_title(score)} on the tasks seen (%)")
+    english, chinese = score_name(score), score_name(score, "zh")
+    axes.set_ylabel(Text(f"mean {english} on the tasks seen (%)", f"已学任务的平均{chinese}（%）").of(language))
     if len(groups) <= MOST_NAMED:
         label_lines(axes)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from base64 import b64encode
 from collections.abc import Iterable
@@ -16,8 +17,9 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
 from lifelong.errors import DataError
-from lifelong.evaluation import Record, by_method, score_title
+from lifelong.evaluation import Record, by_method
 from lifelong.evaluation.summary import MethodSummary, compare, reference_method, summarise
+from lifelong.reports.bilingual import MISSING, Language, Text, lettering, score_name
 from lifelong.reports.canvas import Groups, png, spread
 from lifelong.reports.curves import mean_curve, task_curves
 from lifelong.reports.matrices import heat_map
@@ -27,6 +29,22 @@ from lifelong.reports.wording import DASH, number, percent, points, seconds, siz
 from lifelong.store.files import write_atomically
 
 __all__ = ["figures", "file_names", "write_report"]
+
+#: what a reader must know of an experiment, in Chinese
+FACTS = {
+    "stream": "数据流",
+    "scenario": "场景",
+    "tasks": "任务数",
+    "stream settings": "数据流设置",
+    "model": "模型",
+    "objective": "目标",
+    "training": "训练",
+    "optimizer": "优化器",
+    "evaluation": "评估",
+    "seeds": "随机种子",
+    "hyper-parameters": "超参数",
+    "oracle": "被告知任务的方法",
+}
 
 
 @dataclass(frozen=True)
@@ -43,12 +61,15 @@ class Picture:
         return "data:image/png;base64," + b64encode(self.data).decode()
 
 
-def write_report(place: str | Path, title: str, facts: dict[str, str], records: list[Record]) -> list[Path]:
+def write_report(
+    place: str | Path, title: str, facts: dict[str, str], records: list[Record], language: Language = "en"
+) -> list[Path]:
     """Write the page and its pictures (PNG) beside it; the paths written, the page first.
 
     `place` is the page where it ends in .html, else a folder, made where needed, for report.html. `facts` are shown at
     the top as they are; a fact `command` is shown as the way to run it all again. `records` are finished runs of one
-    stream. Each file is written whole or not at all, the page last. Raises `DataError` without records,
+    stream. Words and pictures are in `language`; pictures in English where no font has Chinese letters. Each file is
+    written whole or not at all, the page last. Raises `DataError` without records,
     `SettingError` where they do not fit together, `StorageError` where a file cannot be written.
     """
     if not records:
@@ -56,13 +77,15 @@ def write_report(place: str | Path, title: str, facts: dict[str, str], records: 
     page = Path(place) if Path(place).suffix == ".html" else Path(place) / "report.html"
     summaries = summarise(records)
     against = reference_method(records)
-    charts = _pictures(records, summaries)
+    charts = _pictures(records, summaries, language)
     heats = [picture for name, picture in charts.items() if name.startswith("heat-")]
     html = (
         _environment()
         .from_string(files("lifelong.reports").joinpath("page.html.j2").read_text("utf-8"))
         .render(
             title=title,
+            zh=language == "zh",
+            fact_names=FACTS if language == "zh" else {},
             style=files("lifelong.reports").joinpath("page.css").read_text("utf-8"),
             facts={name: fact for name, fact in facts.items() if name != "command"},
             command=facts.get("command"),
@@ -71,9 +94,9 @@ def write_report(place: str | Path, title: str, facts: dict[str, str], records: 
             differences=compare(records, against),
             charts=charts,
             heats=heats,
-            score=score_title(records[0].score),
+            score=score_name(records[0].score, language),
             others=list(summaries[0].final_scores),
-            score_title=score_title,
+            score_title=partial(score_name, language=language),
         )
     )
     paths = [page]
@@ -101,27 +124,28 @@ def file_names(methods: list[str]) -> dict[str, str]:
     return names
 
 
-def figures(records: list[Record]) -> dict[str, Figure]:
-    """The figures of the report by name: `mean`, `curves`, `transfer`, `prequential` where it was measured, then one
-    heat map per method, `heat-NAME`.
+def figures(records: list[Record], language: Language = "en") -> dict[str, Figure]:
+    """The figures of the report in `language` by name: `mean`, `curves`, `transfer`, `prequential` where it was
+    measured, then one heat map per method, `heat-NAME`.
 
     Raises:
         SettingError: There are no records, or they do not fit together.
     """
     groups, score = _groups(records), records[0].score if records else "accuracy"
     found = {
-        "mean": mean_curve(groups, score=score),
-        "curves": task_curves(groups, score=score),
-        "transfer": transfer_scatter(groups),
+        "mean": mean_curve(groups, language, score),
+        "curves": task_curves(groups, language, score),
+        "transfer": transfer_scatter(groups, language),
     }
     tested = {
         method: [run.prequential for run in group if run.prequential is not None and run.prequential.examples]
         for method, group in by_method(records).items()
     }
     if any(tested.values()):
-        found["prequential"] = prequential_curve({name: some for name, some in tested.items() if some}, score)
+        measured = {name: some for name, some in tested.items() if some}
+        found["prequential"] = prequential_curve(measured, score, language=language)
     for method, name in file_names([*groups]).items():
-        found[f"heat-{name}"] = heat_map(spread(groups[method])[0], method, score=score)
+        found[f"heat-{name}"] = heat_map(spread(groups[method])[0], method, language, score)
     return found
 
 
@@ -129,22 +153,42 @@ def _groups(records: list[Record]) -> Groups:
     return {method: np.stack([record.matrix for record in group]) for method, group in by_method(records).items()}
 
 
-def _pictures(records: list[Record], summaries: list[MethodSummary]) -> dict[str, Picture]:
+def _pictures(records: list[Record], summaries: list[MethodSummary], language: Language) -> dict[str, Picture]:
     """The figures with what they show in words."""
-    groups, what = _groups(records), score_title(records[0].score)
+    groups, score = _groups(records), records[0].score
+    what, zh = score_name(score), score_name(score, "zh")
     last = _listing(f"{row.method} {percent(row.acc.mean)} %" for row in summaries)
-    transfer = _listing(f"{row.method} {points(row.fwt.mean)} and {points(row.bwt.mean)}" for row in summaries)
+    transfer = _listing(f"{row.method} {points(row.fwt.mean)} / {points(row.bwt.mean)}" for row in summaries)
     tested = _listing(f"{row.method} {percent(row.prequential.mean)} %" for row in summaries)
     alts = {
-        "mean": f"Line chart, one line per method: mean {what} on the tasks seen so far. After the last task: {last}.",
-        "curves": f"Line charts of the {what} on every task over the life, one chart for each of {_listing(groups)}.",
-        "transfer": f"Scatter plot of forward and backward transfer by method, in percentage points: {transfer}.",
-        "prequential": f"Line chart of the {what} on each batch before it was learned. Mean over the life: {tested}.",
+        "mean": Text(
+            f"Line chart, one line per method: mean {what} on the tasks seen so far. After the last task: {last}.",
+            f"折线图，每个方法一条线：已学任务的平均{zh}。学完最后一个任务之后：{last}。",
+        ),
+        "curves": Text(
+            f"Line charts of the {what} on every task over the life, one chart for each of {_listing(groups)}.",
+            f"折线图：一生之中每个任务的{zh}，每个方法一幅：{_listing(groups)}。",
+        ),
+        "transfer": Text(
+            f"Scatter plot of forward / backward transfer by method, in percentage points: {transfer}.",
+            f"散点图：各方法的正向 / 反向迁移（百分点）：{transfer}。",
+        ),
+        "prequential": Text(
+            f"Line chart of the {what} on each batch before it was learned. Mean over the life: {tested}.",
+            f"折线图：每批数据学习之前的{zh}。一生的平均：{tested}。",
+        ),
     }
     for method, name in file_names([*groups]).items():
         row = _listing(percent(float(value)) for value in spread(groups[method])[0][-1])
-        alts[f"heat-{name}"] = f"Heat map of the {what} of {method}. Percent on each task after the last one: {row}."
-    return {name: Picture(name, alts[name], png(figure)) for name, figure in figures(records).items()}
+        alts[f"heat-{name}"] = Text(
+            f"Heat map of the {what} of {method}. Percent on each task after the last one: {row}.",
+            f"热力图：{method} 的{zh}。学完最后一个任务之后各任务的百分比：{row}。",
+        )
+    with lettering(language) as lettered:
+        if lettered != language:
+            logging.getLogger(__name__).warning(MISSING)
+        drawn = figures(records, lettered)
+        return {name: Picture(name, alts[name].of(language), png(figure)) for name, figure in drawn.items()}
 
 
 def _environment() -> Environment:

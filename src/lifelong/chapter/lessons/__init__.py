@@ -9,6 +9,7 @@ from lifelong.chapter.lessons.gem import GEM
 from lifelong.chapter.lessons.guards import GUARDS
 from lifelong.chapter.lessons.homework import HOMEWORK
 from lifelong.chapter.lessons.landscape import LANDSCAPE
+from lifelong.chapter.lessons.loop import LOOP
 from lifelong.chapter.lessons.matrix import MATRIX
 from lifelong.chapter.lessons.model_per_task import MODEL_PER_TASK
 from lifelong.chapter.lessons.skills import SKILLS
@@ -22,6 +23,7 @@ LESSONS: dict[str, Lesson] = {
     each.name: each
     for each in (
         SKILLS,
+        LOOP,
         FORGETTING,
         BABI,
         UPPER_BOUND,

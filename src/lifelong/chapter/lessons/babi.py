@@ -37,6 +37,8 @@ METHODS: dict[str, dict[str, object]] = {
     "agem": {"capacity": 200},
     "lwf": {},
 }
+#: what is other in the shortened run
+SHORT_METHODS: dict[str, dict[str, object]] = {"agem": {"replay_batch": 64}}
 FOLLOWED = 5  # the task whose life is drawn alone
 DEFENCES = ("ewc", "er", "agem")  # a penalty on parameters, and stored examples
 HARDEST = 19
@@ -78,7 +80,7 @@ SHORT = Training(epochs=6, batch=128, optimizer="adamw", lr=3e-2, weight_decay=0
 SHORT_JOINT = Training(epochs=5, batch=128, optimizer="adam", lr=1e-2, clip=0.3, schedule="linear")
 QUESTIONS = 2000  # per task, in the shortened run
 MORE_QUESTIONS = 20_000  # of the task that is followed
-TESTS = 250
+TESTS = 150
 
 
 def _stream(setup: Setup) -> Stream:
@@ -94,6 +96,7 @@ def _stream(setup: Setup) -> Stream:
 def _sequence(setup: Setup, method: str, scratch: Path) -> Values:
     training = FULL if setup.full else SHORT
     tasks, file = _stream(setup), scratch / "answers.json"
+    settings = METHODS[method] if setup.full else {**METHODS[method], **SHORT_METHODS.get(method, {})}
 
     def ask(learner: Learner, _: Task) -> None:
         answers = json.loads(file.read_text()) if file.exists() else {}
@@ -107,7 +110,7 @@ def _sequence(setup: Setup, method: str, scratch: Path) -> Values:
         model="memn2n",
         training=training,
         seed=setup.seed,
-        settings=METHODS[method],
+        settings=settings,
         on_task=ask if method == "finetune" else None,
     )
     if method != "finetune":

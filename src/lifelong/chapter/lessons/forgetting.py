@@ -48,7 +48,7 @@ SAMPLES, FOLLOWED, LOOKS = 8, 100, 12
 def _seeds(setup: Setup) -> range:
     if setup.data == "mnist":
         return range(setup.seed, setup.seed + (10 if setup.full else 2))
-    return range(setup.seed, setup.seed + (20 if setup.full else 5))
+    return range(setup.seed, setup.seed + (20 if setup.full else 4))
 
 
 def _name(setup: Setup) -> str:
