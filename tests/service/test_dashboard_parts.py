@@ -26,6 +26,7 @@ from lifelong.service.dashboard.views import running
 from lifelong.service.home import open_home
 from lifelong.service.server import serving
 from lifelong.service.settings import ServeSettings
+from lifelong.store import tasks
 
 from .marking import AT, HOSTILE, SCHEMA, Board, marks
 
@@ -124,6 +125,19 @@ def test_progress_in_words(board: Board) -> None:
         "half": (0.5, "learns, step 500 of 1,000, loss 0.5"),
         "exams": (1.0, "sits 3 exams"),
     }
+
+
+def test_labels_count_as_learned_when_the_champion_learned_them(board: Board) -> None:
+    board.log_in()
+    rejected = board.second("rejected", by="gate")
+    lot = {"train": ["a", "b", "c"], "exam": ["d"], "spare": [], "cursor": 4, "sha256": ""}
+    task = tasks.Task("marks", 2, "lot 2", [0, 1], lot, "", "", 5.0)
+    board.engine.write(lambda connection: tasks.add(connection, task))
+    assert facts(board.engine, "marks").labels_learned == 0
+    assert ">0 learned so far" in board.client.get(AT).text.replace(" · ", ">")
+    assert board.send(f"{AT}/versions/2/promote", reason="good", revision="1").status_code == 303
+    assert board.champion() == rejected
+    assert facts(board.engine, "marks").labels_learned == 3
 
 
 def test_drawings_look_like_what_the_model_knows() -> None:

@@ -62,6 +62,15 @@ class Facts:
         ]
         return life(rows)
 
+    @property
+    def labels_learned(self) -> int:
+        """How many labels the champion and those it comes from were made to learn, the exams' aside."""
+        if self.champion is None:
+            return 0
+        line = {row.task for row in self.life.line(self.champion.version).versions}
+        lots = [row.manifest["train"] for row in self.tasks if row.number in line]
+        return sum(len(lot) for lot in lots if isinstance(lot, list))  # version 1 learned no labels of users
+
     def version(self, row_id: str | None) -> Version | None:
         """The version of that id."""
         return next((row for row in self.versions if row.id == row_id), None)

@@ -42,6 +42,7 @@ def home_view(facts: Facts) -> dict[str, Any]:
         "accuracy": _mean(present),
         "method": facts.project.method.name,
         "counts": facts.counts,
+        "labels_learned": facts.labels_learned,
         "needed": min((each.n for each in facts.project.triggers if isinstance(each, Amount)), default=None),
         "gate": facts.gate,
         "stalled": stalled(facts.updates),
