@@ -107,6 +107,11 @@ def test_lists_and_cards(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Kirkpatrick" in capsys.readouterr().out
     assert code_of("methods", "gem") == 0
     assert "Formula:" in capsys.readouterr().out
+    assert code_of("methods", "ewc+er", "--language", "zh") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "ewc          用弹簧把每个参数拉向过去的值，参数越重要，弹簧越硬。",
+        "er           每一批都与蓄水池中抽出的旧样本一起学，合成一个梯度。",
+    ]
     assert code_of("streams", "rotated-mnist") == 0
     assert "angles" in capsys.readouterr().out
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lifelong.cli.completion import methods_like, streams_like
+from lifelong.errors import require
 
 __all__ = ["methods", "print_version", "streams", "version"]
 
@@ -40,15 +41,17 @@ def methods(
         str | None,
         typer.Argument(help="show the card of this method, or of ewc+er", autocompletion=methods_like),
     ] = None,
+    language: Annotated[str, typer.Option(help="en, or zh: what each method does, in Chinese")] = "en",
     write: Annotated[Path | None, typer.Option(help="write all cards as pages of markdown to this folder")] = None,
 ) -> None:
     """List the methods, or show the card of one. Several join as in ewc+er."""
     from lifelong.methods import METHODS, method_class
-    from lifelong.methods.card import COLUMNS, card, chain_card, index, page, row
+    from lifelong.methods.card import COLUMNS, card, chain_card, index, page, row, sentence
     from lifelong.plugins import add_working_folder, entry_points
     from lifelong.reports import Fitted
     from lifelong.store import write_atomically
 
+    require(language in ("en", "zh"), f"--language must be en or zh, got {language!r}")
     add_working_folder()
     if write is not None:
         write.mkdir(parents=True, exist_ok=True)
@@ -56,6 +59,9 @@ def methods(
         for title, text in pages.items():
             write_atomically(write / f"{title}.md", text.encode())
         typer.echo(f"wrote {len(pages)} pages to {write}")
+    elif language == "zh":
+        for kind in METHODS.values() if name is None else map(method_class, name.split("+")):
+            typer.echo(f"{kind.name:<13}{sentence(kind, 'zh')}")
     elif name is None:
         table = Table(*COLUMNS, box=None, padding=(0, 2, 0, 0))
         for kind in METHODS.values():

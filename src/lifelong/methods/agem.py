@@ -32,6 +32,8 @@ def without_conflict(grad_P: Tensor, past_P: Tensor) -> Tensor:
 class AGEM(Method[Ring]):
     """Step along the gradient nearest to the current one that does not increase the loss of a batch from memory.
 
+    Chinese: 取与当前梯度最接近、又不使一批记忆样本的损失上升的梯度。
+
     Formula: g̃ = g − (g·r)/(r·r) r where g·r < 0, else g; r is the gradient on a random batch of the stored examples of
     all past tasks, drawn anew for every step.
 

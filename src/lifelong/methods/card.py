@@ -6,13 +6,13 @@ import inspect
 import re
 import textwrap
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 from lifelong.methods.base import Method
 
 __all__ = ["COLUMNS", "SECTIONS", "card", "chain_card", "index", "page", "row", "section", "sentence"]
 
-SECTIONS = ("Formula:", "Arguments:", "Stores:", "Reference:", "Deviations:", "Limits:", "Example:")
+SECTIONS = ("Chinese:", "Formula:", "Arguments:", "Stores:", "Reference:", "Deviations:", "Limits:", "Example:")
 COLUMNS = ("method", "family", "needs", "stores", "scenarios", "reference")
 
 
@@ -21,9 +21,15 @@ def card(method: type[Method[Any]]) -> str:
     return inspect.getdoc(method) or ""
 
 
-def sentence(method: type[Method[Any]]) -> str:
-    """The first sentence of the card."""
-    return " ".join(card(method).split("\n\n", 1)[0].split())
+def sentence(method: type[Method[Any]], language: Literal["en", "zh"] = "en") -> str:
+    """The first sentence of the card; in English where it has none in Chinese.
+
+    >>> from lifelong.methods import Joint
+    >>> sentence(Joint, "zh")
+    '保留所有任务的全部数据，一起学习：上界。'
+    """
+    chinese = section(method, "Chinese:") if language == "zh" else ""
+    return chinese or " ".join(card(method).split("\n\n", 1)[0].split())
 
 
 def section(method: type[Method[Any]], title: str) -> str:
@@ -83,6 +89,9 @@ def page(method: type[Method[Any]]) -> str:
     for title in SECTIONS:
         text = section(method, title)
         if not text:
+            continue
+        if title == "Chinese:":
+            lines += ["", text]
             continue
         lines += ["", f"## {title[:-1]}", ""]
         if title == "Formula:":

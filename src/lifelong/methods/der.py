@@ -25,6 +25,8 @@ CHUNK = 2048
 class DER(Rehearsal[Reservoir]):
     """Replay stored inputs against the logits that the network gave when they were stored.
 
+    Chinese: 重放保存的输入，使网络保持保存时给出的 logits。
+
     Formula: L(θ) = CE(B) + α · mean over (x, z) in M_B of (h_θ(x) − z)², with h the logits and M_B from a reservoir.
 
     Arguments:

@@ -20,6 +20,8 @@ __all__ = ["DERPP"]
 class DERPP(DER):
     """Replay stored inputs against their past logits, and others against their labels.
 
+    Chinese: 重放保存的输入，一部分对照当时的 logits，另一部分对照标签。
+
     Formula: L(θ) = CE(B) + α · mean over (x, z) in M' of (h_θ(x) − z)² + β · CE(M''), with M' and M'' drawn apart from
     one reservoir.
 

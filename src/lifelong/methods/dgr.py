@@ -43,6 +43,8 @@ class DGRState:
 class DGR(Method[DGRState]):
     """Replay inputs made by a generator and labelled by the previous network; both are learned task after task.
 
+    Chinese: 用生成器产生旧输入、用旧网络标注来重放；两者都随任务一起学习。
+
     Formula: L(θ) = r · CE(B) + (1 − r) · CE(x', y'), x' from the previous generator, y' = argmax of the previous
     network's answer to x', r = 1/t at task t; with `distill` T² · KL to that answer's softmax at T in place of CE. The
     generator, a variational autoencoder, learns r · VAE(B) + (1 − r) · VAE(x'').

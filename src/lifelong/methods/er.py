@@ -15,6 +15,8 @@ __all__ = ["ER"]
 class ER(Rehearsal[Reservoir]):
     """Replay examples from a reservoir beside each batch, with one gradient for both.
 
+    Chinese: 每一批都与蓄水池中抽出的旧样本一起学，合成一个梯度。
+
     Formula: g = ∇ 1/(|B| + |M_B|) Σ_{(x, y) in B ∪ M_B} −log p(y | x, θ), with M_B drawn from the reservoir.
 
     Arguments:

@@ -19,6 +19,8 @@ __all__ = ["ERACE"]
 class ERACE(ER):
     """Learn a batch among its own classes only, and what is replayed among all.
 
+    Chinese: 新的一批只在它自己的类别之间学习，重放的样本在所有类别之间学习。
+
     Formula: L(θ) = CE(B; classes in B) + CE(M_B; all outputs that count), each a mean, with M_B drawn from a reservoir.
     The logits of classes that are not in the batch get no gradient from it, so old classes keep their features.
 

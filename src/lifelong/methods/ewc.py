@@ -18,6 +18,8 @@ __all__ = ["EWC"]
 class EWC(QuadraticPenalty[Spring]):
     """Hold each weight near its past values by a spring as stiff as the weight was important.
 
+    Chinese: 用弹簧把每个参数拉向过去的值，参数越重要，弹簧越硬。
+
     Formula: L_t(θ) + λ/2 Σ_k Σ_i F_{k,i} (θ_i − θ*_{k,i})², with F_{k,i} = 1/N Σ_n E_y (∂ log p(y | x_n, θ*_k)/∂θ_i)²
     over the tasks k < t, θ*_k the weights after task k. The sum over k is collapsed into one spring exactly.
 

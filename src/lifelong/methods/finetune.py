@@ -13,6 +13,8 @@ __all__ = ["Finetune"]
 class Finetune(Method[NoState]):
     """Learn each task with plain gradient descent and defend nothing: the lower bound.
 
+    Chinese: 每个任务都用普通的梯度下降学习，不加任何防范：下界。
+
     Formula: θ ← θ − η ∇L_t(θ) on the data of the task t alone.
 
     Stores: nothing, 0 bytes.

@@ -18,6 +18,8 @@ __all__ = ["GDumb"]
 class GDumb(Method[Balanced]):
     """Learn from scratch, after every task, nothing but a memory balanced over the classes of all tasks.
 
+    Chinese: 每个任务之后，只用一个各类别均衡的记忆从头训练。
+
     Formula: θ_t = argmin from θ⁰ of Σ_{(x, y) in M_t} −log p(y | x, θ); in M_t each class of each task has one share
     (each class, where the stream has no boundaries between tasks).
 

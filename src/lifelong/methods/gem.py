@@ -24,6 +24,8 @@ __all__ = ["GEM"]
 class GEM(Method[Ring]):
     """Step along the gradient nearest to the current one that increases the loss of no past task's memory.
 
+    Chinese: 取与当前梯度最接近、又不使任何以往任务的记忆损失上升的梯度。
+
     Formula: minimise ½ ‖z − g‖² so that ⟨z, g_k⟩ ≥ 0 for all k < t, where g_k is the gradient on the memory of task k.
     The dual in T variables is solved as non-negative least squares: z = g + Gᵀ v, v ≥ γ.
 

@@ -37,6 +37,8 @@ class GPMState:
 class GPM(Method[GPMState]):
     """Step in each layer's weights only orthogonally to the inputs that the layer had in past tasks.
 
+    Chinese: 每一层的权重只沿与以往任务中该层输入正交的方向更新。
+
     Formula: ∇_W ← ∇_W − ∇_W M Mᵀ, where the columns of M are an orthonormal basis of the layer's important inputs.
     After each task, from inputs R of the layer and R̂ = R − M Mᵀ R = U Σ Vᵀ, M gains the first k columns of U, k the
     least with ‖M Mᵀ R‖² + ‖R̂_k‖² ≥ ε ‖R‖².

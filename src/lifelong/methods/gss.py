@@ -22,6 +22,8 @@ __all__ = ["GSS", "inner_products", "normalised", "pooled"]
 class GSS(Rehearsal[PriorityBuffer]):
     """Replay from a memory that prefers examples whose gradients point elsewhere.
 
+    Chinese: 记忆优先保存梯度方向各不相同的样本，并从中重放。
+
     Formula: score c(x) = 1 + max over m in S of cos(∇l(x; θ), ∇l(m; θ)), S a random subset of the memory. While there
     is room all examples are kept. Then one with c < 1 challenges a place drawn with probability C_i / Σ C, and takes it
     with probability C_i / (C_i + c). Every batch is learned with replayed examples, with one gradient, as in ER.

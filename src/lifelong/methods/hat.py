@@ -54,6 +54,8 @@ class HATState(IsolationState):
 class HAT(Isolation[HATState]):
     """Learn for each task a nearly binary gate on every hidden unit, and freeze what lies between units in use.
 
+    Chinese: 为每个任务在每个隐藏单元上学一个近乎二值的门，并冻结正在使用的单元之间的权重。
+
     Formula: h_l ← h_l ⊙ a_l^t, a_l^t = σ(s e_l^t). Loss: L + c Σ_{l,i} a_{l,i}^t (1 − a_{l,i}^{<t}) / Σ_{l,i} (1 −
     a_{l,i}^{<t}), with a^{<t} the largest gate of the tasks before. Within a pass of B batches s = 1/s_max + (s_max −
     1/s_max) (b − 1) / (B − 1). The gradient of w_{l,ij} is multiplied by 1 − min(a_{l,i}^{<t}, a_{l−1,j}^{<t}), that

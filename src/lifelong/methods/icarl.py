@@ -39,6 +39,8 @@ class ICaRLState:
 class ICaRL(Method[ICaRLState]):
     """Learn features with exemplars and distillation; answer with the class whose mean feature is nearest.
 
+    Chinese: 用代表样本和蒸馏学习特征；回答特征均值最近的类别。
+
     Formula: learn from the task's examples and the exemplars with Σ_c BCE(σ(z_c), q_c) over the classes so far, the
     mean over the batch, where q_c = [c = y] for the task's classes and q_c = σ(z*_c), from the network before the task,
     for the old ones. Answer argmin_c ‖φ(x) − μ_c‖, φ the features with norm 1 and μ_c the mean of the exemplars' with

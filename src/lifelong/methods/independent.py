@@ -28,6 +28,8 @@ class IndependentState:
 class Independent(Method[IndependentState]):
     """Train one model per task from the random initialisation, and keep them all.
 
+    Chinese: 每个任务从随机初始化训练一个模型，全部保留。
+
     Formula: θ_t = argmin L_t(θ) from θ⁰; task t is answered by θ_t, the latest where it was
     learned again; a task not yet learned by θ⁰.
 

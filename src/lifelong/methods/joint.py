@@ -16,6 +16,8 @@ __all__ = ["Joint"]
 class Joint(Method[Archive]):
     """Keep all data of all tasks and learn them together: the upper bound.
 
+    Chinese: 保留所有任务的全部数据，一起学习：上界。
+
     Formula: at task t, θ = argmin Σ_{k ≤ t} Σ_{(x, y) in task k} −log p(y | x, θ).
 
     Arguments:

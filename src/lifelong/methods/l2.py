@@ -17,6 +17,8 @@ __all__ = ["L2"]
 class L2(QuadraticPenalty[Spring]):
     """Hold all weights alike near the values that they had after the last task.
 
+    Chinese: 把所有参数同样地拉向学完上一个任务时的值。
+
     Formula: L_t(θ) + λ/2 ‖θ − θ*_{t−1}‖², θ* the weights after a task.
 
     Arguments:

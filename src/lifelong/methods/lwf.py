@@ -30,6 +30,8 @@ class LwFState:
 class LwF(Method[LwFState]):
     """Distil into the network, on the new task's inputs, what it answered before the task began.
 
+    Chinese: 在新任务的输入上，让网络保持任务开始之前的回答（蒸馏）。
+
     Formula: L_t(θ) + λ Σ_g T² · KL(softmax(z*_g / T) ‖ softmax(z_g / T)), the mean over the batch, z* the logits of the
     network as it was before task t. In the scenario task each past task's outputs are a group g of their own; else the
     classes of all past tasks are one group.

@@ -33,6 +33,8 @@ def sensitivity(learner: LearnerView, task: Data, samples: int | None = None) ->
 class MAS(QuadraticPenalty[Spring]):
     """Hold each weight by how much the squared norm of the outputs changes with it, measured without labels.
 
+    Chinese: 按输出的平方范数随参数变化的程度来约束它，不需要标签。
+
     Formula: L_t(θ) + λ Σ_i Ω_i (θ_i − θ*_{t−1,i})², with Ω_i ← Ω_i + 1/N Σ_n |∂ ‖f(x_n; θ*_t)‖²₂ / ∂θ_i| after task t;
     f are the outputs (logits, numbers; of a sequence all positions').
 

@@ -22,6 +22,8 @@ __all__ = ["MIR", "interference"]
 class MIR(ER):
     """Replay those stored examples whose loss the step on the batch alone would raise most.
 
+    Chinese: 重放那些若只学当前这批、损失会上升最多的样本。
+
     Formula: θᵛ = θ − lr · ∇L(B; θ); M_B holds the largest l(x, y; θᵛ) − l(x, y; θ) among candidates drawn from the
     reservoir; then one gradient for B ∪ M_B, as in ER.
 

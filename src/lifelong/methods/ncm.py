@@ -17,6 +17,8 @@ __all__ = ["NCM"]
 class NCM(ClosedForm[ClassMeans]):
     """Keep the mean of every class in a fixed space of features, and answer with the nearest.
 
+    Chinese: 在固定的特征空间中记住每个类别的均值，回答最近的类别。
+
     Formula: logit_c(x) = −‖φ(x) − μ_c‖², μ_c = 1/N_c Σ_{y_n = c} φ(x_n). No gradient step is taken.
 
     Arguments:

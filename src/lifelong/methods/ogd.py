@@ -31,6 +31,8 @@ class OGDState:
 class OGD(Method[OGDState]):
     """Step orthogonally to the gradients of the past examples' right logits.
 
+    Chinese: 只沿与以往样本正确类别输出的梯度正交的方向更新。
+
     Formula: g̃ = g − Σ_k (g · v_k) v_k, where the v_k are an orthonormal basis of ∇ f_{y_n}(x_n; θ*_t), the gradients
     of the logit of the given label at the end of task t, for `capacity` random examples n of every past task.
 

@@ -14,6 +14,8 @@ __all__ = ["OnlineEWC"]
 class OnlineEWC(EWC):
     """Hold each weight near its newest value by a spring whose stiffness is a decaying sum of importances.
 
+    Chinese: 用弹簧把每个参数拉向最新的值，弹簧的硬度是重要性逐渐衰减的累加。
+
     Formula: L_t(θ) + λ/2 Σ_i F̃_i (θ_i − θ*_{t−1,i})², with F̃ ← γ F̃ + F_t after task t and
     F_{t,i} = 1/N Σ_n E_y (∂ log p(y | x_n, θ*_t)/∂θ_i)².
 

@@ -42,6 +42,8 @@ class PackNetState(IsolationState):
 class PackNet(Isolation[PackNetState]):
     """Learn with the free weights, keep the largest of them for the task, and free the rest for the next one.
 
+    Chinese: 用空闲的权重学习，为该任务保留其中最大的，其余留给下一个任务。
+
     Formula: after `train_fraction` of the steps, in each layer the `keep` · n largest |w| of its n free weights become
     the task's own; the other free ones are set to 0, and the own ones are trained on. Task t is answered with the
     weights of the tasks 1 … t alone.

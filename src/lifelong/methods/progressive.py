@@ -20,6 +20,8 @@ __all__ = ["Progressive"]
 class Progressive(Isolation[IsolationState]):
     """Add a column of layers for each task, with lateral connections from the frozen columns of the tasks before.
 
+    Chinese: 每个任务增加一列网络层，并从以往冻结的各列引入横向连接。
+
     Formula: h_i^k = relu(W_i^k h_{i−1}^k + Σ_{j<k} U_i^{k:j} h_{i−1}^j) for task k; W, U and the head's rows of past
     tasks are frozen.
 

@@ -36,6 +36,8 @@ class RanPACState:
 class RanPAC(ClosedForm[RanPACState]):
     """Pass the features through a fixed random layer, and answer by ridge regression on all examples so far.
 
+    Chinese: 让特征通过一个固定的随机层，再用至今所有样本的岭回归来回答。
+
     Formula: h = relu(Wᵀ φ(x)), W (D, M) standard normal; G = Σ_n h_n h_nᵀ, C = Σ_n h_n y_nᵀ with one-hot y_n over all
     tasks; logits = hᵀ (G + λ I)⁻¹ C. No gradient step is taken.
 

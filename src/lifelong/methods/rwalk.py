@@ -36,6 +36,8 @@ class RWalkState:
 class RWalk(QuadraticPenalty[RWalkState]):
     """Hold each weight by its Fisher information and by how much loss it saved per distance walked.
 
+    Chinese: 按 Fisher 信息，以及每移动一段距离所降低的损失来约束参数。
+
     Formula: L_t(θ) + λ Σ_i (F̂_i + ŝ_i) (θ_i − θ*_{t−1,i})². At every step F ← α g² + (1 − α) F; every `interval` steps
     s_t ← s_t + max(ΔL, 0) / (½ F Δθ² + ε), ΔL = Σ −g · (θ_{s+1} − θ_s) over the interval, Δθ the way walked in it.
     After task t, s ← ½ (s + s_t) (s_1 after the first). Hats bring F and s to 0 … 1: v̂ = (v − min v) / (max v − min v).

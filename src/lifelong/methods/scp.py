@@ -50,6 +50,8 @@ def sliced_importance(learner: LearnerView, task: Data, projections: int, sample
 class SCP(QuadraticPenalty[Spring]):
     """Hold each weight by how much it moves the mean output of a task, seen along random directions.
 
+    Chinese: 按参数对任务平均输出的影响来约束它，影响沿随机方向测量。
+
     Formula: L_t(θ) + λ Σ_i Γ_i (θ_i − θ*_{t−1,i})², with Γ_i ← Γ_i + 1/L Σ_l (∂(ξ_l · φ̄)/∂θ_i)² after task t, where
     φ̄ = 1/N Σ_n f(x_n; θ*_t) is the mean of the logits f, and ξ_l are L random directions of length 1.
 

@@ -31,6 +31,8 @@ class SIState:
 class SI(QuadraticPenalty[SIState]):
     """Hold each weight by what it contributed to the fall of the past losses along its way.
 
+    Chinese: 按参数一路上对降低以往损失的贡献来约束它。
+
     Formula: L_t(θ) + c Σ_i Ω_i (θ_i − θ*_{t−1,i})². In task t, over its steps s, ω_i = Σ_s −g_{s,i} (θ_{s+1,i} −
     θ_{s,i}), g the gradient of L_t alone; at its end Ω_i ← Ω_i + ω_i / (Δ_i² + ξ), Δ_i the way from its start.
 

@@ -33,6 +33,8 @@ class SLDAState:
 class SLDA(ClosedForm[SLDAState]):
     """Answer as if every class were a Gaussian cloud, all of one shape, with the means and the shape seen so far.
 
+    Chinese: 把每个类别看作形状相同的高斯分布，均值和形状来自至今见过的数据。
+
     Formula: logit_c(x) = μ_cᵀ Λ φ(x) − ½ μ_cᵀ Λ μ_c, Λ = ((1 − ε) Σ + ε I)⁻¹, Σ = 1/N Σ_n (φ(x_n) − μ_{y_n}) (φ(x_n) −
     μ_{y_n})ᵀ over all examples so far. No gradient step is taken.
 

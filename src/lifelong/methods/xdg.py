@@ -21,6 +21,8 @@ __all__ = ["XdG"]
 class XdG(Isolation[IsolationState]):
     """Let a random subset of the hidden units work for each task, so that tasks share few weights.
 
+    Chinese: 每个任务只让随机的一部分隐藏单元工作，使任务之间很少共用权重。
+
     Formula: h_l ← h_l ⊙ m_l^t, with m_l^t in {0, 1} drawn at random for task t, a fraction 1 − `gate` of it ones.
     With `freeze`, w_ij does not move after a task k with m_i^k m_j^k = 1.
 
