@@ -149,6 +149,33 @@ def test_a_server_without_keys_is_asked_without_one(
             assert ("version 1 answers" in told.out) != keys
 
 
+@pytest.mark.parametrize(
+    ("data", "place"), [("é".encode("latin-1"), 19), ("é".encode("utf-16"), 20)], ids=["latin-1", "utf-16"]
+)
+def test_a_file_that_is_no_utf_8_is_named(
+    data: bytes, place: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, labels = tmp_path / "project.toml", tmp_path / "labels.ndjson"
+    config.write_bytes(b'name = "digits" # ' + (b"" if place == 19 else b"x") + data)
+    begin = ("loop", "init", "--home", str(tmp_path / "home"), "--stream", "rotated-digits", "--config", str(config))
+    assert called(*begin) == 2
+    assert f"is no UTF-8 (byte {place})" in " ".join(capsys.readouterr().err.split())
+    assert called("run", str(config)) == 2
+    assert "is no UTF-8" in " ".join(capsys.readouterr().err.split())
+    labels.write_bytes('{"label": "1"}'.encode("utf-16"))
+    assert called("loop", "feedback", str(labels), "--home", str(tmp_path / "home")) == 2
+    assert "is no UTF-8 but UTF-16" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home, config, labels = str(tmp_path / "home"), tmp_path / "project.toml", tmp_path / "labels.ndjson"
+    config.write_text(to_toml(PROJECT), "utf-8-sig")
+    assert called("loop", "init", "--home", home, "--stream", "rotated-digits", "--config", str(config)) == 0
+    labels.write_text(json.dumps({"label": "1", "x": digits().test_x[0].tolist()}), "utf-8-sig")
+    assert called("loop", "feedback", str(labels), "--home", home) == 0
+    assert "1 stored, 0 refused" in capsys.readouterr().out
+
+
 def test_the_name_given_is_the_project_s_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "project.toml"
     config.write_text(to_toml(PROJECT))

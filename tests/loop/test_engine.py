@@ -14,7 +14,7 @@ from lifelong.loop.engine.exams import retire
 from lifelong.loop.engine.worker import Worker
 from lifelong.loop.gate import Gate
 from lifelong.loop.triggers import InputDrift
-from lifelong.store import audit, firings, predictions, tasks, updates, versions
+from lifelong.store import aliases, audit, firings, predictions, tasks, updates, versions
 from lifelong.store.blobs import FolderBlobs
 from lifelong.store.errors import DamagedError, NotFoundError, RevisionError
 from lifelong.streams.sources import digits
@@ -334,6 +334,33 @@ def test_drifting_inputs_fire(engine: Engine) -> None:
     queued = watch.look("digits")
     assert queued is not None
     assert queued.trigger["kind"] == "input-drift"
+
+
+def test_a_version_in_memory_whose_blob_is_damaged_is_not_gone_back_to(
+    engine: Engine, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = champion(engine)
+    feed(engine, turned())
+    assert through(engine).state == "promoted"
+    path = home / "blobs" / engine.read(lambda connection: versions.get(connection, first.version)).blob
+    whole = path.read_bytes()
+
+    def back() -> aliases.Alias:
+        return deciding.rollback(engine, "digits", "1", actor="ann", reason="r", loaded=lambda *_: True)
+
+    for spoil in (lambda: path.write_bytes(whole[:-1]), path.unlink):
+        spoil()
+        with pytest.raises(ConflictError, match="version 1 of 'digits' cannot be loaded"):
+            back()
+
+    def away(name: str) -> bytes:
+        raise StorageError("the bucket does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine.blobs, "get", away)
+        with pytest.raises(StorageError, match="does not answer"):
+            deciding.rollback(engine, "digits", "1", actor="ann", reason="r")
+        assert back().version == first.version, "it answers from memory until the storage is back"
 
 
 def test_an_update_that_cannot_be_learned_says_why(engine: Engine, home: Path) -> None:

@@ -98,9 +98,29 @@ def test_false_alarms_are_as_rare_as_stated(kind: str) -> None:
 
     alarms: list[bool] = []
     for seed in range(25):
-        calibrated = calibrate(draw(300), window=40, false_alarm=0.05, seed=seed)
+        calibrated = calibrate([draw(300)], window=40, false_alarm=0.05, seed=seed)
         alarms += [calibrated.exceeded(draw(40)) is not None for _ in range(60)]
     assert np.mean(alarms) == pytest.approx(0.05, abs=0.025)
+
+
+@pytest.mark.parametrize("shares", [(1, 0, 0), (0, 0, 1), (0.5, 0, 0.5), (0.2, 0.5, 0.3)])
+def test_traffic_of_some_of_the_known_tasks_is_no_drift(shares: tuple[float, ...]) -> None:
+    generator = np.random.default_rng(2)
+
+    def draw(task: int, rows: int) -> np.ndarray:
+        return generator.normal(3 * task, 1 + task, size=(rows, 1)) + 0.5 * generator.normal(size=(rows, 12))
+
+    alarms: list[bool] = []
+    for seed in range(10):
+        known = [draw(task, 250) for task in range(3)]
+        calibrated = calibrate(known, window=40, false_alarm=0.05, seed=seed)
+        for _ in range(30):
+            counts = generator.multinomial(40, shares)
+            window = np.concatenate([draw(task, count) for task, count in enumerate(counts)])
+            alarms.append(calibrated.exceeded(window) is not None)
+    assert np.mean(alarms) <= 0.075
+    assert calibrated.exceeded(draw(5, 40)) is not None, "a new world"
+    assert calibrated.exceeded(-draw(1, 40)) is not None
 
 
 def test_turned_digits_are_noticed_and_upright_ones_are_not() -> None:
@@ -108,7 +128,7 @@ def test_turned_digits_are_noticed_and_upright_ones_are_not() -> None:
     order = torch.randperm(len(source.train_x), generator=torch.Generator().manual_seed(0))
     reference, later = source.train_x[order[:700]], source.train_x[order[700:]]
     trigger = InputDrift(window=50, false_alarm=0.01)
-    before = calibrate(features(reference), trigger.window, trigger.false_alarm)
+    before = calibrate([features(reference)], trigger.window, trigger.false_alarm)
     turned = rotate(later, 90)
     windows = [slice(start, start + 50) for start in range(0, 700, 50)]
 
@@ -122,7 +142,7 @@ def test_turned_digits_are_noticed_and_upright_ones_are_not() -> None:
 def test_confidence_drift_and_what_is_missing() -> None:
     generator = np.random.default_rng(0)
     trigger = ConfidenceDrift(window=40, false_alarm=0.01)
-    before = calibrate(generator.beta(20, 1, size=400), trigger.window, trigger.false_alarm)
+    before = calibrate([generator.beta(20, 1, size=400)], trigger.window, trigger.false_alarm)
     evidence = drifted(trigger, generator.beta(3, 2, size=60), before)
     assert evidence is not None
     assert evidence["distance"] > 1
@@ -130,13 +150,13 @@ def test_confidence_drift_and_what_is_missing() -> None:
     assert drifted(trigger, np.zeros(39), before) is None, "the window is not full"
     assert drifted(trigger, (), before) is None, "nothing came"
     with pytest.raises(DataError, match="needs 80 finite rows"):
-        calibrate(np.zeros(79), window=40, false_alarm=0.01)
+        calibrate([np.zeros(79)], window=40, false_alarm=0.01)
     with pytest.raises(DataError, match="finite"):
-        calibrate(np.full(100, np.nan), window=40, false_alarm=0.01)
+        calibrate([np.full(100, np.nan)], window=40, false_alarm=0.01)
 
 
 def test_a_feature_that_never_varied_and_then_does_is_noticed() -> None:
-    calibrated = calibrate(np.zeros((200, 2)), window=20, false_alarm=0.01)
+    calibrated = calibrate([np.zeros((200, 2))], window=20, false_alarm=0.01)
     assert calibrated.exceeded(np.zeros((20, 2))) is None
     assert calibrated.exceeded(np.ones((20, 2))) is not None
 
@@ -144,7 +164,7 @@ def test_a_feature_that_never_varied_and_then_does_is_noticed() -> None:
 def test_long_inputs_become_few_features_that_keep_drift_visible() -> None:
     generator = np.random.default_rng(0)
     before, same, other = (generator.normal(shift, 1, size=(200, 3, 16, 16)) for shift in (0.0, 0.0, 0.2))
-    calibrated = calibrate(features(before), window=100, false_alarm=0.01)
+    calibrated = calibrate([features(before)], window=100, false_alarm=0.01)
     assert calibrated.exceeded(features(same)) is None
     assert calibrated.exceeded(features(other)) is not None
 

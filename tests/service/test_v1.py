@@ -24,6 +24,15 @@ from lifelong.store import predictions, review, updates, versions
 from .painting import AT, Paint, colours, problem, second
 
 
+@pytest.mark.parametrize("path", [f"{AT}/", f"{AT}/feedback/", "/v1", "/v2/models/paint/infer/", "/projects/paint/"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_no_path_leads_to_another_by_its_slash(paint: Paint, method: str, path: str) -> None:
+    proxied = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "api.example.org"}
+    answer = paint.client.request(method, path, headers=proxied, follow_redirects=False)
+    assert answer.status_code in (401, 404, 405)
+    assert "location" not in answer.headers
+
+
 def test_feedback_is_stored_once(paint: Paint) -> None:
     client = paint.client
     body = {"label": "green", "x": [0.1, 0.9, 0.2], "key": "k"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import sys
@@ -17,7 +18,7 @@ from lifelong.cli.asking import Blobs, Database, Home, Json, Key, ask
 from lifelong.cli.extras import needing
 from lifelong.cli.life import life_table
 from lifelong.cli.loop_init import Name, init
-from lifelong.errors import DataError
+from lifelong.errors import DataError, require
 
 __all__ = ["app"]
 
@@ -203,6 +204,11 @@ def feedback(
         data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}; give a file of one JSON object per line") from error
+    require(
+        not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)),
+        f"{file} is no UTF-8 but UTF-16; save it as UTF-8",
+    )
+    data = data.removeprefix(codecs.BOM_UTF8)
     lines = [(number, line) for number, line in enumerate(data.split(b"\n"), start=1) if line.strip()]
     wrong = 0
     for start in range(0, len(lines), 500):

@@ -82,13 +82,11 @@ def init(
 def _project(name: str | None, config: Path | None, method: str | None, space: Space, x: Any) -> Project:
     from lifelong.loop.project import LearnerSettings, MethodChoice, Project, from_toml
     from lifelong.loop.schema import InputSchema
+    from lifelong.store import read_text
     from lifelong.training import Training
 
     if config is not None:
-        try:
-            made = from_toml(config.read_text(), str(config))
-        except OSError as error:
-            raise SettingError(f"{config} cannot be read: {error.strerror}; give a project.toml") from error
+        made = from_toml(read_text(config), str(config))
         made = made if name is None else replace(made, name=name)
         return made if method is None else replace(made, method=MethodChoice(method))
     low, high = float(x.min()), float(x.max())

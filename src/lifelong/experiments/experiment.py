@@ -14,6 +14,7 @@ import tomli_w
 from lifelong.errors import SettingError, require, unknown_name
 from lifelong.experiments.method_spec import MethodSpec, distinct_titles, labelled
 from lifelong.experiments.results import oracle_facts
+from lifelong.store import read_text
 from lifelong.streams import Stream, settings_for, stream
 from lifelong.streams.catalogue import outside
 from lifelong.training import Training
@@ -199,8 +200,4 @@ def _without_none(value: Any) -> Any:
 def load(path: Path) -> Experiment:
     """The experiment in a TOML file, or in a run folder's `experiment.toml`."""
     file = path / "experiment.toml" if path.is_dir() else path
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"cannot read the experiment {file}: {error}") from error
-    return from_toml(text, str(file))
+    return from_toml(read_text(file), str(file))

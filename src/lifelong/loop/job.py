@@ -90,9 +90,12 @@ def answers_of(data: bytes) -> dict[str, dict[int, Answers]]:
     return found
 
 
-def confidences(data: bytes) -> NDArray[np.float64]:
-    """The confidences in the bytes of `pack_answers`."""
-    return np.asarray(_arrays(data).get("confidence", ()), dtype=np.float64)
+def confidences(data: bytes) -> list[NDArray[np.float64]]:
+    """The candidate's confidences at each exam, from the bytes of `pack_answers`; none where there are no answers."""
+    answers = answers_of(data)["candidate"]
+    sizes = [len(answers[number]) for number in sorted(answers)]
+    whole = np.asarray(_arrays(data).get("confidence", ()), dtype=np.float64)
+    return np.split(whole, np.cumsum(sizes)[:-1]) if len(whole) == sum(sizes) > 0 else [whole]
 
 
 def _arrays(data: bytes) -> dict[str, NDArray[Any]]:

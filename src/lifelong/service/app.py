@@ -92,6 +92,7 @@ def create_app(
         exception_handlers=dict.fromkeys((ProblemError, LifelongError, HTTPException, Exception), answer),
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # it would name http:// behind a proxy that ends TLS
     front = Front(app.build_middleware_stack(), app.routes)
     app.middleware_stack = front if settings.keys else Local(front)
     app.state.models, app.state.metrics, app.state.keys, app.state.serving = models, metrics, keys, serving

@@ -1,5 +1,5 @@
 """Rows and bytes on disk, without torch."""
 
-from lifelong.store.files import read_json, replacing, write_atomically, write_json
+from lifelong.store.files import read_json, read_text, replacing, write_atomically, write_json
 
-__all__ = ["read_json", "replacing", "write_atomically", "write_json"]
+__all__ = ["read_json", "read_text", "replacing", "write_atomically", "write_json"]

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lifelong.errors import StorageError
+from lifelong.errors import SettingError, StorageError
 
-__all__ = ["read_json", "replacing", "sync_folder", "write_atomically", "write_json"]
+__all__ = ["read_json", "read_text", "replacing", "sync_folder", "write_atomically", "write_json"]
 
 
 @contextmanager
@@ -53,6 +53,19 @@ def write_atomically(path: Path, data: bytes, option: str = "--out") -> None:
     """Write `data` to `path`, whole or not at all; parent folders are made."""
     with replacing(path, option) as temporary:
         temporary.write_bytes(data)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that a person wrote; a byte order mark is passed over, as spreadsheets and editors write it.
+
+    Raises: `SettingError` where it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror or error}; give a file that is there") from error
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{path} is no UTF-8 (byte {error.start + 1}); save it as UTF-8 in your editor") from error
 
 
 def write_json(path: Path, data: Any) -> None:

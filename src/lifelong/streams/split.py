@@ -283,7 +283,7 @@ def _numbers(text: str | Path) -> list[int]:
     content = str(text)
     if isinstance(text, Path) or not set(content) <= set("0123456789, -"):
         try:
-            content = Path(text).read_text(encoding="utf-8")
+            content = Path(text).read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise SettingError(f"{text} is no list of numbers as 2,0,1, nor a file of them: {error}") from error
     try:

@@ -89,7 +89,7 @@ def promote(
 ) -> aliases.Alias:
     """Make a version the champion because a person says so, whether it waits for that or not.
 
-    A version that is `loaded` is not read: it can answer, also while the blobs are away.
+    A version that is `loaded` may become the champion while the blobs are away; one whose blob is damaged never.
 
     Raises: `NotFoundError`; `ConflictError` where the alias is not at `revision`, or the version is damaged;
         `StorageError` where the version cannot be read now.
@@ -240,8 +240,7 @@ def _move(
     loaded: Loaded,
 ) -> aliases.Alias:
     meant = engine.read(lambda connection: _meant(connection, project, version, revision))[1]
-    if not loaded(project, meant.id):
-        _check_whole(engine, meant)
+    _check_whole(engine, meant, loaded(project, meant.id))
 
     def work(connection: Connection) -> aliases.Alias:
         serialise(connection, f"updates of {project}")
@@ -275,12 +274,20 @@ def _move(
     return moved
 
 
-def _check_whole(engine: Engine, version: versions.Version) -> None:
-    """`ConflictError` for a damaged version: the champion in memory would go on, and after a restart nobody answer."""
+def _check_whole(engine: Engine, version: versions.Version, in_memory: bool) -> None:
+    """Raise `ConflictError` for a damaged version: it would answer from memory, and after a restart nobody would.
+
+    A version `in_memory` may become the champion while the storage does not answer; of another, `StorageError`.
+    """
     try:
-        opened(engine.blobs.get(version.blob))
+        data = engine.blobs.get(version.blob)
+        if not in_memory:
+            opened(data)
     except DamagedError as error:
         raise ConflictError(f"version {version.number} of {version.project!r} cannot be loaded: {error}") from error
+    except StorageError:
+        if not in_memory:
+            raise
 
 
 def _meant(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -128,8 +128,8 @@ class Windows:
         self._references[trigger] = found
         return found
 
-    def _before(self, trigger: InputDrift | ConfidenceDrift, project: Project) -> object:
-        """Inputs that the champion learned from, as features; or its confidences at its exams."""
+    def _before(self, trigger: InputDrift | ConfidenceDrift, project: Project) -> Sequence[object]:
+        """Of each task inputs that the champion learned from, as features; or its confidences at the exam."""
         if isinstance(trigger, ConfidenceDrift):
             return confidences(self._engine.blobs.get(self._version.exam_row["answers"]))
         names = self._engine.read(
@@ -138,4 +138,4 @@ class Windows:
                 for number in learned(connection, self._version.id)
             ]
         )
-        return np.concatenate([features(unpack(self._engine.blobs.get(name))[0], project.seed) for name in names])
+        return [features(unpack(self._engine.blobs.get(name))[0], project.seed) for name in names]

@@ -54,6 +54,7 @@ def create_api(here: Here, taking: Taking) -> ASGIApp:
         title="lifelong",
         version=lifelong.__version__,
         summary="A model that learns from feedback for life",
+        redirect_slashes=False,  # a redirect would name http:// behind a proxy that ends TLS
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
         dependencies=[Security(HTTPBearer(auto_error=False))],

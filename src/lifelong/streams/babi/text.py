@@ -120,7 +120,7 @@ def _asked(fields: list[str], told: Mapping[int, str], where: str) -> tuple[str,
 def read(path: Path) -> list[Question]:
     """The questions of a file; see `parse`."""
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as text: {error}; fetch it again or replace it") from error
     return parse(text, str(path))
