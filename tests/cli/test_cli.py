@@ -66,7 +66,7 @@ def test_a_run_folder_runs_again_and_reports(tmp_path: Path, capsys: pytest.Capt
         ((*QUICK, "--device", "cuda:99"), "not available"),
         ((*QUICK, "--evaluate", "rarely"), "every, every:K"),
         (("run", "permuted-mnist", "--data-dir", "/nowhere", "-m", "finetune"), "lifelong data fetch mnist"),
-        (("run", "missing.toml"), "cannot read the experiment"),
+        (("run", "missing.toml"), "missing.toml cannot be read"),
         (("report", "/nowhere"), "no run folder"),
         (("methods", "emc"), "did you mean"),
         (("data", "fetch", "mnits"), "mnist"),

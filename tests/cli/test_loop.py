@@ -174,6 +174,9 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path, capsys: pytest.Capture
     labels.write_text(json.dumps({"label": "1", "x": digits().test_x[0].tolist()}), "utf-8-sig")
     assert called("loop", "feedback", str(labels), "--home", home) == 0
     assert "1 stored, 0 refused" in capsys.readouterr().out
+    labels.write_text("\n".join(json.dumps({"label": 1, "x": [[[shade] * 8] * 8]}) for shade in (0.9, 1.0)))
+    assert called("loop", "feedback", str(labels), "--home", home) == 0
+    assert "2 stored (2 quarantined), 0 refused" in capsys.readouterr().out
 
 
 def test_the_name_given_is_the_project_s_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

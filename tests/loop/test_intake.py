@@ -22,7 +22,7 @@ def test_bad_feedback_is_refused_and_odd_feedback_waits(engine: Engine) -> None:
     intake = Intake(engine)
     x = turned(count=1)[0][0]
     for wrong, message in (
-        (Given(key="a", label=10, x=x), "index in 0 … 9"),
+        (Given(key="a", label=10, x=x), "unknown class '10'"),
         (Given(key="a", label="seven", x=x), "unknown class"),
         (Given(key="a", label=1), "neither"),
         (Given(key="a", label=1, x=[[1.0]]), "shape"),

@@ -18,6 +18,18 @@ from lifelong.loop.schema import InputSchema
 from lifelong.loop.triggers import AllOf, Amount, AnyOf, ByHand, Every, InputDrift
 from lifelong.training import Training
 
+
+def test_a_number_is_the_class_of_that_name_where_classes_are_called_by_numbers() -> None:
+    shifted = Project("digits", InputSchema((1, 8, 8), 0, 1), ("1", "2", "7", "other"))
+    assert [shifted.output(label) for label in (1, "2", 7, "other")] == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="unknown class '0'"):
+        shifted.output(0)
+    named = Project("digits", InputSchema((1, 8, 8), 0, 1), ("zero", "one"))
+    assert (named.output(1), named.output("zero")) == (1, 0)
+    with pytest.raises(DataError, match="index in 0 … 1"):
+        named.output(2)
+
+
 PLAIN = Project("digits", InputSchema((1, 8, 8), 0, 1), ("zero", "one"))
 FULL = Project(
     name="my.digits-2",

@@ -55,6 +55,10 @@ class Slow:
             raise StorageError("no beat came")
 
 
+#: four seconds of work without a word
+BUSY = "end = time.process_time() + 4\nwhile time.process_time() < end: pass"
+
+
 def trained(trainer: Trainer, job: Job) -> None:
     """What the process leaves behind."""
     folder = trainer._folder
@@ -87,6 +91,33 @@ def test_a_process_that_ends_without_a_word_costs_an_attempt(
     assert jobs.ended == [], "neither handed in nor given up: the lease runs out, and it is tried again"
     assert told[-1]["stage"] == "broken off"
     assert told[-1]["why"].startswith(f"the training process ended with code {code}")
+
+
+@pytest.mark.parametrize(
+    ("does", "ends"), [("time.sleep(60)", "told nothing and computed nothing for 0.5 s"), (BUSY, "ended with code 0")]
+)
+def test_a_process_that_hangs_is_broken_off_and_one_that_computes_is_not(
+    does: str, ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, told = Slow(), list[Mapping[str, Any]]()
+    monkeypatch.setattr(jobs, "beat", lambda job, progress, lease: (told.append(progress), jobs.beaten.set()))
+    monkeypatch.setattr("lifelong.loop.trainer.SILENCE", 0.5 if does != BUSY else 2.5)
+    popen, started = subprocess.Popen, list[subprocess.Popen[bytes]]()
+
+    def run(command: object, **settings: Any) -> subprocess.Popen[bytes]:
+        started.append(popen([sys.executable, "-c", f"import time; {does}"], **settings))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", run)
+    trainer = Trainer(jobs, tmp_path, "w", threading.Event(), lease=0.3)
+    if does == BUSY:
+        with pytest.raises(OSError, match="result"):
+            trainer.step()  # it ended well, and handed nothing in
+        return
+    assert trainer.step()
+    assert told[-1]["why"].endswith(ends)
+    assert started[0].returncode == -9
+    assert jobs.ended == []
 
 
 def test_blobs_that_come_and_go_slowly_cost_no_lease(work: Callable[[Slow], None]) -> None:

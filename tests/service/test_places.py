@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -93,17 +94,77 @@ def test_two_servers_share_a_home(shared: tuple[Path, str], database: str) -> No
 
 
 def test_the_address_that_a_killed_server_left_is_replaced(paint: Paint, begun: Path, tmp_path: Path) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait(60)
     home = Path(shutil.copytree(begun, tmp_path / "other"))
-    port_of_another = {"url": str(paint.client.base_url), "pid": gone.pid}
-    pid_of_another = {"url": "http://127.0.0.1:9", "pid": os.getpid()}
+    port_of_another = {"url": str(paint.client.base_url), "token": "t", "folder": home.stat().st_ino}
+    nobody = {"url": "http://127.0.0.1:9", "token": "t", "folder": home.stat().st_ino}
     with open_home(home, SETTINGS, start_worker=False) as opened:
-        for told in (port_of_another, pid_of_another):
+        for told in (port_of_another, nobody, {"url": 3}, ["url"], {"url": "nonsense", "token": "t", "folder": 1}):
             (home / ADDRESS).write_text(json.dumps(told))
             with announced(home, opened.app, SETTINGS, "127.0.0.1", 0) as url:
                 assert address(home) == url
             assert address(home) is None
+
+
+def test_a_copy_of_a_home_does_not_drive_the_server_of_the_original(begun: Path, tmp_path: Path) -> None:
+    home = Path(shutil.copytree(begun, tmp_path / "home"))
+    with (
+        open_home(home, SETTINGS, start_worker=False) as opened,
+        announced(home, opened.app, SETTINGS, "127.0.0.1", 0) as url,
+    ):
+        assert (home / ADDRESS).stat().st_mode & 0o077 == 0, "its token is for this user"
+        copy = Path(shutil.copytree(home, tmp_path / "copy"))
+        assert json.loads((copy / ADDRESS).read_text())["url"] == url
+        assert address(copy) is None
+        with talk(copy) as server:
+            assert server.url != url
+            assert server.ask("GET", "paint")["champion"]["number"] == 1
+        assert address(home) == url
+
+
+def test_no_key_is_sent_to_another_program_at_the_old_address(begun: Path, tmp_path: Path) -> None:
+    """What a killed server left names a port where another now listens, which says that it lives."""
+    seen: list[str] = []
+
+    class Impostor(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(f"{self.path} {self.headers.get('Authorization')}")
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"live": true, "proof": "0"}')
+
+    home = Path(shutil.copytree(begun, tmp_path / "home"))
+    with HTTPServer(("127.0.0.1", 0), Impostor) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{listening.server_port}"
+        (home / ADDRESS).write_text(json.dumps({"url": url, "token": "t", "folder": home.stat().st_ino}))
+        with talk(home, "secret key") as server:
+            assert server.url != url
+        listening.shutdown()
+    assert len(seen) == 1
+    assert seen[0].endswith(" None")
+
+
+def test_a_mistyped_home_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert called("serve", "--home", str(tmp_path / "hoem"), "--port", "0") == 2
+    assert "is no home of a loop" in capsys.readouterr().err.replace("\n", " ")
+    assert not (tmp_path / "hoem").exists()
+
+
+def test_an_empty_database_is_not_begun_anew(begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = Path(shutil.copytree(begun, tmp_path / "home"))
+    (home / "lifelong.db").write_bytes(b"")
+    assert called("serve", "--home", str(home), "--port", "0") == 2
+    assert "is empty, so what it held is lost" in " ".join(capsys.readouterr().err.split())
+    assert (home / "lifelong.db").read_bytes() == b""
+
+
+def test_a_new_home_is_for_its_user_alone(tmp_path: Path) -> None:
+    with open_engine(tmp_path / "new" / "home") as engine:
+        assert (tmp_path / "new" / "home").stat().st_mode & 0o777 == 0o700
+        assert not [warning for warning in engine.store.warnings if "chmod" in warning]
+    (tmp_path / "new" / "home").chmod(0o755)
+    with open_engine(tmp_path / "new" / "home") as engine:
+        assert [warning for warning in engine.store.warnings if "chmod 700" in warning]
 
 
 def test_commands_find_the_server_of_a_postgres(

@@ -300,10 +300,13 @@ def test_the_openapi_document_names_every_address(paint: Paint) -> None:
     assert {"/feedback", "/feedback:batch", "/updates", "/versions/{version}:promote", ":rollback", "/audit"} <= paths
 
 
-def test_workers_elsewhere_need_an_admin_key_and_one_job_is_one_workers(paint: Paint) -> None:
+def test_workers_elsewhere_need_a_key_of_theirs_and_one_job_is_one_workers(paint: Paint) -> None:
     client = paint.client
-    assert "'admin'" in problem(client.post("/v1/work:claim", json={"owner": "w"}, headers=paint.like("feedback")), 403)
-    remote = Remote(Server(str(client.base_url), paint.secret), patience=1)
+    refused = client.post("/v1/work:claim", json={"owner": "w"}, headers=paint.like("feedback"))
+    assert "'worker'" in problem(refused, 403)
+    key = paint.like("worker")["Authorization"].removeprefix("Bearer ")
+    assert "'admin'" in problem(client.get(f"{AT}/updates", headers=paint.like("worker")), 403)
+    remote = Remote(Server(str(client.base_url), key), patience=1)
     assert remote.claim("w1", 30) is None
     x, y = colours(200, 5)
     lines = [json.dumps({"label": int(label), "x": row.tolist()}) for row, label in zip(x, y, strict=True)]

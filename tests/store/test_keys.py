@@ -66,7 +66,7 @@ def test_a_key_that_ended_at_the_epoch_is_closed(connection: Connection) -> None
 
 def test_what_a_key_needs(connection: Connection) -> None:
     for scopes in ([], ["predict", "root"]):
-        with pytest.raises(DataError, match="scopes should be some of predict, feedback, admin"):
+        with pytest.raises(DataError, match="scopes should be some of predict, feedback, worker, admin"):
             keys.create(connection, "phone", scopes, now=1.0)
     with pytest.raises(NotFoundError, match="no API key 'x'"):
         keys.revoke(connection, "x", now=1.0)

@@ -22,6 +22,7 @@ class Scope(Enum):
 
     PREDICT = "predict"
     FEEDBACK = "feedback"
+    WORKER = "worker"
     ADMIN = "admin"
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -210,7 +211,7 @@ def feedback(
     )
     data = data.removeprefix(codecs.BOM_UTF8)
     lines = [(number, line) for number, line in enumerate(data.split(b"\n"), start=1) if line.strip()]
-    wrong = 0
+    wrong, states = 0, Counter[str]()
     for start in range(0, len(lines), 500):
         some = lines[start : start + 500]
         part = b"\n".join(line for _, line in some)
@@ -220,7 +221,12 @@ def feedback(
                 wrong += 1
                 fault = re.sub(r"^line \d+: ", "", result["error"])  # that is its place in what was sent
                 typer.echo(f"{file}:{number}: {fault}", err=True)
-    typer.echo(f"{len(lines) - wrong} stored, {wrong} refused")
+            else:
+                states["duplicate" if result.get("duplicate") else result["state"]] += 1
+    among = ", ".join(f"{count} {state}" for state, count in sorted(states.items()) if state != "accepted")
+    typer.echo(f"{len(lines) - wrong} stored{f' ({among})' if among else ''}, {wrong} refused")
+    if states["quarantined"]:
+        typer.echo("those in quarantine are learned when a person accepts them: lifelong loop quarantine")
     if wrong:
         raise typer.Exit(1)
 

@@ -36,7 +36,7 @@ def serve(
     The first start prints an admin key, once. Ctrl-C or SIGTERM ends the server in order.
     """
     with needing("serve"):
-        from lifelong.service.home import first_key, open_home
+        from lifelong.service.home import check_home, first_key, open_home
         from lifelong.service.running import announced, stopping
         from lifelong.service.settings import ServeSettings, check_binding
 
@@ -51,6 +51,7 @@ def serve(
         burst=burst,
     )
     check_binding(host, settings)
+    check_home(home, database)
     with (
         stopping() as stopped,
         open_home(home, settings, database=database, blobs=blobs, with_worker=worker) as opened,

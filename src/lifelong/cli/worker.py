@@ -16,7 +16,7 @@ __all__ = ["worker"]
 
 def worker(
     server: Annotated[str, typer.Argument(help="its address, as in http://127.0.0.1:8000")],
-    key: Annotated[str | None, typer.Option(help="an admin key of it; default $LIFELONG_KEY")] = None,
+    key: Annotated[str | None, typer.Option(help="a key of it with the scope worker; default $LIFELONG_KEY")] = None,
     folder: Annotated[
         Path | None, typer.Option(help="for files of the update at hand; default a temporary one")
     ] = None,

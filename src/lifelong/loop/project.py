@@ -159,8 +159,11 @@ class Project:
         """
         if isinstance(label, str) and label in self.classes:
             return self.classes.index(label)
-        if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(self.classes):
-            return label
+        if isinstance(label, int) and not isinstance(label, bool):
+            if any(name.isdecimal() for name in self.classes):  # 7 means the class "7", wherever it stands
+                return self.output(str(label))
+            if 0 <= label < len(self.classes):
+                return label
         if isinstance(label, str):
             raise DataError(f"{unknown_name('class', label, self.classes)}")
         raise DataError(f"expected a class name or an index in 0 … {len(self.classes) - 1}, got {label!r}")

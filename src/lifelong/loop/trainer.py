@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 import msgspec
+import psutil
 
 from lifelong.errors import ConflictError, LifelongError, StorageError
 from lifelong.loop.job import HOPELESS, Job
@@ -28,8 +29,33 @@ __all__ = ["Jobs", "Trainer"]
 logger = logging.getLogger(__name__)
 
 
+#: seconds without a word and without a second of computing, after which a training process hangs
+SILENCE = 600.0
+
+
 class BrokenOffError(LifelongError):
-    """The training process ended before its time: killed, or out of memory or disk."""
+    """The training process ended before its time: killed, out of memory or disk, or it hung."""
+
+
+class Silence:
+    """How long a process has neither told anything nor computed."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process, self._computed = psutil.Process(process.pid), 0.0
+        self._since = time.monotonic()
+
+    def broken(self) -> None:
+        """It has told something."""
+        self._since = time.monotonic()
+
+    def seconds(self) -> float:
+        """Seconds since it told something, or had computed for another second."""
+        with suppress(psutil.Error):  # it ends just now
+            times = self._process.cpu_times()
+            if times.user + times.system > self._computed + 1:
+                self._computed = times.user + times.system
+                self.broken()
+        return time.monotonic() - self._since
 
 
 class Jobs(Protocol):
@@ -159,7 +185,7 @@ class Trainer:
         assert process.stdout is not None
         assert process.stdin is not None
         try:
-            progress = self._follow(job, process.stdout, process.stdin)
+            progress = self._follow(job, process, process.stdout, process.stdin)
             code = process.wait()
         finally:
             process.kill()
@@ -174,14 +200,17 @@ class Trainer:
         last = log.read_text(errors="replace").strip().splitlines()[-1:]
         raise BrokenOffError(": ".join([f"the training process ended with code {code}", *last]))
 
-    def _follow(self, job: Job, lines: IO[bytes], answers: IO[bytes]) -> dict[str, Any]:
+    def _follow(
+        self, job: Job, process: subprocess.Popen[bytes], lines: IO[bytes], answers: IO[bytes]
+    ) -> dict[str, Any]:
         """Note the process's progress until it ends or is to be stopped; the last of it. What it needs is brought."""
         progress: dict[str, Any] = {"stage": "starting"}
-        noted, pending = 0.0, b""
+        noted, pending, silence = 0.0, b"", Silence(process)
         with selectors.DefaultSelector() as selector:
             selector.register(lines, selectors.EVENT_READ)
             while not self._stopping.is_set():
                 if selector.select(timeout=0.2):
+                    silence.broken()
                     piece = os.read(lines.fileno(), 65536)
                     if not piece:
                         return progress
@@ -195,6 +224,10 @@ class Trainer:
                                 answers.write(b"lots\n")
                                 answers.flush()
                 if time.monotonic() - noted >= self._pause:
+                    if silence.seconds() > SILENCE:
+                        raise BrokenOffError(
+                            f"the training process told nothing and computed nothing for {SILENCE:g} s"
+                        )
                     noted = time.monotonic()
                     self._jobs.beat(job, progress, self._lease)
         raise ConflictError("this worker stops")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -95,6 +96,7 @@ def create_app(
     app.router.redirect_slashes = False  # it would name http:// behind a proxy that ends TLS
     front = Front(app.build_middleware_stack(), app.routes)
     app.middleware_stack = front if settings.keys else Local(front)
+    app.state.token = secrets.token_hex(32)  # proves to commands of this machine that it is this server
     app.state.models, app.state.metrics, app.state.keys, app.state.serving = models, metrics, keys, serving
     return app
 

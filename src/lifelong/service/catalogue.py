@@ -12,7 +12,7 @@ from lifelong.loop.schema import Inputs
 
 __all__ = ["Blob", "Catalogue", "Champion", "Failure", "Key", "Prediction", "Scope", "Variant"]
 
-Scope = Literal["predict", "feedback", "admin"]
+Scope = Literal["predict", "feedback", "worker", "admin"]
 #: as what a version answered; `named`: it was asked by its id, and is not the champion
 Variant = Literal["champion", "canary", "shadow", "named"]
 

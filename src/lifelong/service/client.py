@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 import http.client
 import json
+import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from typing import Any
 from lifelong.errors import ConflictError, DataError, LifelongError, StorageError, require
 from lifelong.store.errors import AccessError, NotFoundError
 
-__all__ = ["VARIABLE", "Server", "lives"]
+__all__ = ["VARIABLE", "Server", "lives", "proof"]
 
 #: where a key is looked for
 VARIABLE = "LIFELONG_KEY"
@@ -92,14 +94,19 @@ class Server:
             raise StorageError(f"the server at {self.url} does not answer: {error}") from error
 
 
-def lives(url: str) -> bool:
-    """Whether a server answers there."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def lives(url: str, token: str) -> bool:
+    """Whether the server that knows `token` answers there; another program that listens now does not."""
+    opener, nonce = urllib.request.build_opener(urllib.request.ProxyHandler({})), secrets.token_hex(16)
     try:
-        with opener.open(f"{url}/v2/health/live", timeout=5) as answer:
-            return bool(json.load(answer)["live"])
-    except (OSError, ValueError, KeyError):
+        with opener.open(f"{url}/v2/health/live?nonce={nonce}", timeout=5) as answer:
+            return hmac.compare_digest(str(json.load(answer)["proof"]), proof(token, nonce))
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
         return False
+
+
+def proof(token: str, nonce: str) -> str:
+    """What shows that one knows `token`, without telling it."""
+    return hmac.new(token.encode(), nonce.encode(), "sha256").hexdigest()
 
 
 def _told(status: int, data: bytes) -> LifelongError:

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from lifelong.errors import StorageError
 from lifelong.loop.engine import Engine
 from lifelong.loop.engine.access import first_key
 from lifelong.loop.engine.intake import Intake
@@ -35,7 +36,7 @@ from lifelong.store import audit
 from lifelong.store.blobs import open_blobs
 from lifelong.store.database import open_store
 
-__all__ = ["Home", "first_key", "open_engine", "open_home"]
+__all__ = ["Home", "check_home", "first_key", "open_engine", "open_home"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,15 @@ class Home:
     engine: Engine
     app: Starlette
     worker: Worker
+
+
+def check_home(home: Path, database: str | None = None) -> None:
+    """Raise `StorageError` where nothing is kept in `home`, nor in a `database`: no mistyped folder is made."""
+    if database is None and not (home / "lifelong.db").exists():
+        raise StorageError(
+            f"{home} is no home of a loop, and no server is announced there; make one with: lifelong loop init --home "
+            f"{home}; or name the --database of a loop that is kept elsewhere"
+        )
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from lifelong.errors import LifelongError
 from lifelong.loop import Project
 from lifelong.loop.schema import InputSchema
 from lifelong.service import auth, tensors
+from lifelong.service.client import proof
 from lifelong.service.front import Bare
 from lifelong.service.infer import Predictor, no_version
 from lifelong.service.limits import Buckets, read_body
@@ -67,7 +68,10 @@ def inference_routes(serving: Callable[[], Serving]) -> Sequence[Route]:
         return reply({"name": "lifelong", "version": lifelong.__version__, "extensions": []})
 
     async def live(request: Request) -> Response:
-        return reply({"live": True})
+        nonce = request.query_params.get("nonce")
+        return reply(
+            {"live": True} if nonce is None else {"live": True, "proof": proof(request.app.state.token, nonce)}
+        )
 
     async def ready(request: Request) -> Response:
         is_ready = serving().predictor.models.ready

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-import psutil
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
 
 from lifelong.errors import StorageError
 from lifelong.service.client import lives
@@ -26,7 +25,7 @@ ADDRESS = "server.json"
 
 
 @contextlib.contextmanager
-def announced(home: Path, app: ASGIApp, settings: ServeSettings, host: str, port: int) -> Iterator[str]:
+def announced(home: Path, app: Starlette, settings: ServeSettings, host: str, port: int) -> Iterator[str]:
     """Serve `app` while the block runs, with its address in `home`.
 
     Of several servers that share a database and a home the first one keeps its address there as long as it lives.
@@ -34,30 +33,37 @@ def announced(home: Path, app: ASGIApp, settings: ServeSettings, host: str, port
     path = home / ADDRESS
     with serving(app, settings, host, port) as url:
         gc.freeze()  # what is here now stays: a look through all of torch takes longer than a hundred answers
-        if not _another_lives(path, url):
-            write_json(path, {"url": url, "pid": os.getpid()})
+        if address(home) is None:
+            told = {"url": url, "token": app.state.token, "folder": home.stat().st_ino}
+            write_json(path, told, mode=0o600)
         try:
             yield url
         finally:
-            if address(home) == url:
+            if _told(home).get("url") == url:
                 path.unlink(missing_ok=True)
 
 
 def address(home: Path) -> str | None:
-    """Where the server of `home` listens; None where none has said so."""
+    """Where the server of `home` answers; None where none does.
+
+    What a copy of the folder says of a server is not about the copy. One that was killed may have left the address to
+    another program: whoever answers there must prove to be the server, before a key is sent to it.
+    """
+    told = _told(home)
     try:
-        return str(read_json(home / ADDRESS)["url"])
-    except (StorageError, KeyError, TypeError):
+        mine = told["folder"] == home.stat().st_ino
+        return str(told["url"]) if mine and lives(told["url"], told["token"]) else None
+    except (OSError, KeyError, TypeError, AttributeError, ValueError):
         return None
 
 
-def _another_lives(path: Path, url: str) -> bool:
-    """Whether `path` names a server other than the one at `url` which answers; a killed one's port may be another's."""
+def _told(home: Path) -> dict[str, Any]:
+    """What is announced in `home`."""
     try:
-        told = read_json(path)
-        return bool(told["url"] != url and psutil.pid_exists(told["pid"]) and lives(told["url"]))
-    except (StorageError, KeyError, TypeError):
-        return False
+        told = read_json(home / ADDRESS)
+    except StorageError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 @contextlib.contextmanager

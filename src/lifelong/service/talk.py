@@ -8,10 +8,9 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from lifelong.errors import StorageError
 from lifelong.service.catalogue import Key
-from lifelong.service.client import VARIABLE, Server, lives
-from lifelong.service.home import open_home
+from lifelong.service.client import VARIABLE, Server
+from lifelong.service.home import check_home, open_home
 from lifelong.service.running import address
 from lifelong.service.server import serving
 from lifelong.service.settings import ServeSettings
@@ -43,13 +42,8 @@ def talk(
     Raises: `StorageError` where there is neither a server nor a store.
     """
     url = address(home)
-    if url is not None and not lives(url):  # it was killed
-        url = None
-    if url is None and database is None and not (home / "lifelong.db").exists():
-        raise StorageError(
-            f"{home} is no home of a loop, and no server is announced there; make one with: lifelong loop init --home "
-            f"{home}; or name the --database of a loop that is kept elsewhere"
-        )
+    if url is None:
+        check_home(home, database)
     secret = secrets.token_hex(32)
 
     class Mine(Owned):

@@ -17,11 +17,12 @@ __all__ = ["read_json", "read_text", "replacing", "sync_folder", "write_atomical
 
 
 @contextmanager
-def replacing(path: Path, option: str = "--out") -> Iterator[Path]:
+def replacing(path: Path, option: str = "--out", mode: int = 0o644) -> Iterator[Path]:
     """A temporary path to write to; on leaving the block it takes the place of `path`, durably and at once.
 
     An exception inside the block leaves `path` as it was and no temporary file behind. `OSError` becomes
-    `StorageError`, which names the place and the mend: among others, `option` that chooses another place.
+    `StorageError`, which names the place and the mend: among others, `option` that chooses another place. `mode` says
+    who may read the file.
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with replacing(Path(folder) / "a.txt") as temporary:
@@ -38,7 +39,7 @@ def replacing(path: Path, option: str = "--out") -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
@@ -49,9 +50,9 @@ def replacing(path: Path, option: str = "--out") -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, data: bytes, option: str = "--out") -> None:
+def write_atomically(path: Path, data: bytes, option: str = "--out", mode: int = 0o644) -> None:
     """Write `data` to `path`, whole or not at all; parent folders are made."""
-    with replacing(path, option) as temporary:
+    with replacing(path, option, mode) as temporary:
         temporary.write_bytes(data)
 
 
@@ -68,9 +69,9 @@ def read_text(path: Path) -> str:
         raise SettingError(f"{path} is no UTF-8 (byte {error.start + 1}); save it as UTF-8 in your editor") from error
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: Any, mode: int = 0o644) -> None:
     """Write `data` as JSON, whole or not at all; numbers that JSON lacks (NaN, infinity) are refused."""
-    write_atomically(path, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
+    write_atomically(path, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode(), mode=mode)
 
 
 def read_json(path: Path) -> Any:

@@ -22,7 +22,7 @@ from lifelong.store.tables import api_key
 
 __all__ = ["SCOPES", "ApiKey", "check", "create", "get", "listed", "revoke"]
 
-SCOPES = ("predict", "feedback", "admin")
+SCOPES = ("predict", "feedback", "worker", "admin")
 LONGEST = 200
 ONE = select(api_key).where(api_key.c.id == bindparam("id"))
 ALL = select(api_key).order_by(api_key.c.created, api_key.c.id)

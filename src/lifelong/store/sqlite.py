@@ -15,7 +15,7 @@ from lifelong.errors import StorageError
 from lifelong.store.backend import Backend
 from lifelong.store.files import sync_folder
 
-__all__ = ["open_home", "sqlite_engine", "version_warnings"]
+__all__ = ["make_private", "open_home", "privacy_warnings", "sqlite_engine", "version_warnings"]
 
 READERS = 8
 #: what makes a COMMIT mean that it is on the disk
@@ -29,8 +29,13 @@ def open_home(home: Path) -> Backend:
     """
     if sqlite3.sqlite_version_info < (3, 35):
         raise StorageError(f"SQLite is {sqlite3.sqlite_version}, expected 3.35 or newer; use a newer Python")
+    path = home / "lifelong.db"
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        make_private(home)
+        if path.exists() and path.stat().st_size == 0:
+            raise StorageError(
+                f"{path} is empty, so what it held is lost; put a copy of it in its place, or remove it to begin anew"
+            )
         release = _lock(home / "lock")
         for folder in (home, home.absolute().parent):  # or a power cut could take the new folder with all in it
             sync_folder(folder)
@@ -38,12 +43,11 @@ def open_home(home: Path) -> Backend:
         raise StorageError(
             f"cannot keep a store in {home}: {error.strerror or error}; choose another place with --home"
         ) from error
-    path = home / "lifelong.db"
     return Backend(
         place=str(path),
         writing=sqlite_engine(path, begin="BEGIN IMMEDIATE", connections=1),
         reading=sqlite_engine(path, begin="BEGIN", connections=READERS, query_only=True),
-        warnings=version_warnings(sqlite3.sqlite_version_info),
+        warnings=(*version_warnings(sqlite3.sqlite_version_info), *privacy_warnings(home)),
         keeps=True,
         release=release,
     )
@@ -101,6 +105,20 @@ def version_warnings(version: tuple[int, ...]) -> tuple[str, ...]:
         "in very rare cases; with one writing connection it is rarer still; use a Python with a newer SQLite, or "
         "PostgreSQL by --database, and keep copies",
     )
+
+
+def make_private(folder: Path) -> None:
+    """Make `folder`, where there is none, for this user alone: it holds predictions, labels and hashes of keys."""
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
+
+
+def privacy_warnings(home: Path) -> tuple[str, ...]:
+    """What is to be said of a folder that others may look into."""
+    if os.name != "posix" or not home.stat().st_mode & 0o077:
+        return ()
+    return (f"other users of this machine may read {home}: predictions, labels and models; chmod 700 {home}",)
 
 
 def _lock(path: Path) -> Callable[[], None]:

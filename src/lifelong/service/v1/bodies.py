@@ -87,7 +87,9 @@ class KeyBody(Body):
     """A new API key."""
 
     name: str = Field(min_length=1, max_length=200, description="who or what will use it; the audit tells it")
-    scopes: list[Literal["predict", "feedback", "admin"]] = Field(min_length=1, description="admin is everything")
+    scopes: list[Literal["predict", "feedback", "worker", "admin"]] = Field(
+        min_length=1, description="worker learns updates on another machine; admin is everything"
+    )
     days: float | None = Field(None, gt=0, le=36_525, description="how long it holds; for good where it is left out")
 
 

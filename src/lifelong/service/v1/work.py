@@ -22,7 +22,7 @@ BYTES = "application/octet-stream"
 
 
 def work_routes(here: Here) -> APIRouter:
-    """The endpoints; all need an admin key."""
+    """The endpoints; all need a key of the scope `worker`, for all projects."""
     routes = APIRouter(tags=["workers"])
 
     @routes.post(
@@ -31,7 +31,7 @@ def work_routes(here: Here) -> APIRouter:
         responses={204: {"description": "none"}},
     )
     async def claim(body: ClaimBody, request: Request) -> Response:
-        await here.allowed(request, "admin", None)
+        await here.allowed(request, "worker", None)
         job = await here.run(lambda: work.claim(here.engine, body.owner, body.lease))
         if job is None:
             return Response(status_code=204)
@@ -44,7 +44,7 @@ def work_routes(here: Here) -> APIRouter:
         responses={200: {"content": {BYTES: {}}}},
     )
     async def blob(request: Request, name: str = Path(pattern=SHA256)) -> Response:
-        await here.allowed(request, "admin", None)
+        await here.allowed(request, "worker", None)
         data = await here.run(lambda: stored(here, name))
         return Response(data, media_type=BYTES)
 
@@ -56,13 +56,13 @@ def work_routes(here: Here) -> APIRouter:
         openapi_extra={"requestBody": {"content": {BYTES: {"schema": {"type": "string", "format": "binary"}}}}},
     )
     async def keep(request: Request) -> dict[str, Any]:
-        await here.allowed(request, "admin", None)
+        await here.allowed(request, "worker", None)
         data = await request.body()
         return {"name": await here.run(lambda: here.engine.blobs.put(data))}
 
     @routes.post("/work/{update}:beat", responses=told(State), summary="The worker is alive; 409 where it is to stop")
     async def beat(update: str, body: BeatBody, request: Request) -> dict[str, Any]:
-        await here.allowed(request, "admin", None)
+        await here.allowed(request, "worker", None)
         row = await here.run(
             lambda: work.beat(here.engine, update, body.owner, body.attempt, body.progress, body.lease)
         )
@@ -74,7 +74,7 @@ def work_routes(here: Here) -> APIRouter:
         summary="It cannot be learned; 409 from any other than its holder",
     )
     async def fail(update: str, body: FailBody, request: Request) -> dict[str, Any]:
-        await here.allowed(request, "admin", None)
+        await here.allowed(request, "worker", None)
         row = await here.run(lambda: work.fail(here.engine, update, body.owner, body.attempt, body.reason))
         return {"state": row.state}
 
@@ -84,7 +84,7 @@ def work_routes(here: Here) -> APIRouter:
         summary="It has learned and sat all exams; both are blobs by name",
     )
     async def complete(update: str, body: CompleteBody, request: Request) -> dict[str, Any]:
-        await here.allowed(request, "admin", None)
+        await here.allowed(request, "worker", None)
 
         def done() -> str:
             work.complete(
