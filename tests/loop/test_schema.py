@@ -69,3 +69,15 @@ def test_one_that_is_wrong_takes_no_other_with_it(text: bytes) -> None:
     assert isinstance(found[1], DataError)
     assert alone(text) is None
     assert [math.isclose(float(np.sum(found[place])), 15.5) for place in (0, 2)] == [True, True]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [b"0", b"[0]", b"[[]]"])
+def test_an_input_with_far_more_values_than_the_shape_is_refused_unread(
+    value: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = InputSchema((1, 8, 8), 0, 1)
+    text = b"[" + b",".join([value] * 1_000_000) + b"]"
+    monkeypatch.setattr("lifelong.loop.schema.np.asarray", lambda *_: pytest.fail("it was read"))
+    (found,) = schema.read_each([text])
+    assert isinstance(found, DataError)
+    assert "holds 1000000 values, expected 64 numbers" in str(found)

@@ -100,7 +100,7 @@ TABLE: list[tuple[str, str, object, int, str]] = [
     ("POST", FEEDBACK, {**GOOD, "x": "a"}, 422, "Expected `array | null` - at `$.x`"),
     ("POST", FEEDBACK, {**GOOD, "x": [[["a"] * 8] * 8]}, 400, "expected numbers; send bare numbers"),
     ("POST", FEEDBACK, f'{{"label": 1, "x": {NAN}}}'.encode(), 422, "JSON is malformed: invalid character (byte 21)"),
-    ("POST", FEEDBACK, {**GOOD, "label": 10}, 400, "index in 0 … 9"),
+    ("POST", FEEDBACK, {**GOOD, "label": 10}, 400, "unknown class '10'"),
     ("POST", FEEDBACK, {**GOOD, "label": "seven"}, 400, "unknown class"),
     ("POST", FEEDBACK, {**GOOD, "label": 1.5}, 422, "got `float` - at `$.label`"),
     ("POST", FEEDBACK, {**GOOD, "label": None}, 422, "got `null` - at `$.label`"),
@@ -159,7 +159,7 @@ LINES: list[tuple[bytes, str]] = [
     (f'{{"label": 1, "x": {NAN}}}'.encode(), "line 5: JSON is malformed: invalid character"),
     (b"\xff\xfe", "line 6: JSON is malformed: invalid character"),
     (json.dumps({**GOOD, "x": X[0]}).encode(), "shape [8, 8], expected [1, 8, 8]"),
-    (json.dumps({**GOOD, "label": 10}).encode(), "index in 0 … 9, got 10"),
+    (json.dumps({**GOOD, "label": 10}).encode(), "unknown class '10'"),
     (json.dumps({**GOOD, "who": 1}).encode(), "line 9: Object contains unknown field `who`"),
 ]
 
@@ -190,7 +190,7 @@ def test_keys(raw: Raw, key: str, path: str, status: int) -> None:
     found, answer = raw.ask("POST", path, body, key)
     assert found == status, answer
     if status == 403:
-        scope = {INFER: "predict", FEEDBACK: "feedback"}.get(path, "admin")
+        scope = {INFER: "predict", FEEDBACK: "feedback", "/v1/work:claim": "worker"}.get(path, "admin")
         message = f"and this needs {scope!r}; ask for another"
     else:
         message = "send the header Authorization: Bearer <key>" if key == "none" else "revoked; ask an administrator"

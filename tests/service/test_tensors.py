@@ -33,6 +33,25 @@ def test_flat_and_nested_data_are_the_same() -> None:
     np.testing.assert_array_equal(flat.ravel(), np.asarray(ROW, dtype=np.float32))
 
 
+@pytest.mark.parametrize("value", ["0", "[0]", '"a"', "null"])
+def test_a_body_with_far_more_values_than_inputs_have_is_refused_unread(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lifelong.service.tensors.orjson.loads", lambda _: pytest.fail("it was read"))
+    data = ",".join([value] * 2_000_000)
+    for read, body in (
+        (read_infer, f'{{"inputs": [{{"name": "input", "shape": [1, 2, 3], "datatype": "FP32", "data": [{data}]}}]}}'),
+        (read_invocation, f'{{"inputs": [{data}]}}'),
+    ):
+        with pytest.raises(DataError, match=r"more values than 10 inputs of shape \[2, 3\] have, 60; send"):
+            read(body.encode(), SCHEMA, 10)
+
+
+def test_as_many_inputs_as_may_come_with_columns_and_an_index_are_read() -> None:
+    frame = {"columns": ["c"] * 6, "index": list(range(50)), "data": [ROW] * 50}
+    assert read_invocation(orjson.dumps({"dataframe_split": frame}), SCHEMA, 50).x_N.shape == (50, 2, 3)
+
+
 def test_whole_numbers_are_read_as_what_the_model_reads() -> None:
     question = read_infer(tensor(datatype="INT64", data=[0, 1, -1, 1, 0, 0]), SCHEMA, 10)
     assert question.x_N.dtype == np.float32

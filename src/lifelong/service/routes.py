@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -29,6 +31,10 @@ __all__ = ["Serving", "inference_routes"]
 
 #: a client's own name for one of its users, so that the canary answers all or none of that user's requests
 STICKY = "sticky-key"
+
+
+#: bytes of a body from which on it is read beside the event loop
+LARGE = 2**16
 
 
 class Form(NamedTuple):
@@ -139,7 +145,8 @@ async def predict(
         label = name
         body = await read_body(request, here.settings.max_body)
         start = time.perf_counter()  # what a slow client took is not ours
-        question = form.read(body, lineup.project.input, here.settings.max_rows)
+        read = partial(form.read, body, lineup.project.input, here.settings.max_rows)
+        question = read() if len(body) < LARGE else await asyncio.to_thread(read)
         sticky = request.headers.get(STICKY) or key.name
         given = await here.predictor.predict(lineup, question, sticky, version)
         response = Response(form.write(lineup.project, given, question), media_type="application/json")

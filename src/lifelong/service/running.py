@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def announced(home: Path, app: Starlette, settings: ServeSettings, host: str, po
     with serving(app, settings, host, port) as url:
         gc.freeze()  # what is here now stays: a look through all of torch takes longer than a hundred answers
         if address(home) is None:
-            told = {"url": url, "token": app.state.token, "folder": home.stat().st_ino}
+            told = {"url": url, "pid": os.getpid(), "token": app.state.token, "folder": home.stat().st_ino}
             write_json(path, told, mode=0o600)
         try:
             yield url

@@ -38,6 +38,8 @@ OUTPUTS = ("label", "probabilities", "prediction_id")
 DATATYPE = {"float32": "FP32", "int64": "INT64", "uint8": "UINT8"}
 WHOLE = {f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)}
 KNOWN = WHOLE | {"FP16", "FP32", "FP64"}
+#: values in a body that belong to no input
+BESIDE = 1000
 #: the largest numbers that a model reads
 EDGE = float(np.finfo(np.float32).max)
 
@@ -71,7 +73,7 @@ def read_infer(body: bytes, schema: InputSchema, max_rows: int) -> Question:
     >>> read_infer(body, InputSchema((2,)), 10).x_N.tolist()
     [[0.5, 1.0]]
     """
-    request = _object(body)
+    request = _object(body, schema, max_rows)
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise DataError(f'expected one tensor, as in "inputs": [{{"name": "{INPUT}", …}}]; {_see("inputs")}')
@@ -101,7 +103,7 @@ def read_invocation(body: bytes, schema: InputSchema, max_rows: int) -> Question
     >>> read_invocation(b'{"dataframe_split": {"data": [[1, 2, 3, 4]]}}', InputSchema((2, 2)), 10).x_N.shape
     (1, 2, 2)
     """
-    request = _object(body)
+    request = _object(body, schema, max_rows)
     found = [name for name in ("inputs", "instances", "dataframe_split") if name in request]
     if len(found) != 1:
         raise DataError(f"expected one of inputs, instances and dataframe_split, got {sorted(request) or 'none'}")
@@ -178,7 +180,15 @@ def labels_of(project: Project, answers: Answers) -> list[str]:
     return [project.classes[output] for output in answers.output_N.tolist()]
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _object(body: bytes, schema: InputSchema, max_rows: int) -> dict[str, Any]:
+    """The JSON object in a body; one with far more values than there may be is refused before it is read."""
+    numbers = math.prod(schema.shape)
+    most = max_rows * numbers
+    if body.count(b",") > most + numbers + max_rows + BESIDE:  # columns and an index may stand beside the inputs
+        raise DataError(
+            f"the body holds more values than {max_rows} inputs of shape {list(schema.shape)} have, {most}; send "
+            "them in several requests"
+        )
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
