@@ -177,6 +177,18 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path, capsys: pytest.Capture
     labels.write_text("\n".join(json.dumps({"label": 1, "x": [[[shade] * 8] * 8]}) for shade in (0.9, 1.0)))
     assert called("loop", "feedback", str(labels), "--home", home) == 0
     assert "2 stored (2 quarantined), 0 refused" in capsys.readouterr().out
+    at = ("loop", "quarantine", "--home", home)
+    assert called(*at) == 0
+    told = capsys.readouterr().out
+    assert told.endswith("2 wait for a person\n")
+    assert called(*at, "--accept") == 2
+    assert "give a --reason" in " ".join(capsys.readouterr().err.split())
+    assert called(*at, "--accept", "--source", "nobody", "--reason", "r") == 0
+    assert capsys.readouterr().out == "0 accepted\n"
+    assert called(*at, "--accept", "--reason", "a new world") == 0
+    assert capsys.readouterr().out == "2 accepted\n"
+    assert called(*at) == 0
+    assert capsys.readouterr().out == "0 wait for a person\n"
 
 
 def test_the_name_given_is_the_project_s_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as with_changes
 
-from lifelong.errors import ConflictError, DataError, StorageError
+from lifelong.errors import ConflictError, DataError, SettingError, StorageError
 from lifelong.loop.engine import Engine, asking, deciding, status, work
 from lifelong.loop.engine.exams import retire
 from lifelong.loop.engine.worker import Worker
@@ -334,6 +334,26 @@ def test_drifting_inputs_fire(engine: Engine) -> None:
     queued = watch.look("digits")
     assert queued is not None
     assert queued.trigger["kind"] == "input-drift"
+
+
+def test_rejected_lots_are_merged_and_learned_together(engine: Engine) -> None:
+    for start in (700, 940):
+        feed(engine, turned(start, 240), name=f"lot {start}")
+        assert through(engine, method={"name": "finetune"}).state == "rejected"
+    with pytest.raises(SettingError, match="name that, too"):
+        asking.ask(engine, "digits", actor="ann", merge=[3])
+    for wrong, message in (([9], "no update of 'digits' has learned task 9"), ([1], "no update of")):
+        with pytest.raises(NotFoundError, match=message):
+            asking.ask(engine, "digits", actor="ann", task=2, merge=wrong)
+    assert counted(engine) == {"used": 480}, "nothing was moved"
+    merged = through(engine, task=2, merge=[3, 2])
+    assert merged.state == "promoted", merged.decision["reasons"]
+    assert (merged.task, merged.trigger["again"], merged.trigger["merged"]) == (4, 2, [3])
+    assert merged.decision["attempt"] == 2, "its examples have been judged once"
+    task = engine.read(lambda connection: tasks.get(connection, "digits", 4))
+    assert sum(len(task.manifest[part]) for part in ("train", "exam", "spare")) == 480
+    with pytest.raises(ConflictError, match="was asked for again under a later number"):
+        asking.ask(engine, "digits", actor="ann", task=2, merge=[3])
 
 
 def test_a_version_in_memory_whose_blob_is_damaged_is_not_gone_back_to(

@@ -67,6 +67,24 @@ def test_a_person_decides(board: Board) -> None:
     ]  # fmt: skip
 
 
+def test_all_that_waits_is_accepted_with_one_reason(board: Board) -> None:
+    board.log_in()
+    api = {"Authorization": f"Bearer {board.secret}"}
+    for number in range(6):
+        odd = {"label": 0, "x": torch.full((1, 8, 8), 1 - number / 100).tolist(), "source": f"s{number // 3}"}
+        sent = board.client.post("/v1/projects/marks/feedback", json={**odd, "key": f"k{number}"}, headers=api)
+        assert sent.json()["state"] == "quarantined"
+    assert "all 6" in board.client.get(f"{AT}/quarantine").text
+    assert board.send(f"{AT}/quarantine/accept", reason=" ").status_code == 400
+    assert board.send(f"{AT}/quarantine/burn", reason="r").status_code == 404
+    assert board.send(f"{AT}/quarantine/refuse", reason="a prank", source="s1").status_code == 303
+    done = board.send(f"{AT}/quarantine/accept", reason="a new world")
+    assert done.headers["location"].endswith("said=all-accepted")
+    assert "the next update learns them" in board.client.get(done.headers["location"]).text
+    found = board.engine.read(lambda connection: feedback.counts(connection, "marks"))
+    assert (found["accepted"], found["refused"]) == (3, 3)
+
+
 def test_a_candidate_is_rejected(board: Board) -> None:
     board.log_in()
     board.second("waiting", reasons=["good enough"], by="gate")

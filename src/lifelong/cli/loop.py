@@ -81,7 +81,10 @@ def update(
     home: Home = Path("home"),
     project: Name = "digits",
     method: Annotated[str | None, typer.Option("-m", "--method", help="for this update instead of its own")] = None,
-    task: Annotated[int | None, typer.Option(help="learn this task again, whose update was not promoted")] = None,
+    task: Annotated[
+        list[int] | None,
+        typer.Option(help="learn this task again, whose update was not promoted; given again, their lots are merged"),
+    ] = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="a new learner learns every stored lot together")] = False,
     key: Key = None,
     database: Database = None,
@@ -96,7 +99,9 @@ def update(
     with needing("serve"):
         from lifelong.service.talk import talk
 
-    body: dict[str, Any] = {"task": task, "method": None if method is None else {"name": method}, "retrain": retrain}
+    body: dict[str, Any] = {"method": None if method is None else {"name": method}, "retrain": retrain}
+    if task:
+        body |= {"task": task[0], "merge": task[1:]}
     with talk(home, key, database=database, blobs=blobs) as server:
         row = server.ask("POST", f"{project}/updates", body)
         if wait:
@@ -229,6 +234,42 @@ def feedback(
         typer.echo("those in quarantine are learned when a person accepts them: lifelong loop quarantine")
     if wrong:
         raise typer.Exit(1)
+
+
+@app.command("quarantine")
+def quarantine(
+    home: Home = Path("home"),
+    project: Name = "digits",
+    accept: Annotated[bool, typer.Option("--accept", help="let labels out of quarantine")] = False,
+    refuse: Annotated[bool, typer.Option("--refuse", help="keep labels out for good")] = False,
+    source: Annotated[str | None, typer.Option(help="those of this source alone")] = None,
+    reason: Annotated[str, typer.Option(help="kept with the decision")] = "",
+    key: Key = None,
+    database: Database = None,
+    blobs: Blobs = None,
+) -> None:
+    """Tell what waits for a person, by source and reason; or accept or refuse all of it, or what one source sent."""
+    require(not (accept and refuse), "say --accept or --refuse, not both")
+    place = f"projects/{project}/quarantine"
+    if accept or refuse:
+        require(bool(reason.strip()), "give a --reason; it is kept with the decision")
+        body = {"reason": reason, **({"all": True} if source is None else {"source": source})}
+        action = "accept" if accept else "refuse"
+        done = ask(home, key, "POST", f"{place}:{action}", body, database=database, blobs=blobs)
+        wrong = [each for each in done if "error" in each]
+        typer.echo(f"{len(done) - len(wrong)} {'accepted' if accept else 'refused'}")
+        for each in wrong:
+            typer.echo(f"{each['id']}: {each['error']}", err=True)
+        return
+    rows, after = Counter[tuple[str, str]](), 0
+    while page := ask(home, key, "GET", f"{place}?limit=1000&after={after}", database=database, blobs=blobs):
+        rows.update(
+            (row["source"] or "unknown", row["reason"] or "") for row in page if source in (None, row["source"])
+        )
+        after = page[-1]["seq"]
+    for (who, why), count in rows.most_common():
+        typer.echo(f"{count:>6}  {who}: {why}")
+    typer.echo(f"{rows.total()} wait for a person")
 
 
 @app.command("export")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lifelong.errors import ConflictError, DataError, LifelongError
+from lifelong.errors import ConflictError, DataError, LifelongError, require
 from lifelong.loop.engine import lots
 from lifelong.loop.engine.base import Engine, active, learned, project_of
 from lifelong.loop.engine.exams import known_lots
@@ -36,6 +36,7 @@ def ask(
     actor: str,
     method: Mapping[str, Any] | None = None,
     task: int | None = None,
+    merge: Sequence[int] = (),
     retrain: bool = False,
     key: str | None = None,
 ) -> updates.Update:
@@ -43,18 +44,23 @@ def ask(
 
     Arguments: `method` for this update alone, {"name": …, "settings": {…}}; `task`: learn the lot of that task again,
         whose update was rejected, cancelled, failed or rolled back, instead of a new one; under a new number where the
-        champion has learned later tasks meanwhile, as tasks are learned in order. `retrain`: a new learner learns every
+        champion has learned later tasks meanwhile, as tasks are learned in order. `merge`: further tasks whose lots
+        join it, under a new number; the merged lot has had as many attempts as the one that had most. `retrain`: a new
+        learner learns every
         stored lot together, instead of the champion the new one.
     Raises: `NotFoundError`; `ConflictError` where an update is under way, or the champion has learned that task;
-        `DataError` where too little feedback waits; `SettingError` for a method that there is not.
+        `DataError` where too little feedback waits; `SettingError` for a method that there is not, and for `merge`
+        without `task`.
     """
+    require(task is not None or not merge, "merge names lots that join the lot of task; name that, too")
     project = engine.project(name)
     if method is not None:
         project.new_learner(MethodChoice(str(method.get("name")), dict(method.get("settings") or {})))
     if retrain:
         method = {**(method or project.method.complete), "retrain": True}
     firing = Firing(ByHand.kind, {"asked_by": actor})
-    return _asked(engine, project, firing, actor, key, method, task)
+    again = () if task is None else tuple(dict.fromkeys((task, *merge)))
+    return _asked(engine, project, firing, actor, key, method, again)
 
 
 class Watch:
@@ -147,7 +153,7 @@ def _asked(
     actor: str,
     key: str | None = None,
     method: Mapping[str, Any] | None = None,
-    task: int | None = None,
+    again: Sequence[int] = (),
 ) -> updates.Update:
     """Screen what waits and take the lot in one transaction, so that nothing comes between; see `ask`.
 
@@ -155,11 +161,11 @@ def _asked(
     """
 
     def work(connection: Connection) -> updates.Update | LifelongError:
-        if task is None:
+        if not again:
             lots.screen(connection, project)
         try:
             with connection.begin_nested():
-                return _enqueue(connection, project, firing, actor, key or uuid.uuid4().hex, engine, method, task)
+                return _enqueue(connection, project, firing, actor, key or uuid.uuid4().hex, engine, method, again)
         except (DataError, ConflictError) as error:
             return error
 
@@ -177,7 +183,7 @@ def _enqueue(
     key: str,
     engine: Engine,
     method: Mapping[str, Any] | None = None,
-    task: int | None = None,
+    again: Sequence[int] = (),
 ) -> updates.Update:
     name, now = project.name, engine.clock()
     serialise(connection, f"updates of {name}")
@@ -193,13 +199,13 @@ def _enqueue(
     if champion is None:
         raise ConflictError(f"project {name!r} has no champion that could learn; make one with lifelong loop init")
     number = 1 + max([*tasks.numbers(connection, name), updates.highest_task(connection, name)])
-    if task is None:
+    trigger = {"kind": firing.kind, **firing.evidence}
+    if not again:
         lots.take(connection, project, number)
     else:
-        number = _again(connection, name, champion.version, task, number)
-    trigger = {"kind": firing.kind, **firing.evidence}
-    if task is not None:
-        trigger |= {"again": task, "attempt": 1 + attempts_at(connection, name, task)}
+        trigger |= {"again": again[0], "attempt": 1 + max(attempts_at(connection, name, task) for task in again)}
+        trigger |= {"merged": list(again[1:])} if len(again) > 1 else {}
+        number = _again(connection, name, champion.version, again, number)
     row = updates.enqueue(connection, name, key, trigger=trigger, base_version=champion.version, now=now, method=method)
     row = updates.change(connection, row.id, expected="queued", owner=None, to="queued", now=now, task=number)
     firings.add(connection, firings.Firing(f"t-{key}", name, firing.kind, firing.evidence, now, row.id))
@@ -208,17 +214,24 @@ def _enqueue(
     return row
 
 
-def _again(connection: Connection, name: str, champion: str, task: int, fresh: int) -> int:
-    """The number under which the lot of `task` is learned once more: `fresh` where later tasks were learned since."""
-    if not updates.of_task(connection, name, task):
-        raise NotFoundError(f"no update of {name!r} has learned task {task}; see the list of updates")
-    done = learned(connection, champion)
-    if task in done:
-        raise ConflictError(f"the champion has learned task {task} already; name one whose update was not promoted")
-    if task in known_lots(connection, name, champion):
-        raise ConflictError(f"the lot of task {task} is known: the next updates learn it beside their own lots")
-    if task > max(done):
-        return task
-    if store_lots.move(connection, name, task, fresh) == 0:
-        raise ConflictError(f"the lot of task {task} was asked for again under a later number; see the list of updates")
+def _again(connection: Connection, name: str, champion: str, again: Sequence[int], fresh: int) -> int:
+    """The number under which the lots of the tasks `again` are learned once more, together.
+
+    It is `fresh` where they are several, or later tasks were learned since.
+    """
+    done, known = learned(connection, champion), known_lots(connection, name, champion)
+    for task in again:
+        if not updates.of_task(connection, name, task):
+            raise NotFoundError(f"no update of {name!r} has learned task {task}; see the list of updates")
+        if task in done:
+            raise ConflictError(f"the champion has learned task {task} already; name one whose update was not promoted")
+        if task in known:
+            raise ConflictError(f"the lot of task {task} is known: the next updates learn it beside their own lots")
+    if len(again) == 1 and again[0] > max(done):
+        return again[0]
+    for task in again:
+        if store_lots.move(connection, name, task, fresh) == 0:
+            raise ConflictError(
+                f"the lot of task {task} was asked for again under a later number; see the list of updates"
+            )
     return fresh

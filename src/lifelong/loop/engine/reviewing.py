@@ -12,7 +12,7 @@ from lifelong.store import review as stored
 from lifelong.store.database import Connection
 from lifelong.store.errors import NotFoundError
 
-__all__ = ["from_source", "review", "review_many"]
+__all__ = ["quarantined", "review", "review_many"]
 
 PAGE = 1000
 
@@ -57,14 +57,14 @@ def review_many(
     return found
 
 
-def from_source(engine: Engine, project: str, source: str) -> list[str]:
-    """The ids of all labels of `source` that are in quarantine, the first first."""
+def quarantined(engine: Engine, project: str, source: str | None = None) -> list[str]:
+    """The ids of all labels in quarantine, or of those of one `source`, the first first."""
 
     def work(connection: Connection) -> list[str]:
         found: list[str] = []
         after = 0
         while page := feedback.listed(connection, project, state="quarantined", after=after, limit=PAGE):
-            found += [row.id for row in page if row.source == source]
+            found += [row.id for row in page if source in (None, row.source)]
             after = page[-1].seq
         return found
 

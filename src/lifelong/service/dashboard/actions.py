@@ -83,6 +83,23 @@ class Actions:
             self._here.wake()
         return back(f"/projects/{project}/quarantine?said={'accepted' if accept else 'refused'}")
 
+    async def review_all(self, request: Request) -> Response:
+        """Accept or refuse all labels that are in quarantine, or all of one source."""
+        project, action = request.path_params["project"], request.path_params["action"]
+        if action not in ("accept", "refuse"):
+            raise ProblemError(404, f"labels can be accepted or refused, not {action!r}")
+        visitor, fields = await self._guard.sent(request, project, "admin")
+        reason, engine = reason_of(fields), self._here.engine
+
+        def work() -> None:
+            named = reviewing.quarantined(engine, project, fields.get("source") or None)
+            accept, actor = action == "accept", visitor.key.name
+            reviewing.review_many(engine, project, named, actor=actor, reason=reason, accept=accept)
+
+        await self._here.run(work)
+        self._here.wake()
+        return back(f"/projects/{project}/quarantine?said=all-{'accepted' if action == 'accept' else 'refused'}")
+
 
 def reason_of(fields: dict[str, str]) -> str:
     """The reason in a form; `ProblemError` 400 where none is given.

@@ -66,6 +66,7 @@ def create_dashboard(here: Here, serving: Callable[[], Serving]) -> Sequence[Bas
         f"{at}/versions/{{version}}/{{action:str}}": actions.move,
         f"{at}/updates": actions.update,
         f"{at}/updates/{{update}}/cancel": actions.cancel,
+        f"{at}/quarantine/{{action:str}}": actions.review_all,
         f"{at}/quarantine/{{feedback}}/{{action:str}}": actions.review,
         f"{at}/try/predict": trying.predict,
         f"{at}/try/feedback": trying.correct,

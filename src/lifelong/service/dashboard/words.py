@@ -11,5 +11,7 @@ SAID = {
     "asked": "An update was asked for; a worker will learn what waits.",
     "cancelled": "The update was cancelled.",
     "accepted": "The label was accepted; the next update learns it.",
+    "all-accepted": "The labels were accepted; the next update learns them.",
+    "all-refused": "The labels were refused; they are kept out of every lot.",
     "refused": "The label was refused; it is kept out of every lot.",
 }

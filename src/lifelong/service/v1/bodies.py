@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -79,6 +79,9 @@ class UpdateBody(Body):
     task: int | None = Field(
         None, ge=1, le=LARGEST, description="learn this task again, whose update was rejected, cancelled or failed"
     )
+    merge: list[Annotated[int, Field(ge=1, le=LARGEST)]] = Field(
+        default_factory=list, max_length=100, description="further such tasks, whose lots join that of `task`"
+    )
     retrain: bool = Field(False, description="a new learner learns every stored lot together")
     key: str | None = Field(None, description="sent twice, it is one update")
 
@@ -100,10 +103,11 @@ class ReasonBody(Body):
 
 
 class ReviewBody(ReasonBody):
-    """Many labels in quarantine: these, or all of one source."""
+    """Many labels in quarantine: these, all of one source, or all."""
 
     ids: list[str] | None = Field(None, min_length=1, max_length=1000)
     source: str | None = None
+    all: bool = Field(False, description="whatever is in quarantine")
 
 
 class TrafficBody(ReasonBody):

@@ -132,11 +132,11 @@ def feedback_routes(here: Here, taking: Taking) -> APIRouter:
     async def reviewed(project: str, body: ReviewBody, request: Request, accept: bool) -> list[dict[str, Any]]:
         actor = await here.allowed(request, "admin", project)
         ids, source = body.ids, body.source
-        if (ids is None) == (source is None):
-            raise ProblemError(422, "name the labels by ids, or all in quarantine of one by source")
+        if [ids is not None, source is not None, body.all].count(True) != 1:
+            raise ProblemError(422, "name the labels by ids, all in quarantine of one by source, or all by all")
 
         def work() -> list[dict[str, Any]]:
-            named = reviewing.from_source(here.engine, project, source or "") if ids is None else ids
+            named = reviewing.quarantined(here.engine, project, source) if ids is None else ids
             return reviewing.review_many(here.engine, project, named, actor=actor, reason=body.reason, accept=accept)
 
         done = await here.run(work)

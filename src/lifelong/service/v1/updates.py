@@ -62,7 +62,14 @@ def update_routes(here: Here) -> APIRouter:
         await here.settled()
         row = await here.run(
             lambda: asking.ask(
-                here.engine, project, actor=actor, method=method, task=body.task, retrain=body.retrain, key=key
+                here.engine,
+                project,
+                actor=actor,
+                method=method,
+                task=body.task,
+                merge=body.merge,
+                retrain=body.retrain,
+                key=key,
             )
         )
         here.wake()
