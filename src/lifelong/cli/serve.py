@@ -30,6 +30,7 @@ def serve(
         float, typer.Option(help="requests per second that one key may make for long; 0: no limit")
     ] = 1000.0,
     burst: Annotated[int, typer.Option(help="requests that one key may make at once")] = 2000,
+    webhook: Annotated[str | None, typer.Option(help="an http address that is told when a project stalls")] = None,
 ) -> None:
     """Answer predictions, take feedback, learn from it, and swap in what passes the gate.
 
@@ -49,6 +50,7 @@ def serve(
         waiting_rows=max(ServeSettings.waiting_rows, max_rows),
         rate=rate or None,
         burst=burst,
+        webhook=webhook,
     )
     check_binding(host, settings)
     check_home(home, database)

@@ -28,6 +28,7 @@ from lifelong.service.dashboard import create_dashboard
 from lifelong.service.late import Late
 from lifelong.service.limits import Buckets
 from lifelong.service.settings import ServeSettings
+from lifelong.service.stalls import Stalls
 from lifelong.service.stored import StoredCatalogue
 from lifelong.service.v1.here import Here
 from lifelong.service.v1.taking import Taking
@@ -99,6 +100,7 @@ def open_home(
 
         def changed(project: str) -> None:
             app.state.models.refresh(project)
+            stalls.look(project)
 
         def wake() -> None:
             for each in running:
@@ -131,6 +133,9 @@ def open_home(
             buckets=here.buckets,
             afterwards=api.begin,
         )
+        stalls = Stalls(engine, app.state.metrics, settings.webhook)
+        for name in served.projects():
+            stalls.look(name)
         worker = Worker(engine, folder, changed, alone=database is None, learns=with_worker, judge=intake.judge)
         running.append(worker)
         if start_worker:

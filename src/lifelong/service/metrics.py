@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from typing import Literal
 
 __all__ = ["Counter", "Histogram", "Metrics"]
 
@@ -12,7 +13,7 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class Counter:
-    """A number per combination of label values that only grows.
+    """A number per combination of label values that only grows; one of the `kind` "gauge" is set, and may fall.
 
     >>> cups = Counter("cups_total", "Cups of tea.", "kind")
     >>> cups.add("green"); cups.add("green", n=2)
@@ -22,13 +23,17 @@ class Counter:
     cups_total{kind="green"} 3
     """
 
-    def __init__(self, name: str, text: str, *labels: str) -> None:
-        self.name, self.text, self.labels = name, text, labels
+    def __init__(self, name: str, text: str, *labels: str, kind: Literal["counter", "gauge"] = "counter") -> None:
+        self.name, self.text, self.labels, self.kind = name, text, labels, kind
         self.values: dict[tuple[str, ...], float] = {}
 
     def add(self, *labels: str, n: float = 1) -> None:
         """Add `n` where the labels have these values."""
         self.values[labels] = self.values.get(labels, 0) + n
+
+    def set(self, number: float, *labels: str) -> None:
+        """Set it to `number` where the labels have these values."""
+        self.values[labels] = number
 
     def get(self, *labels: str) -> float:
         """What was counted where the labels have these values."""
@@ -37,7 +42,7 @@ class Counter:
     def lines(self) -> Iterator[str]:
         """The lines of the Prometheus text format, version 0.0.4."""
         yield f"# HELP {self.name} {self.text}"
-        yield f"# TYPE {self.name} counter"
+        yield f"# TYPE {self.name} {self.kind}"
         for values, number in list(self.values.items()):
             yield f"{self.name}{_braces(self.labels, values)} {number:.17g}"
 
@@ -98,6 +103,9 @@ class Metrics:
         self.skipped = Counter("lifelong_shadow_skipped_total", "Inputs a busy server kept from the shadow.", "project")
         self.swaps = Counter("lifelong_swaps_total", "Changes of who answers.", "project")
         self.load_failures = Counter("lifelong_load_failures_total", "Versions that could not be loaded.", "project")
+        self.stalled = Counter(
+            "lifelong_stalled", "Whether the last three updates failed or were rejected.", "project", kind="gauge"
+        )
         self.logged = Counter("lifelong_logged_total", "Predictions stored.")
         self.unlogged = Counter("lifelong_unlogged_total", "Predictions answered but not stored.")
 

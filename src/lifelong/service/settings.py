@@ -28,6 +28,7 @@ class ServeSettings:
         poll_seconds: how often changes by other servers are looked for.
         patience: seconds in which a request must have come in whole.
         connections: how many may be open at once.
+        webhook: an http address that is told when a project stalls; None tells nobody.
 
     Raises: `SettingError` for values out of range.
     """
@@ -46,6 +47,7 @@ class ServeSettings:
     poll_seconds: float = 2.0
     patience: float = 10.0
     connections: int = 1000
+    webhook: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_body", "max_rows", "max_lines", "batch_rows", "burst", "connections"):
@@ -54,6 +56,10 @@ class ServeSettings:
             require(getattr(self, name) >= 0, f"{name} must be 0 or more, got {getattr(self, name)}")
         for name in ("poll_seconds", "patience"):
             require(getattr(self, name) > 0, f"{name} must be above 0, got {getattr(self, name)}")
+        require(
+            self.webhook is None or self.webhook.startswith(("http://", "https://")),
+            f"webhook must be an address that begins with http:// or https://, got {self.webhook!r}",
+        )
         require(self.rate is None or self.rate > 0, f"rate must be above 0, or None for no limit, got {self.rate}")
         require(
             self.waiting_rows >= self.max_rows,

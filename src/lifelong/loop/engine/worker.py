@@ -8,9 +8,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lifelong.errors import LifelongError
 from lifelong.loop.engine import deciding, traffic, work
 from lifelong.loop.engine.asking import Watch
 from lifelong.loop.engine.base import Engine
@@ -73,6 +75,8 @@ class Direct:
     def fail(self, job: Job, reason: str) -> None:
         """See `work.fail`."""
         work.fail(self._engine, job.update, job.owner, job.attempt, reason)
+        with suppress(LifelongError):  # it is failed, whoever hears of it
+            self._changed(str(job.project["name"]))
 
 
 class Worker:

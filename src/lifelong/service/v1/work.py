@@ -76,6 +76,7 @@ def work_routes(here: Here) -> APIRouter:
     async def fail(update: str, body: FailBody, request: Request) -> dict[str, Any]:
         await here.allowed(request, "worker", None)
         row = await here.run(lambda: work.fail(here.engine, update, body.owner, body.attempt, body.reason))
+        await here.run(lambda: here.changed(row.project))
         return {"state": row.state}
 
     @routes.post(
