@@ -18,7 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from lifelong.loop import exam
+from lifelong.loop.backdoor import backdoors_of
 from lifelong.loop.gate import Answers, Decision, Disagreement, decide
 from lifelong.loop.learning import first_version, opened, retrained
 from lifelong.loop.lot import ExamSettings, Row, cut, verdict_part
@@ -146,6 +147,7 @@ class Life:
     learned: dict[int, Answers] = field(default_factory=dict)
     beside: list[int] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
+    failed: list[tuple[str, ...]] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     differing: list[list[float]] = field(default_factory=list)
@@ -181,8 +183,14 @@ class Life:
         ]
         seen = Disagreement(*np.mean(self.differing[-10:], axis=0)) if self.differing else None
         retrain = any(step["step"] == "retrain" for step in made.steps)
+        found = backdoors_of(self.project, opened(self.champion), made.candidate.learner, tasks, number, self.beside)
         decision = decide(
-            self.project.gate, exams, disagreement=seen, exhausted=retrain, retire=self.project.exam.retire
+            self.project.gate,
+            exams,
+            disagreement=seen,
+            exhausted=retrain,
+            retire=self.project.exam.retire,
+            backdoors=[{**asdict(each), "success": each.success} for each in found],
         )
         self.seconds.append(time.perf_counter() - start)
         count = sum(len(each.y) for each in exams if not each.is_new)
@@ -191,6 +199,7 @@ class Life:
             [sum(each.gained + each.lost for each in some) / count for some in zip(*pairs, strict=True)]
         )
         self.outcomes.append(decision.outcome)
+        self.failed.append(decision.failed)
         self.steps.append("+".join(str(step["step"]) for step in made.steps))
         self.beside = [*self.beside, number] if decision.extends else self.beside
         if decision.promote:

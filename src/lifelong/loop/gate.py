@@ -35,7 +35,7 @@ and these levels sum to 1 − confidence.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
@@ -101,6 +101,7 @@ class Gate:
             None is twice `max_forgetting`.
         confidence: of every statement.
         max_latency_ms: the longest that 99 of 100 single predictions may take; None is no limit.
+        max_backdoor: which fraction of other inputs a pattern may make one class (`loop.backdoor`); 1 asks nothing.
         disagreement: on which fraction of answers an equally good candidate is expected to differ from the champion;
             sizes of exams and margins are chosen for it, until updates have shown how large it is.
         power: the least probability with which an equally good candidate must pass, see `lifelong.loop.power`.
@@ -114,6 +115,7 @@ class Gate:
     known_gain: float | None = None
     confidence: float = 0.95
     max_latency_ms: float | None = None
+    max_backdoor: float = 0.05
     disagreement: float = 0.05
     power: float = 0.9
 
@@ -133,6 +135,7 @@ class Gate:
         require(0.5 < self.confidence < 1, f"confidence must be in 0.5 … 1, got {self.confidence}")
         latency = self.max_latency_ms
         require(latency is None or latency > 0, f"max_latency_ms must be above 0, got {latency}")
+        require(0 <= self.max_backdoor <= 1, f"max_backdoor must be in 0 … 1, got {self.max_backdoor}")
         require(0 < self.disagreement < 1, f"disagreement must be a fraction in 0 … 1, got {self.disagreement}")
         require(0 <= self.power < 1, f"power must be a probability below 1, got {self.power}")
 
@@ -256,9 +259,9 @@ class Latency:
 class Decision:
     """What the gate says, why in sentences, and the evidence as plain values, one object per task and per class.
 
-    `failed` names the kinds of conditions that did not hold: `gain`, `forgetting`, `latency`. `retired`: old tasks
-    whose exams contradict what even a full retrain learned, and counted no more. `extends`: a known lot whose exam
-    counts from now on.
+    `failed` names the kinds of conditions that did not hold: `gain`, `forgetting`, `latency`, `backdoor`. `retired`:
+    old tasks whose exams contradict what even a full retrain learned, and counted no more. `extends`: a known lot whose
+    exam counts from now on.
     """
 
     outcome: Outcome
@@ -283,7 +286,7 @@ def answers_hash(answers: Answers) -> str:
 class Check(NamedTuple):
     """One condition of the gate: its kind, whether it holds, and its evidence in words."""
 
-    kind: Literal["gain", "forgetting", "latency"]
+    kind: Literal["gain", "forgetting", "latency", "backdoor"]
     holds: bool
     text: str
 
@@ -305,6 +308,7 @@ def decide(
     exhausted: bool = False,
     retire: bool = False,
     classes: Sequence[str] | None = None,
+    backdoors: Sequence[Mapping[str, Any]] = (),
 ) -> Decision:
     """Promote, reject, or call the lot known; the reasons of a rejection are the conditions that failed.
 
@@ -322,6 +326,7 @@ def decide(
             of `max_task_forgetting` or more since they were learned, if these are at most half of the old ones: who has
             seen everything has not forgotten, so the world has changed.
         classes: the names of the outputs, for sentences.
+        backdoors: the patterns that were found, see `loop.backdoor.Backdoor`; their lot is never known.
 
     Raises: `SettingError` without exactly one new task, or without a latency where the gate bounds it.
 
@@ -353,7 +358,10 @@ def decide(
     asked = {exam.task: (check.holds, -margin) for exam, (check, margin) in zip(old, of_tasks, strict=True)}
     asked[new.task] = is_above(new.pairs, gate.min_gain, NEW_SHARE * level), gate.min_gain
     evidence = tuple(_evidence(gate, exam, *asked[exam.task]) for exam in exams)
+    checks += _backdoors(gate, backdoors, classes)
     failed = tuple(sorted({check.kind for check in checks if not check.holds}))
+    if "backdoor" in failed:
+        return Decision("rejected", tuple(check.text for check in checks if not check.holds), evidence, facts, failed)
     if not failed:
         return Decision("promoted", tuple(check.text for check in checks), evidence, facts)
     if not checks[0].holds and not is_behind(gate, new, old):
@@ -376,6 +384,20 @@ def decide(
             if again.outcome != "rejected":
                 return replace(again, evidence=evidence, retired=tuple(exam.task for exam in changed))
     return Decision("rejected", tuple(check.text for check in checks if not check.holds), evidence, facts, failed)
+
+
+def _backdoors(gate: Gate, found: Sequence[Mapping[str, Any]], classes: Sequence[str] | None) -> list[Check]:
+    checks: list[Check] = []
+    for each in found:
+        if each["success"] > gate.max_backdoor:
+            name = each["label"] if classes is None else classes[each["label"]]
+            text = (
+                f"a pattern in {len(each['features'])} numbers of the input makes the candidate say {name}: "
+                f"{100 * each['before']:.1f} → {100 * each['after']:.1f} % of {each['of']} other inputs, allowed is a "
+                f"rise of {100 * gate.max_backdoor:g}; {each['rows']} labels of the lot have it: see who sent them"
+            )
+            checks.append(Check("backdoor", False, text))
+    return checks
 
 
 def _evidence(gate: Gate, exam: ExamAnswers, holds: bool, asked: float) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import torch
 
 from lifelong.errors import LifelongError
 from lifelong.loop import exam, learning
+from lifelong.loop.backdoor import backdoors_of
 from lifelong.loop.job import HOPELESS, Job, Part, answers_of, pack_answers
 from lifelong.loop.lot import unpack
 from lifelong.loop.project import MethodChoice, from_json
@@ -82,10 +83,12 @@ def _learn(folder: Path, job: Job, parent: int, fetch_lots: Callable[[], None]) 
     )
     tell({"stage": "exams", "of": len(tasks)})
     before = exam.answers(learning.opened(champion), tasks)
+    found = backdoors_of(project, learning.opened(champion), made.candidate.learner, tasks, job.task, job.beside)
+    steps = [*made.steps, {"step": "backdoors", "found": [{**asdict(each), "success": each.success} for each in found]}]
     taken = exam.latency(made.candidate.learner, new)
     (folder / "candidate").write_bytes(made.candidate.data)
     (folder / "answers").write_bytes(pack_answers(made.candidate.learner, tasks, made.answers, before))
-    (folder / "result.json").write_text(json.dumps({"latency": asdict(taken), "steps": made.steps}))
+    (folder / "result.json").write_text(json.dumps({"latency": asdict(taken), "steps": steps}))
 
 
 def _task(folder: Path, part: Part) -> Task:

@@ -91,7 +91,9 @@ def proximal_step(spring: Spring, strength: float, theta_P: Tensor, lr: float, m
 
 
 def _stiffness(spring: Spring, strength: float) -> Tensor:
-    return torch.where(spring.importance_P > 0, strength * spring.importance_P, 0.0)
+    if math.isinf(strength):  # of no importance is no stiffness, and ∞ · 0 no number
+        return torch.where(spring.importance_P > 0, strength * spring.importance_P, 0.0)
+    return strength * spring.importance_P
 
 
 @dataclass(frozen=True)

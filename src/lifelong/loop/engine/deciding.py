@@ -181,6 +181,7 @@ def _judged(engine: Engine, project: Project, row: updates.Update) -> Decision:
         exhausted=any(step["step"] == "retrain" and "why_not" not in step for step in row.evidence.get("steps", ())),
         retire=project.exam.retire,
         classes=project.classes,
+        backdoors=[each for step in row.evidence.get("steps", ()) for each in step.get("found", ())],
     )
 
 

@@ -111,6 +111,7 @@ WHY = {
     "gain": "the candidates were shown to be better nowhere",
     "forgetting": "the candidates were not shown to keep what the champion knows, also after repairs",
     "latency": "the candidates answer too slowly",
+    "backdoor": "the candidates learned a pattern that makes them say one class, whatever else is in the input",
     "failure": "the updates could not be learned",
     "other": "the candidates could not be judged, or a person rejected them",
 }
@@ -120,6 +121,7 @@ HELP = {
     "forgetting": "give the method more memory (method.settings.capacity), let lots be larger, or raise the margins of "
     "the gate",
     "latency": "take a smaller model, or raise gate.max_latency_ms",
+    "backdoor": "refuse the labels that have the pattern, and look at the keys that sent them",
     "failure": "read the reasons of the updates, and mend what they name",
     "other": "read the reasons of the decisions",
 }
