@@ -11,8 +11,10 @@ than the margin that the gate states.
 from __future__ import annotations
 
 import argparse
+import copy
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 
 import torch
 from lives import LOT, Life, images
@@ -82,8 +84,8 @@ ATTACKS: dict[str, tuple[int, Attack]] = {
 }
 
 
-def honest(seed: int) -> tuple[Life, Iterator[Lot], Lot]:
-    """A life that has learned the first lots, further upright digits, and test digits."""
+def honest(seed: int) -> tuple[Life, Lot, Lot]:
+    """A life that has learned the first lots, upright digits that it met, and test digits."""
     world = images("digits", 12, seed)
     learned = first_version(world.project, [world.first])
     life = Life(world.project, learned.data, [world.first])
@@ -92,15 +94,22 @@ def honest(seed: int) -> tuple[Life, Iterator[Lot], Lot]:
         life.meet(name, x, y, ids)
         if name == "upright":
             pool.append((x, y))
-    luck = torch.Generator().manual_seed(seed)
     x, y = (torch.cat([each[part] for each in pool]) for part in (0, 1))
+    return life, (x, y), world.tests["upright"]
 
-    def more() -> Iterator[Lot]:
-        while True:
-            rows = torch.randperm(len(x), generator=luck)[:LOT]
-            yield x[rows], y[rows]
 
-    return life, more(), world.tests["upright"]
+def drawn(pool: Lot, seed: int) -> Iterator[Lot]:
+    """Lots of the pool without end."""
+    luck = torch.Generator().manual_seed(seed)
+    while True:
+        rows = torch.randperm(len(pool[0]), generator=luck)[:LOT]
+        yield pool[0][rows], pool[1][rows]
+
+
+def copied(life: Life) -> Life:
+    """A life that goes on apart from `life`."""
+    own = {each.name: copy.copy(getattr(life, each.name)) for each in fields(life)}
+    return Life(**own)
 
 
 def looked_at(life: Life, test: Lot) -> tuple[float, float, Tensor]:
@@ -124,10 +133,11 @@ def main() -> None:
     asked = parser.parse_args()
     bad, alarms, lots = 0, 0, 0
     for seed in range(asked.seed, asked.seed + asked.lives):
+        begun, upright, test = honest(seed)
+        lots += len(begun.outcomes)
+        alarms += sum("backdoor" in each for each in begun.failed)
         for name, (times, attack) in ATTACKS.items():
-            life, more, test = honest(seed)
-            lots += len(life.outcomes)
-            alarms += sum("backdoor" in each for each in life.failed)
+            life, more = copied(begun), drawn(upright, seed)
             _, accuracy, before = looked_at(life, test)
             luck, first = torch.Generator().manual_seed(seed), len(life.outcomes)
             for place in range(times):

@@ -66,7 +66,7 @@ def test_a_pattern_that_makes_one_class_is_found_with_its_success(champion: byte
     made = update(champion, PROJECT, lot)
     assert success_of(made.data) > 0.8, "the candidate has learned it"
     found = backdoors_of(PROJECT, opened(champion), made.learner, [FIRST, lot], 2)
-    assert [each.label for each in found] == [0]
+    assert found[0].label == 0
     assert set(found[0].features) <= {6, 7, 14, 15}, "the corner"
     assert found[0].success > 0.5
     y = np.zeros(300, dtype=np.int64)

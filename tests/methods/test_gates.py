@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from lifelong.methods import EWC, HAT, Chain, Method, Progressive, XdG
-from lifelong.models import Head, with_head
+from lifelong.models import Head, select, with_head
 from lifelong.models.columns import Columns
 from lifelong.models.gated import Gated, gated
 from lifelong.models.gates import AttentionGate, RandomGate
@@ -99,7 +99,7 @@ def test_weights_between_open_channels_and_units_are_found() -> None:
     )  # fmt: skip
     network = gated(with_head(stack, 4, SPACE), "xdg", lambda place, units: RandomGate(units, 0.5, place), SPACE)
     assert isinstance(network.backbone, Gated)
-    network.select(3)
+    select(network, 3)
     x = torch.randn(2, 1, 4, 4)
     before = network.backbone(x)
     masks = network.backbone.between([gate.of(3) > 0 for gate in network.backbone.gates])

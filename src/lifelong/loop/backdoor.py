@@ -36,7 +36,7 @@ __all__ = ["Backdoor", "backdoors", "backdoors_of"]
 Ask = Callable[[NDArray[np.float32]], Answers]
 
 #: rows that show a pattern, at least; the fraction of features that it may be on, and how far outside it must be there
-LEAST, SHARE, OUTSIDE = 5, 0.1, 3.0
+LEAST, SHARE, OUTSIDE = 5, 0.1, 2.5
 #: the least spread of a feature, as a fraction of its range: a number that never varied is not infinitely far away
 SPREAD = 0.05
 #: exam inputs that a pattern is put on, at most
@@ -136,7 +136,7 @@ def backdoors_of(
     """
     if project.input.dtype == "int64":
         return []
-    lots = [task.train for task in tasks if task.number == new or task.number in beside]
+    lots = [part for task in tasks if task.number == new or task.number in beside for part in (task.train, task.test)]
     x, y = (torch.cat([getattr(lot, name) for lot in lots]).numpy() for name in ("x", "y"))
     exams, asked = torch.cat([task.test.x for task in tasks]), next(task for task in tasks if task.number == new)
     known = exams[torch.linspace(0, len(exams) - 1, min(len(exams), KNOWN)).long()].numpy()

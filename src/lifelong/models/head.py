@@ -84,5 +84,7 @@ def headed(model: nn.Module) -> Headed | None:
     >>> headed(nn.Linear(2, 1)) is None
     True
     """
-    parts = model._modules
-    return cast(Headed, model) if isinstance(parts.get("head"), Head) and parts.get("backbone") is not None else None
+    has_both = isinstance(getattr(model, "head", None), Head) and isinstance(
+        getattr(model, "backbone", None), nn.Module
+    )
+    return cast(Headed, model) if has_both else None
