@@ -105,5 +105,5 @@ def test_a_poisoned_lot_is_rejected_by_the_loop(engine: Engine, home: Path) -> N
     assert worker.learn()
     row = engine.read(lambda connection: updates.get(connection, asked.id))
     assert row.state == "rejected", row.decision
-    assert row.decision["failed"] == ["backdoor"]
-    assert "makes the candidate say 0" in row.decision["reasons"][0]
+    assert "backdoor" in row.decision["failed"]
+    assert any("makes the candidate say 0" in reason for reason in row.decision["reasons"])
