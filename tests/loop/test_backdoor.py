@@ -106,4 +106,6 @@ def test_a_poisoned_lot_is_rejected_by_the_loop(engine: Engine, home: Path) -> N
     row = engine.read(lambda connection: updates.get(connection, asked.id))
     assert row.state == "rejected", row.decision
     assert "backdoor" in row.decision["failed"]
+    assert row.decision["backdoors"][0]["label"] == 0
+    assert all("excess" in step for step in row.decision["steps"]), "what was found is no step of a repair"
     assert any("makes the candidate say 0" in reason for reason in row.decision["reasons"])

@@ -55,7 +55,8 @@ def decide(engine: Engine, update_id: str) -> updates.Update:
         decision = Decision("rejected", (f"the exams cannot be judged: {error}",))
     said = {"by": "gate", "outcome": decision.outcome, "promote": decision.promote, "reasons": list(decision.reasons)}
     said |= {"gate": plain(project.gate), "evidence": plain(decision.evidence), "classes": plain(decision.classes)}
-    said |= {"failed": list(decision.failed), "attempt": attempt_of(row), "steps": row.evidence.get("steps", [])}
+    steps = [step for step in row.evidence.get("steps", ()) if "found" not in step]
+    said |= {"failed": list(decision.failed), "attempt": attempt_of(row), "steps": steps, "backdoors": _found(row)}
     said |= {"retired": list(decision.retired), "extends": decision.extends}
     done = engine.write(lambda connection: _settle(connection, engine.clock(), project, update_id, said))
     reach("decided")
@@ -181,8 +182,13 @@ def _judged(engine: Engine, project: Project, row: updates.Update) -> Decision:
         exhausted=any(step["step"] == "retrain" and "why_not" not in step for step in row.evidence.get("steps", ())),
         retire=project.exam.retire,
         classes=project.classes,
-        backdoors=[each for step in row.evidence.get("steps", ()) for each in step.get("found", ())],
+        backdoors=_found(row),
     )
+
+
+def _found(row: updates.Update) -> list[dict[str, Any]]:
+    """The patterns that the worker found in what the candidate learned."""
+    return [each for step in row.evidence.get("steps", ()) for each in step.get("found", ())]
 
 
 def _settle(
