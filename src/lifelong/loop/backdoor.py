@@ -36,7 +36,7 @@ __all__ = ["Backdoor", "backdoors", "backdoors_of"]
 Ask = Callable[[NDArray[np.float32]], Answers]
 
 #: rows that show a pattern, at least; the fraction of features that it may be on, and how far outside it must be there
-LEAST, SHARE, OUTSIDE = 5, 0.1, 2.5
+LEAST, SHARE, OUTSIDE = 5, 0.1, 3.0
 #: the least spread of a feature, as a fraction of its range: a number that never varied is not infinitely far away
 SPREAD = 0.05
 #: exam inputs that a pattern is put on, at most
