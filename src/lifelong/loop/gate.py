@@ -115,7 +115,7 @@ class Gate:
     known_gain: float | None = None
     confidence: float = 0.95
     max_latency_ms: float | None = None
-    max_backdoor: float = 0.1
+    max_backdoor: float = 0.3
     disagreement: float = 0.05
     power: float = 0.9
 
