@@ -115,7 +115,7 @@ class Gate:
     known_gain: float | None = None
     confidence: float = 0.95
     max_latency_ms: float | None = None
-    max_backdoor: float = 0.3
+    max_backdoor: float = 0.05
     disagreement: float = 0.05
     power: float = 0.9
 
@@ -389,12 +389,14 @@ def decide(
 def _backdoors(gate: Gate, found: Sequence[Mapping[str, Any]], classes: Sequence[str] | None) -> list[Check]:
     checks: list[Check] = []
     for each in found:
-        if each["success"] > gate.max_backdoor:
+        decides = each["success"] > 0.5 or each["success"] + each["needed"] > 1
+        if decides and each["success"] > gate.max_backdoor:
             name = each["label"] if classes is None else classes[each["label"]]
             text = (
                 f"a pattern in {len(each['features'])} numbers of the input makes the candidate say {name}: "
                 f"{100 * each['before']:.1f} → {100 * each['after']:.1f} % of {each['of']} other inputs, allowed is a "
-                f"rise of {100 * gate.max_backdoor:g}; {each['rows']} labels of the lot have it: see who sent them"
+                f"rise of {100 * gate.max_backdoor:g}; of {each['rows']} labels of the lot that have it "
+                f"{100 * each['needed']:.0f} % are {name} by the pattern alone: see who sent them"
             )
             checks.append(Check("backdoor", False, text))
     return checks
