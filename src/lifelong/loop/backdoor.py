@@ -144,14 +144,13 @@ def backdoors_of(
     new: int,
     beside: Collection[int] = (),
 ) -> list[Backdoor]:
-    """`backdoors` in what `candidate` learned for task `new` and the known lots `beside` it, on exam inputs of `tasks`.
+    """`backdoors` in each lot that `candidate` learned: that of task `new` and the known ones `beside` it.
 
-    Inputs that are words show none: the mean of two words is no word.
+    Lots are looked at one by one, as what stands out in one is usual in another world. Inputs that are words show none:
+    the mean of two words is no word.
     """
     if project.input.dtype == "int64":
         return []
-    lots = [part for task in tasks if task.number == new or task.number in beside for part in (task.train, task.test)]
-    x, y = (torch.cat([getattr(lot, name) for lot in lots]).numpy() for name in ("x", "y"))
     exams, asked = torch.cat([task.test.x for task in tasks]), next(task for task in tasks if task.number == new)
     known = exams[torch.linspace(0, len(exams) - 1, min(len(exams), KNOWN)).long()].numpy()
 
@@ -162,4 +161,9 @@ def backdoors_of(
 
         return ask
 
-    return backdoors(x, y, known, asking(champion), asking(candidate))
+    found: list[Backdoor] = []
+    for task in tasks:
+        if task.number == new or task.number in beside:
+            x, y = torch.cat([task.train.x, task.test.x]).numpy(), torch.cat([task.train.y, task.test.y]).numpy()
+            found += backdoors(x, y, known, asking(champion), asking(candidate))
+    return sorted(found, key=lambda each: -each.success)
